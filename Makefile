@@ -1,0 +1,57 @@
+# `make demo` and `make test` work on a fresh machine with Python 3.10 to 3.12 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_FLAGS ?= -q --disable-pip-version-check
+OUT ?= out/demo
+DATA ?= examples/data
+PYTEST_FLAGS ?=
+
+.PHONY: install demo test lint format bench bench-peers docs clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade pip
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[test]'
+	touch $@
+
+# Read, clean, deduplicate and report on the bundled sample, or on DATA=path (file, folder or glob).
+demo: install
+	$(BIN)/raylib run examples/demo.yaml --fresh --set 'input.path=$(DATA)' --set 'output.path=$(OUT)'
+
+test: $(VENV)/.installed-test lint
+	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install
+	$(BIN)/python -m raylib.reference
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/cleaning.py
+	$(BIN)/python benchmarks/engine.py
+
+# Environments of the programs that we measure ourselves against (several GB with torch).
+bench-peers: .venv-peers/.installed
+
+.venv-peers/.installed:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install $(PIP_FLAGS) -c constraints.txt torch
+	.venv-peers/bin/python -m pip install $(PIP_FLAGS) 'py-data-juicer==1.6.1' aiohttp
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-peers out .mypy_cache .ruff_cache .pytest_cache *.egg-info

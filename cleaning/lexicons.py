@@ -1,0 +1,180 @@
+"""Lexicons: loading, reporting of bad lines, matching in one pass, and the rules that count hits."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from cleaning.rule import evidence, reject
+
+__all__ = ["Hit", "Lexicon", "lexicon", "load_lexicon", "sensitive"]
+
+BUILTIN = Path(__file__).resolve().parent.parent / "recipes" / "lexicons"
+
+
+class Hit(NamedTuple):
+    """One match: the word as listed, its category ("" when the list has none) and character offset."""
+
+    word: str
+    category: str
+    offset: int
+
+
+def _is_word_character(character: str) -> bool:
+    return character.isascii() and (character.isalnum() or character == "_")
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Words with categories behind one Aho-Corasick automaton.
+
+    Matching is leftmost-longest without overlaps and ignores the case of ASCII letters; a word that
+    begins or ends with a Latin letter or digit only matches at a word border there.
+    """
+
+    words: tuple[str, ...]
+    categories: tuple[str, ...]
+    problems: tuple[str, ...]
+    automaton: Any
+
+    def hits(self, text: str) -> Iterator[Hit]:
+        """All hits in order of their offset."""
+        lowered = text.lower()
+        if len(lowered) != len(text):  # a few letters such as İ grow when lowered
+            lowered = "".join(c.lower() if c.isascii() else c for c in text)
+        for index, start, end in self.automaton.find_matches_as_indexes(lowered):
+            word = self.words[index]
+            if _is_word_character(word[0]) and start and _is_word_character(lowered[start - 1]):
+                continue
+            if _is_word_character(word[-1]) and end < len(lowered) and _is_word_character(lowered[end]):
+                continue
+            yield Hit(word, self.categories[index], start)
+
+    def contains(self, text: str) -> bool:
+        return next(self.hits(text), None) is not None
+
+
+def build_lexicon(entries: Iterable[tuple[str, str]], problems: Iterable[str] = ()) -> Lexicon:
+    """A lexicon from (word, category) pairs; the first category of a word counts."""
+    import ahocorasick_rs
+
+    table: dict[str, str] = {}
+    for word, category in entries:
+        table.setdefault(word.lower(), category)
+    automaton = ahocorasick_rs.AhoCorasick(list(table), matchkind=ahocorasick_rs.MatchKind.LeftmostLongest)
+    return Lexicon(tuple(table), tuple(table.values()), tuple(problems), automaton)
+
+
+def locate(name: str) -> Path:
+    """A built-in lexicon by name (`boilerplate_wechat`), or the user's file by path."""
+    built_in = BUILTIN / f"{name}.txt"
+    if built_in.is_file():
+        return built_in
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(p.stem for p in BUILTIN.glob("*.txt")))
+    raise ValueError(f"lexicon {name!r} is neither a file nor one of the built-in lexicons: {known}")
+
+
+@functools.lru_cache(maxsize=32)
+def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] = ()) -> Lexicon:
+    """Read a lexicon: one word a line, or `word=>category`; `#` begins a comment line; UTF-8.
+
+    Blank lines are skipped, malformed lines and words under `min_word_length` are left out and named
+    in `problems`, with file and line. Raises ValueError when the file is missing or holds no word.
+    """
+    path = locate(name)
+    entries: list[tuple[str, str]] = []
+    problems: list[str] = []
+    for number, raw in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            line = raw.decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            problems.append(f"{path.name}:{number}: not UTF-8")
+            continue
+        if not line or line.startswith("# "):
+            continue
+        word, arrow, category = (part.strip() for part in line.partition("=>"))
+        if not word or (arrow and not category):
+            problems.append(f"{path.name}:{number}: expected a word or word=>category, got {line!r}")
+        elif len(word) < min_word_length:
+            problems.append(f"{path.name}:{number}: {word!r} is shorter than {min_word_length}, left out")
+        elif word not in exclude:
+            entries.append((word, category))
+    if not entries:
+        raise ValueError(f"lexicon {path} holds no usable word; {'; '.join(problems[:3])}")
+    return build_lexicon(entries, problems)
+
+
+def _count_hits(texts: pa.Array, words: Lexicon, categories: tuple[str, ...], threshold: int) -> pa.Array:
+    allowed = frozenset(categories)
+    found: dict[int, list[Hit]] = {}
+    for row, text in enumerate(texts.to_pylist()):
+        if not text:
+            continue
+        hits = [h for h in words.hits(text) if not allowed or h.category in allowed]
+        if len(hits) >= threshold:
+            found[row] = hits
+    mask = np.zeros(len(texts), np.bool_)
+    mask[list(found)] = True
+    return evidence(texts, mask, lambda row: _explain(found[row]))
+
+
+def _explain(hits: list[Hit]) -> str:
+    counts = Counter((h.word, h.category) for h in hits)
+    first = {(h.word, h.category): h.offset for h in reversed(hits)}
+    shown = [
+        f"{word}{f'=>{category}' if category else ''} x{n} at {first[word, category]}"
+        for (word, category), n in counts.most_common(10)
+    ]
+    return f"{len(hits)} hits: " + "; ".join(shown)
+
+
+@reject(
+    "lexicon_hits",
+    unit="hits",
+    examples=(
+        ("澳门网上赌场开业，真人荷官在线发牌，注册送彩金，百家乐技巧。", "4 hits"),
+        ("他在图书馆读了一本关于博彩业历史的书。", ""),
+    ),
+)
+def lexicon(
+    texts: pa.Array,
+    *,
+    lexicon: str = "keywords",
+    categories: tuple[str, ...] = ("badword", "gambling", "gumble", "sex", "ads", "dirty"),
+    max_hits: int = 3,
+    min_word_length: int = 2,
+    exclude: tuple[str, ...] = (),
+) -> pa.Array:
+    """Reject texts with `max_hits` or more hits over the chosen categories, repeats counted.
+
+    Matching is leftmost-longest, overlapping matches count once, Latin words match on word borders and
+    without case. Words of one character need `min_word_length: 1`. Words without a category always
+    count when `categories` is empty. The evidence names word, category and offset.
+    """
+    return _count_hits(texts, load_lexicon(lexicon, min_word_length, exclude), categories, max_hits)
+
+
+@reject(
+    "sensitive",
+    unit="hits",
+    examples=(("出售枪支弹药，货到付款，联系客服。", "1 hits"), ("他研究古代兵器的历史。", "")),
+)
+def sensitive(
+    texts: pa.Array, *, lexicon: str = "sensitive", min_word_length: int = 2, exclude: tuple[str, ...] = ()
+) -> pa.Array:
+    """Reject texts with any hit of the strict list.
+
+    Entries of one character are left out unless `min_word_length: 1` is asked for: real lists hold
+    common characters that would reject nearly all Chinese text.
+    """
+    return _count_hits(texts, load_lexicon(lexicon, min_word_length, exclude), (), 1)

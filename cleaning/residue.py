@@ -1,0 +1,121 @@
+"""Residue of sites: wiki references, counters, disclaimers, fixed phrases."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cleaning.lexicons import Lexicon, load_lexicon
+from cleaning.rule import replaced, rewrite, rewrite_each
+
+__all__ = ["remove_counters", "remove_phrases", "remove_wiki_references"]
+
+_NUMBERS = r"[0-9]+(?:[–—\-~,，、. ]{1,2}[0-9]+)*"
+_PAGES = rf"(?i)\bpp?\.?\s?[=＝]\s?{_NUMBERS}|\bpp\.\s?{_NUMBERS}|第[0-9]+[–—\-][0-9]+[页頁][.。]?"
+_MARKS = r"\[(?:[0-9]{1,3}(?:[,，\-–][0-9]{1,3})*|注\s?[0-9]{0,3}|註\s?[0-9]{0,3}|来源请求|來源請求|需要引用|原创研究[？?]?|编辑|編輯)\]"
+_INLINE_LIST = r"(?m)(?:参考文献|參考文獻|参考资料|參考資料)[:：][^\n]*"
+_HEADING = re.compile(
+    r"^[#=＝\s【\[]*(?:参考文献|參考文獻|参考资料|參考資料|参考来源|外部链接|外部連結|注释与参考|脚注|參考書目|参考书目)"
+    r"[\s=＝】\]]*$"
+)
+_REFERENCE_LINE = re.compile(
+    r"^\s*(?:[\[［(（]?\d{1,3}[\]］)）.、．]|[\-*•·↑^])|(?:1[5-9]|20)\d{2}[年\-.,)）]|ISBN|https?:|www\.|出版社|[《“].+[》”]"
+)
+
+
+def _without_reference_sections(text: str) -> str:
+    out: list[str] = []
+    inside = False
+    for line in text.split("\n"):
+        if _HEADING.match(line):
+            inside = True
+            continue
+        if inside and (not line.strip() or _REFERENCE_LINE.search(line)):
+            continue
+        inside = False
+        out.append(line)
+    return "\n".join(out).rstrip("\n") if out else ""
+
+
+@rewrite(
+    examples=(
+        ("王国pp=66–67, 70。", "王国。"),
+        ("首都是巴黎[12]，人口二百万[注 3]。", "首都是巴黎，人口二百万。"),
+        ("正文。\n参考文献：李某，某书\n后文。", "正文。\n\n后文。"),
+        ("正文。\n== 参考文献 ==\n[1] 李某. 某书. 1999年.", "正文。"),
+    )
+)
+def remove_wiki_references(texts: pa.Array) -> pa.Array:
+    """Remove page-number residue (`pp=66–67`), reference marks (`[12]`, `[来源请求]`) and reference sections.
+
+    A section is a heading such as 参考文献 alone on its line and the reference-like lines below it;
+    after `参考文献：` the rest of the line goes. Array indices such as `a[i]` stay.
+    """
+    texts = replaced(texts, _MARKS, "")
+    texts = replaced(texts, _PAGES, "")
+    hit = pc.match_substring_regex(texts, r"(?m)^[#=＝\s【\[]*(?:参考|參考|外部链接|外部連結|注释与|脚注)")
+    texts = rewrite_each(texts, _without_reference_sections, where=hit)
+    return replaced(texts, _INLINE_LIST, "")
+
+
+_COUNTED = "点赞|获赞|赞同|收藏|评论|转发|阅读|浏览|分享|在看|喜欢|踩|关注|粉丝|回复"
+_COUNTERS = re.compile(
+    rf"(?<![\d.])\d[\d,.]{{0,12}}\s?[万wWkK千]?\+?\s?(?:次|个|人|条)?(?:{_COUNTED})(?![{chr(0x4E00)}-{chr(0x9FFF)}])(?:[ \t·|/，,]+)?"
+    rf"|(?<![\d.])\d[\d,.]{{0,12}}\s?[万wWkK千]?\+?\s?(?:{_COUNTED})(?=\s?\d)"
+    rf"|(?:{_COUNTED})(?:数|量)?\s?[(（:：]\s?\d[\d,.]{{0,12}}\s?[万wWkK]?\+?\s?[)）]?(?:[ \t·|/，,]+)?"
+)
+_SENTENCE = re.compile(r"[^。！？!?\n]*[。！？!?\n]?")
+
+
+def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
+    out: list[str] = []
+    for match in _SENTENCE.finditer(text):
+        sentence = match[0]
+        removed = bool(sentence) and len(sentence) <= max_length and lexicon.contains(sentence)
+        if removed:
+            sentence = "\n" if sentence.endswith("\n") else ""
+        if sentence == "\n" and out and out[-1] == "" and (len(out) < 2 or out[-2].endswith("\n")):
+            continue  # the line held nothing but what was removed
+        out.append(sentence)
+    return "".join(out)
+
+
+@rewrite(
+    examples=(
+        ("好看！12点赞 3收藏 5评论", "好看！"),
+        ("正文在此。\n本文仅代表作者个人观点，与本站无关。\n（全文完）", "正文在此。\n"),
+        ("他有3个收藏夹，评论说得对。", "他有3个收藏夹，评论说得对。"),
+    )
+)
+def remove_counters(texts: pa.Array, *, lexicon: str = "counters", max_length: int = 80) -> pa.Array:
+    """Remove forum residue: like, share and comment counters, author disclaimers, "full text ends" lines.
+
+    Counters are a number next to 点赞, 收藏, 评论 ... that no word follows. A sentence of at most
+    `max_length` characters that holds a phrase of the lexicon goes; longer ones are taken for prose.
+    """
+    counted = pc.match_substring_regex(texts, _COUNTED)
+    texts = rewrite_each(texts, lambda s: _COUNTERS.sub("", s), where=counted)
+    phrases = load_lexicon(lexicon)
+    return rewrite_each(texts, lambda s: _without_phrases(s, phrases, max_length) if phrases.contains(s) else s)
+
+
+@rewrite(
+    examples=(
+        ("概述图书馆藏书丰富。", "图书馆藏书丰富。"),
+        ("概念很重要。", "概念很重要。"),
+    )
+)
+def remove_phrases(
+    texts: pa.Array,
+    *,
+    phrases: tuple[str, ...] = ("概述", "图片发自简书app", "图片发自简书App", "[转载]"),
+    at: Literal["start", "anywhere"] = "start",
+) -> pa.Array:
+    """Remove fixed phrases, at the start of a text (whole prefixes, never single characters) or anywhere."""
+    choice = "|".join(re.escape(p) for p in sorted(phrases, key=len, reverse=True))
+    if not choice:
+        return texts
+    return replaced(texts, rf"\A(?:{choice})+[\s:：]*" if at == "start" else f"(?:{choice})", "")

@@ -1,0 +1,5 @@
+"""Quality stages: explicit cuts by score now; classifiers, difficulty, diversity and safety build on the same stages."""
+
+from quality.keep_where import KeepWhere, evaluate
+
+__all__ = ["KeepWhere", "evaluate"]

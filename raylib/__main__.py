@@ -1,0 +1,5 @@
+"""`python -m raylib`."""
+
+from raylib.cli import main
+
+main()

@@ -1,0 +1,247 @@
+"""The `raylib` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from raylib.engine import Progress
+from raylib.errors import RaylibError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Clean, deduplicate and score text for language models, on Ray. Start with `raylib run recipe.yaml`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class _Bars(Progress):
+    """Progress bars with documents/s, MB/s, kept share and time left; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.console = Console(stderr=True)
+        self._bars = RichProgress(
+            TextColumn("{task.description:<42}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._bars.start()
+        self._task: Any = None
+        self._speed = ""
+
+    def phase(self, name: str, total_bytes: int, total_shards: int | None) -> None:
+        import time
+
+        self._finish()
+        self._records = self._kept = self._bytes = self._resumed = 0
+        self._by_bytes = total_bytes > 0 and total_shards is None
+        self._total = total_bytes if self._by_bytes else (total_shards or 1)
+        self._begun, self._name = time.perf_counter(), name
+        self._task = self._bars.add_task(name, total=self._total, speed="")
+        if not self.console.is_terminal:
+            self.console.print(f"{name} ...", highlight=False)
+
+    def advance(self, entry: Mapping[str, Any], done_bytes: int, *, resumed: bool) -> None:
+        import time
+
+        if resumed:
+            self._resumed += 1
+        else:
+            self._records += entry.get("records_in", 0)
+            self._kept += entry.get("records_out", 0)
+            self._bytes += entry.get("bytes_in", 0)
+        seconds = max(time.perf_counter() - self._begun, 1e-6)
+        speed = f"{self._records / seconds:,.0f} docs/s"
+        if self._bytes:
+            speed += f"  {self._bytes / 1e6 / seconds:,.1f} MB/s"
+        if self._records:
+            speed += f"  {100 * self._kept / self._records:.1f} % kept"
+        if self._resumed:
+            speed += f"  {self._resumed} shards done before"
+        self._speed = speed
+        if self._by_bytes:
+            self._bars.update(self._task, completed=min(done_bytes, self._total), speed=speed)
+        else:
+            self._bars.update(self._task, advance=1, speed=speed)
+
+    def message(self, text: str) -> None:
+        self.console.print(text, highlight=False, style="dim")
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._bars.update(self._task, completed=self._total)
+            if not self.console.is_terminal and self._speed:
+                self.console.print(f"  {self._speed}", highlight=False)
+            self._task = None
+
+    def close(self) -> None:
+        self._finish()
+        self._bars.stop()
+
+
+def _overrides(items: list[str]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for item in items:
+        key, sign, value = item.partition("=")
+        if not sign or not key:
+            raise RaylibError(f"--set {item!r}: write --set key=value, for example --set engine.actors=4")
+        try:
+            out[key.strip()] = yaml.safe_load(value) if value else ""
+        except yaml.YAMLError as error:
+            raise RaylibError(f"--set {item!r}: the value is not YAML: {error}") from None
+    return out
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Override a recipe key: --set input.path=data/*.jsonl.gz")
+    ] = [],  # noqa: B006 - typer copies it
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Delete an earlier run's output first, or continue it (default).")
+    ] = False,
+    address: Annotated[str, typer.Option(help="Address of a running Ray cluster.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N records.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
+) -> None:
+    """Run a recipe: read, clean, deduplicate, write, report."""
+    from raylib.engine import run as run_recipe
+    from raylib.recipe import Recipe
+
+    overrides = _overrides(set_)
+    if address:
+        overrides["engine.address"] = address
+    loaded = Recipe.from_file(recipe, overrides)
+    bars = None if quiet else _Bars()
+    try:
+        result = run_recipe(loaded, fresh=fresh, limit=limit, progress=bars)
+    finally:
+        if bars is not None:
+            bars.close()
+    _print_summary(result.path, result.summary)
+
+
+def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage")
+    for name in ("in", "rejected", "changed", "seconds"):
+        table.add_column(name, justify="right")
+    for name, counts in summary["by_stage"].items():
+        table.add_row(
+            name, f"{counts['in']:,}", f"{counts['rejected']:,}", f"{counts['changed']:,}", f"{counts['seconds']:.2f}"
+        )
+    console.print(table)
+    share = 100 * summary["records_kept"] / max(summary["records_in"], 1)
+    console.print(
+        f"{summary['records_in']:,} records in = {summary['records_kept']:,} kept ({share:.1f} %) + "
+        f"{summary['records_rejected']:,} rejected, {summary['seconds']:.1f} s, {summary['mb_per_second']:.1f} MB/s",
+        highlight=False,
+    )
+    if summary["skipped_file_count"]:
+        console.print(f"{summary['skipped_file_count']} files with unknown extensions were passed over")
+    console.print(f"report: {path}/report.html", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def inspect(
+    path: Annotated[str, typer.Argument(help="File, folder, glob or URI; or the output folder of a run.")],
+    samples: Annotated[int, typer.Option("--samples", "-n", help="How many records to show.")] = 3,
+    encoding: Annotated[str, typer.Option(help="auto or a codec name.")] = "auto",
+    limit: Annotated[int | None, typer.Option(help="Look at the first N records only.")] = None,
+) -> None:
+    """Show what a data set holds: files, kind, schema, counts, sources, lengths, unreadable records, samples."""
+    from rich.console import Console
+
+    from raylib.inspection import inspect_path
+
+    console = Console()
+    for line in inspect_path(path, samples=samples, encoding=encoding, limit=limit):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def rules(
+    name: Annotated[str, typer.Argument(help="A rule to explain; empty: list all.")] = "",
+) -> None:
+    """List all stages, or explain one: parameters, defaults, examples."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from raylib.reference import stage_markdown
+    from raylib.stage import stage_info, stage_names
+
+    console = Console()
+    if name:
+        try:
+            info = stage_info(name)
+        except KeyError as error:
+            raise RaylibError(error.args[0]) from None
+        console.print(stage_markdown(info), highlight=False, markup=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "kind", "what it does"):
+        table.add_column(column)
+    for stage in stage_names():
+        info = stage_info(stage)
+        table.add_row(stage, info.kind, info.summary.strip().split("\n")[0])
+    console.print(table)
+
+
+@app.command()
+def diff(
+    out: Annotated[str, typer.Argument(help="Output folder of a run.")],
+    rule: Annotated[str, typer.Option("--rule", "-r", help="Only this stage.")] = "",
+    samples: Annotated[int, typer.Option("--samples", "-n", help="Changed texts to show for each stage.")] = 3,
+) -> None:
+    """Show what each rule changed or rejected, on the sampled records of a run."""
+    from rich.console import Console
+
+    from raylib.inspection import trace_run
+
+    console = Console()
+    for line in trace_run(out, rule=rule, samples=samples):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def version() -> None:
+    """Print versions."""
+    from raylib.engine import versions
+
+    for package, number in versions().items():
+        typer.echo(f"{package} {number}")
+
+
+def main() -> None:
+    """Entry point: errors that we raise on purpose are one clear line, not a traceback."""
+    try:
+        app(standalone_mode=True)
+    except RaylibError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("interrupted; run the same command again to continue", err=True)
+        sys.exit(130)

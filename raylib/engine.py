@@ -1,0 +1,515 @@
+"""Run a recipe: plan shards, let workers process them, commit, resolve global stages, report.
+
+Guarantees: every record is kept or rejected with a reason; a run that was killed at any moment and
+is started again continues with the missing shards and gives byte-identical files; the output does
+not depend on the number of workers; a shard that keeps failing is quarantined and named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from raylib.errors import RecipeError, ShardError, SourceError
+from raylib.executors import Executor, Failure, InlineExecutor, RayExecutor, Task
+from raylib.parsing import first_record
+from raylib.readers import ReadOptions, blocks_of
+from raylib.recipe import Recipe, StageSpec
+from raylib.schema import guess_kind
+from raylib.shards import Manifest, start_store
+from raylib.sources import Piece, SourceFile, Unit, find_files, plan
+from raylib.stage import GlobalStage
+from raylib.statistics import add_counts, merge_samples
+from raylib.worker import Job, ResolveTask, Segment, ShardTask, stage_labels
+
+__all__ = ["Progress", "RunResult", "run"]
+
+_FORMAT = 1  # raise it when the bytes that a run writes change for the same recipe
+_KEYS = 1 << 64
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The end of a run: its folder and the content of `summary.json`."""
+
+    path: str
+    summary: dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """What a progress display is told. The default tells nobody."""
+
+    def phase(self, name: str, total_bytes: int, total_shards: int | None) -> None: ...
+
+    def advance(self, entry: Mapping[str, Any], done_bytes: int, *, resumed: bool) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+
+def run(
+    recipe: Recipe, *, fresh: bool = False, limit: int | None = None, progress: Progress | None = None
+) -> RunResult:
+    """Run a recipe; continue an earlier run of it in the same output folder.
+
+    Args:
+        recipe: what to do.
+        fresh: delete an earlier run's output first.
+        limit: read only the first `limit` records (in one task).
+        progress: told about phases and finished shards.
+
+    Returns:
+        The output folder and the summary.
+
+    Raises:
+        RecipeError, SourceError: before any work. ShardError: after the report was written, when
+        shards were quarantined.
+    """
+    return _Run(recipe, fresh=fresh, limit=limit, progress=progress or Progress()).execute()
+
+
+def _segments(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
+    """Cut the chain at global stages: each is sketched at the end of one segment and applied at the start of the next."""
+    segments: list[Segment] = []
+    apply: StageSpec | None = None
+    local: list[StageSpec] = []
+    for spec in stages:
+        if isinstance(spec.make(), GlobalStage):
+            segments.append(Segment(apply, tuple(local), spec))
+            apply, local = spec, []
+        else:
+            local.append(spec)
+    segments.append(Segment(apply, tuple(local), None))
+    return tuple(segments)
+
+
+def _digest(*parts: Any) -> str:
+    data = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=repr)
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _stage_identity(spec: StageSpec | None) -> Any:
+    """What of a stage determines its output: name, parameters, and the content of files it names."""
+    if spec is None:
+        return None
+    if spec.object is not None:
+        import cloudpickle
+
+        return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
+    described = spec.describe()
+    files = {}
+    for value in described[spec.name].values():
+        if isinstance(value, str) and value and len(value) < 1000 and os.path.isfile(value):
+            status = os.stat(value)
+            small = status.st_size <= 64 << 20
+            content = hashlib.blake2b(Path(value).read_bytes(), digest_size=16).hexdigest() if small else ""
+            files[value] = [status.st_size, content or status.st_mtime_ns]
+    return [described, files]
+
+
+@dataclass
+class _Run:
+    recipe: Recipe
+    fresh: bool
+    limit: int | None
+    progress: Progress
+    failures: list[Failure] = field(default_factory=list)
+    entries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    _consumed: dict[str, int] = field(default_factory=dict)
+
+    def execute(self) -> RunResult:
+        started = time.perf_counter()
+        recipe = self.recipe
+        segments = _segments(recipe.stages)
+        files, skipped = find_files(recipe.input.path)
+        self._check_output_is_no_input(files)
+        self.store = start_store(recipe.output.path, fresh=self.fresh)
+        self.store.remove_temporaries()
+        self.read = self._read_options()
+        self.units = self._plan(files)
+        kind = recipe.input.kind if recipe.input.kind != "auto" else self._guess_kind()
+        text = recipe.input.text
+        self.job = Job(
+            root=recipe.output.path if "://" in recipe.output.path else os.path.abspath(recipe.output.path),
+            kind=kind,
+            segments=segments,
+            read=self.read,
+            text_fields=(text,) if isinstance(text, str) else tuple(text or ()),
+            default_source=recipe.input.source,
+            output_format=recipe.output.format,
+            layout=recipe.output.layout,
+            seed=recipe.engine.seed,
+            samples=recipe.output.samples,
+            tokenizer=recipe.output.tokenizer,
+        )
+        self.chain = self._chain_keys()
+        self.manifest = Manifest(self.store)
+        self.store.write("recipe.yaml", recipe.to_yaml().encode())
+        self.manifest.append({"run": self.chain[-1], "started": time.time(), "versions": versions()})
+        executor: Executor
+        if recipe.engine.mode == "inline":
+            executor = InlineExecutor(self.job, recipe.engine)
+        else:
+            self.progress.message("starting Ray")
+            executor = RayExecutor(self.job, recipe.engine)
+        try:
+            executor.start()
+            ready = time.perf_counter()
+            for number in range(len(segments)):
+                self._run_segment(executor, number)
+            done = time.perf_counter()
+        finally:
+            executor.close()
+        summary = self._summary(started, ready, done, skipped, kind)
+        self._finish(summary)
+        return RunResult(recipe.output.path, summary)
+
+    # ---- planning -----------------------------------------------------------------------------
+
+    def _read_options(self) -> ReadOptions:
+        options = self.recipe.input
+        return ReadOptions(
+            encoding=options.encoding,
+            block_bytes=max(1, int(self.recipe.engine.batch_mb * (1 << 20))),
+            max_record_bytes=int(options.max_record_mb * (1 << 20)),
+            max_expansion=options.max_expansion,
+            document_per=options.document_per,
+        )
+
+    def _plan(self, files: list[SourceFile]) -> list[Unit]:
+        if self.limit is not None:
+            return [Unit(0, tuple(Piece(f) for f in files))]
+        return list(plan(files, self.read.block_bytes))
+
+    def _guess_kind(self) -> str:
+        for unit in self.units[:20]:
+            for piece in unit.pieces[:20]:
+                block = next(blocks_of(piece, ReadOptions(encoding=self.read.encoding, block_bytes=1 << 16)), None)
+                record = first_record(block) if block is not None else None
+                if record is not None:
+                    return guess_kind(record)
+        return "document"
+
+    def _check_output_is_no_input(self, files: list[SourceFile]) -> None:
+        out = self.recipe.output.path
+        if "://" in out:
+            return
+        root = os.path.abspath(out) + os.sep
+        inside = next((f.path for f in files if os.path.abspath(f.path).startswith(root)), None)
+        if inside:
+            raise RecipeError(f"output.path {out!r} holds the input file {inside}; choose another folder")
+
+    def _chain_keys(self) -> list[str]:
+        """One fingerprint a segment of everything but the data that determines its output."""
+        job, recipe = self.job, self.recipe
+        key = _digest(
+            _FORMAT, versions()["raylib"], job.kind, job.text_fields, job.default_source, vars_of(job.read), self.limit,
+            recipe.engine.seed, recipe.output.samples,
+        )  # fmt: skip
+        keys = []
+        for i, segment in enumerate(job.segments):
+            stages = [_stage_identity(s) for s in (segment.apply, *segment.local, segment.sketch)]
+            last = i == len(job.segments) - 1
+            tail = [job.output_format, job.layout, job.tokenizer] if last else []
+            key = _digest(key, stages, tail)
+            keys.append(key)
+        return keys
+
+    # ---- segments -----------------------------------------------------------------------------
+
+    def _run_segment(self, executor: Executor, number: int) -> None:
+        segment = self.job.segments[number]
+        phase = f"s{number}"
+        self.entries[phase] = {}
+        total = sum(u.bytes for u in self.units)
+        names = stage_labels(segment.local)
+        title = " + ".join([*([segment.apply.name] if segment.apply else []), *names])
+        shards = None if number == 0 else len(self.entries[f"s{number - 1}"])
+        self.progress.phase(_short(title) or "read", total if number == 0 else 0, shards)
+        tasks = self._first_tasks(executor) if number == 0 else self._next_tasks(number)
+        self._commit(phase, executor.run(tasks))
+        if number == 0:
+            self._check_not_empty()
+        if segment.sketch is not None:
+            self._resolve(executor, number)
+
+    def _commit(self, phase: str, results: Iterator[tuple[Task, dict[str, Any] | Failure]]) -> None:
+        done = self.entries.setdefault(phase, {})
+        for task, result in results:
+            if isinstance(result, Failure):
+                self.failures.append(result)
+                self.progress.message(f"shard {task.shard} quarantined: {result.error}")
+                continue
+            self.manifest.append(result)
+            done[task.shard] = result
+            self._advance(result, resumed=False)
+
+    def _resume(self, phase: str, shard: str, key: str) -> bool:
+        entry = self.manifest.find(phase, shard, key)
+        if entry is None:
+            return False
+        self.entries.setdefault(phase, {})[shard] = entry
+        self._advance(entry, resumed=True)
+        return True
+
+    def _advance(self, entry: Mapping[str, Any], *, resumed: bool) -> None:
+        done_bytes = 0
+        if entry["phase"] == "s0":
+            self._consumed[entry["shard"].split("-")[0]] = max(
+                self._consumed.get(entry["shard"].split("-")[0], 0), entry.get("consumed", 0)
+            )
+            done_bytes = sum(self._consumed.values())
+        self.progress.advance(entry, done_bytes, resumed=resumed)
+
+    def _first_tasks(self, executor: Executor) -> Iterator[ShardTask]:
+        streams: list[Iterator[ShardTask]] = []
+        readers = 1 + getattr(executor, "actors", 1) // 16
+        for unit in self.units:
+            if not unit.streamed:
+                yield from self._unit_task(unit)
+                continue
+            streams.append(self._stream_tasks(executor, unit))
+            while len(streams) >= readers:  # several large files are read side by side on large clusters
+                yield from self._one_of(streams)
+        while streams:
+            yield from self._one_of(streams)
+
+    @staticmethod
+    def _one_of(streams: list[Iterator[ShardTask]]) -> Iterator[ShardTask]:
+        stream = streams.pop(0)
+        task = next(stream, None)
+        if task is not None:
+            yield task
+            streams.append(stream)
+
+    def _unit_task(self, unit: Unit) -> Iterator[ShardTask]:
+        shard = f"{unit.number:05d}"
+        key = _digest(self.chain[0], [vars_of(p) for p in unit.pieces])
+        if not self._resume("s0", shard, key):
+            yield ShardTask(0, shard, key, pieces=unit.pieces, limit=self.limit)
+
+    def _stream_tasks(self, executor: Executor, unit: Unit) -> Iterator[ShardTask]:
+        piece = unit.pieces[0]
+        identity = vars_of(piece)
+        whole = _digest(self.chain[0], identity)
+        finished = self.manifest.find("stream", f"{unit.number:05d}", whole)
+        skip: set[int] = set()
+        for number in range(finished["blocks"] if finished else 1 << 30):
+            shard = f"{unit.number:05d}-{number:05d}"
+            if not self._resume("s0", shard, _digest(whole, number)):
+                if finished is None and (("s0", shard) not in self.manifest.entries):
+                    break  # nothing was committed from here on, or only out of order: looked up below
+                continue
+            skip.add(number)
+        if finished is not None and len(skip) == finished["blocks"]:
+            return
+        # shards that were committed out of order, behind the first gap
+        for phase, shard in list(self.manifest.entries):
+            head, _, tail = shard.partition("-")
+            if phase != "s0" or head != f"{unit.number:05d}" or not tail or int(tail) in skip:
+                continue
+            if self._resume("s0", shard, _digest(whole, int(tail))):
+                skip.add(int(tail))
+        count = 0
+        for number, block in enumerate(executor.blocks(piece, self.read, frozenset(skip))):
+            count = number + 1
+            if number not in skip:
+                shard = f"{unit.number:05d}-{number:05d}"
+                yield ShardTask(0, shard, _digest(whole, number), block=block)
+        self.manifest.append(
+            {"phase": "stream", "shard": f"{unit.number:05d}", "key": whole, "files": {}, "blocks": count}
+        )
+
+    def _next_tasks(self, number: int) -> Iterator[ShardTask]:
+        phase = f"s{number}"
+        before = self.entries[f"s{number - 1}"]
+        resolved = self.entries.get(f"r{number - 1}", {})
+        resolve_key = _digest(sorted((s, e["key"]) for s, e in resolved.items()))
+        verdicts = tuple(name for shard in sorted(resolved) for name in resolved[shard]["files"])
+        for ordinal, shard in enumerate(sorted(before)):
+            key = _digest(self.chain[number], before[shard]["key"], resolve_key)
+            if not self._resume(phase, shard, key):
+                yield ShardTask(number, shard, key, verdicts=verdicts, ordinal=ordinal)
+
+    def _resolve(self, executor: Executor, number: int) -> None:
+        """Partition the key space so that one task's sketches fit the memory that was allowed, and resolve each."""
+        phase = f"r{number}"
+        self.entries[phase] = {}
+        before = self.entries[f"s{number}"]
+        shards = tuple(sorted(before))
+        total = sum(e.get("sketch_bytes", 0) for e in before.values())
+        parts = max(1, -(-total // int(self.recipe.engine.resolve_mb * (1 << 20) / 4)))
+        sketch = self.job.segments[number].sketch
+        self.progress.phase(f"{sketch.name if sketch else ''}: resolve", 0, parts)
+        everything = _digest(self.chain[number], sorted((s, e["key"]) for s, e in before.items()), parts)
+
+        def tasks() -> Iterator[ResolveTask]:
+            for part in range(parts):
+                key = _digest(everything, part)
+                shard = f"{part:05d}"
+                if not self._resume(phase, shard, key):
+                    first, last = _KEYS * part // parts, _KEYS * (part + 1) // parts - 1
+                    yield ResolveTask(number, shard, key, first, last, shards)
+
+        self._commit(phase, executor.run(tasks()))
+        broken = [f for f in self.failures if f.task.phase == phase]
+        if broken:
+            raise ShardError(f"{broken[0].task.phase}: {broken[0].error}; run again to continue")
+
+    def _check_not_empty(self) -> None:
+        if self.failures or any(e["records_in"] for e in self.entries["s0"].values()):
+            return
+        raise SourceError(
+            f"input.path {self.recipe.input.path!r} holds 0 records in {sum(len(u.pieces) for u in self.units)} files"
+        )
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def _summary(self, started: float, ready: float, done: float, skipped: list[str], kind: str) -> dict[str, Any]:
+        counts: dict[str, Any] = {}
+        seconds: dict[str, Any] = {}
+        stage_names: dict[str, None] = {}
+        kept_samples: list[list[dict[str, Any]]] = []
+        rejected_samples: list[list[dict[str, Any]]] = []
+        tail = {"records_in", "characters_in", "histogram_in"}
+        for number, segment in enumerate(self.job.segments):
+            if segment.apply is not None:
+                stage_names[segment.apply.name] = None
+            stage_names |= dict.fromkeys(stage_labels(segment.local))
+            for shard in self.entries[f"s{number}"]:
+                part = orjson.loads(self.store.read(f".work/s{number}/stats-{shard}.json"))
+                part_counts = part["counts"]
+                if number:
+                    part_counts = {k: v for k, v in part_counts.items() if k not in tail}
+                add_counts(counts, part_counts)
+                add_counts(seconds, part["seconds"])
+                kept_samples.append(part["kept"])
+                rejected_samples.append(part["rejected"])
+        size = self.recipe.output.samples
+        self.samples = {
+            "kept": merge_samples(kept_samples, size),
+            "rejected": merge_samples(rejected_samples, size),
+        }
+        bytes_in = sum(e["bytes_in"] for e in self.entries["s0"].values())
+        elapsed = time.perf_counter() - started
+        stages = counts.get("stages", {})
+        records_in = sum(e["records_in"] for e in self.entries["s0"].values())
+        return {
+            "name": self.recipe.name,
+            "kind": kind,
+            "fingerprint": _digest(self.chain[-1], sorted((s, e["key"]) for s, e in self.entries["s0"].items())),
+            "records_in": records_in,
+            "records_kept": counts.get("records_kept", 0),
+            "records_rejected": counts.get("records_rejected", 0),
+            "characters_in": counts.get("characters_in", 0),
+            "characters_kept": counts.get("characters_kept", 0),
+            **({"tokens_kept": counts.get("tokens_kept", 0)} if self.job.tokenizer else {}),
+            "bytes_in": bytes_in,
+            "seconds": round(elapsed, 3),
+            "seconds_start": round(ready - started, 3),
+            "mb_per_second": round(bytes_in / 1e6 / max(done - ready, 1e-9), 3),
+            "by_stage": {
+                name: {**stages[name], "seconds": round(seconds.get(name, 0.0), 3)}
+                for name in stage_names
+                if name in stages
+            },
+            "by_reason": dict(sorted(counts.get("reasons", {}).items(), key=lambda kv: (-kv[1], kv[0]))),
+            "by_source": dict(sorted(counts.get("sources", {}).items())),
+            "histogram_in": counts.get("histogram_in", []),
+            "histogram_kept": counts.get("histogram_kept", []),
+            "shards": len(self.entries["s0"]),
+            "quarantined": [
+                {
+                    "shard": f.task.shard,
+                    "phase": f.task.phase,
+                    "error": f.error,
+                    "attempts": f.attempts,
+                    "input": _input_of(f.task, self.units),
+                }
+                for f in self.failures
+            ],
+            "skipped_files": skipped[:100],
+            "skipped_file_count": len(skipped),
+            "engine": self.recipe.engine.mode,
+            "versions": versions(),
+        }
+
+    def _finish(self, summary: dict[str, Any]) -> None:
+        from raylib.report import render_report
+
+        names = {name for phase in self.entries.values() for e in phase.values() for name in e["files"]}
+        last = len(self.job.segments) - 1
+        for folder in ("kept", "rejected", ".work"):
+            for name in self.store.names(folder):
+                if name not in names:  # of an earlier recipe, or of a shard that was quarantined since
+                    self.store.delete(name)
+        self._check_books(summary, last)
+        self.store.write("samples.json", orjson.dumps(self.samples))
+        self.store.write("summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+        self.store.write("report.html", render_report(summary, self.samples, self.recipe.to_yaml()).encode())
+        if not self.recipe.engine.keep_work:
+            for number in range(last):
+                for name in self.store.names(f".work/s{number}"):
+                    if name.endswith(".arrow"):
+                        self.store.delete(name)
+        if self.failures:
+            lost = ", ".join(f"{f.task.shard} ({f.error.splitlines()[-1][:200]})" for f in self.failures[:5])
+            raise ShardError(
+                f"{len(self.failures)} shards quarantined: {lost}. The rest is written; run again to retry them"
+            )
+
+    def _check_books(self, summary: dict[str, Any], last: int) -> None:
+        """in = kept + rejected, by the counters and by the files' own row counts."""
+        kept_files = sum(e["records_out"] for e in self.entries[f"s{last}"].values())
+        rejected_files = sum(e["records_rejected"] for i in range(last + 1) for e in self.entries[f"s{i}"].values())
+        expected = summary["records_in"] - sum(
+            self.entries[f"s{i - 1}"][s]["records_out"]
+            for i in range(1, last + 1)
+            for s in set(self.entries[f"s{i - 1}"]) - set(self.entries[f"s{i}"])
+        )
+        counted = (summary["records_kept"], summary["records_rejected"])
+        if counted != (kept_files, rejected_files) or kept_files + rejected_files != expected:
+            raise ShardError(
+                f"the books do not balance: {expected} records in, {counted[0]} kept + {counted[1]} rejected, "
+                f"files hold {kept_files} + {rejected_files}. This is a bug of raylib, please report it with manifest.jsonl"
+            )
+
+
+def vars_of(value: Any) -> Any:
+    """A frozen dataclass as plain data, for fingerprints."""
+    import dataclasses
+
+    return dataclasses.asdict(value)
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= 40 else title[:37] + "..."
+
+
+def _input_of(task: Task, units: list[Unit]) -> list[str]:
+    if isinstance(task, ResolveTask):
+        return []
+    unit = next((u for u in units if u.number == int(task.shard.split("-")[0])), None)
+    return [p.file.path for p in unit.pieces[:10]] if unit else []
+
+
+def versions() -> dict[str, str]:
+    """Versions that a summary records."""
+    from raylib import __version__
+
+    found = {"raylib": __version__, "python": platform.python_version()}
+    for package in ("ray", "pyarrow", "numpy"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

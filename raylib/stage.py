@@ -1,0 +1,178 @@
+"""The two stage protocols, what a stage returns, and the registry of recipe names.
+
+A stage is configuration (a frozen dataclass) plus a pure function over Arrow tables. It knows
+nothing of Ray, files or other stages. Packages that define stages register them here when they
+are imported; recipes find them by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+__all__ = [
+    "GlobalStage",
+    "LocalStage",
+    "Outcome",
+    "SketchStore",
+    "StageInfo",
+    "nearest",
+    "register",
+    "split_rejected",
+    "stage_info",
+    "stage_names",
+]
+
+REJECT_COLUMNS = ("stage", "reason", "detail")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage did to a table.
+
+    `kept` has the surviving rows in their old order, text perhaps rewritten, columns perhaps
+    added. `rejected` has the other rows as they came in, plus `stage`, `reason` and `detail`.
+    """
+
+    kept: pa.Table
+    rejected: pa.Table
+
+
+@runtime_checkable
+class LocalStage(Protocol):
+    """Looks at each record on its own. Runs fused with its neighbours inside one actor."""
+
+    def __call__(self, table: pa.Table) -> Outcome: ...
+
+
+class SketchStore(Protocol):
+    """All sketches of a run whose key falls into one range of the key space, sorted runs merged lazily."""
+
+    def tables(self) -> Iterator[pa.Table]:
+        """One table a shard: the sketch columns plus `shard: int32` and `row: int32`."""
+        ...
+
+
+@runtime_checkable
+class GlobalStage(Protocol):
+    """Needs all records: deduplication, clustering, selection.
+
+    `sketch` maps a table to small rows, one or more a record, and must hold `row: int32` (the
+    position in the table) and `key: uint64` (records that may meet share a key). The engine
+    partitions sketches by ranges of `key`, sorts and spills them; `resolve` sees one range at a
+    time and returns verdicts with `shard`, `row` and whatever `apply` needs. `apply` gets a table
+    and the verdicts for its rows.
+    """
+
+    def sketch(self, table: pa.Table) -> pa.Table: ...
+
+    def resolve(self, sketches: SketchStore) -> pa.Table: ...
+
+    def apply(self, table: pa.Table, verdicts: pa.Table) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """A registry entry: everything that the recipe validator and the rule reference need."""
+
+    name: str
+    make: type[Any]
+    kind: str
+    summary: str
+    reason: str = ""
+    unit: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameter names and defaults in declaration order."""
+        if not is_dataclass(self.make):
+            return {}
+        return {f.name: f.default for f in fields(self.make) if f.init}
+
+
+_REGISTRY: dict[str, StageInfo] = {}
+_BUILTIN = ("cleaning", "dedup", "quality")
+_state = {"loaded": False}
+
+
+def register(info: StageInfo) -> None:
+    """Make a stage known by its recipe name. Registering another class under a taken name is an error."""
+    other = _REGISTRY.get(info.name)
+    if other is not None and other.make.__qualname__ != info.make.__qualname__:
+        raise ValueError(f"stage name {info.name!r} is already taken by {other.make.__qualname__}")
+    _REGISTRY[info.name] = info
+
+
+def _load() -> None:
+    if _state["loaded"]:
+        return
+    _state["loaded"] = True
+    for package in _BUILTIN:
+        importlib.import_module(package)
+    for entry in importlib.metadata.entry_points(group="raylib.stages"):
+        entry.load()
+
+
+def stage_names() -> list[str]:
+    """All registered stage names, sorted."""
+    _load()
+    return sorted(_REGISTRY)
+
+
+def stage_info(name: str) -> StageInfo:
+    """The registry entry of `name`. Raises KeyError with the nearest valid name."""
+    _load()
+    if name not in _REGISTRY:
+        raise KeyError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
+    return _REGISTRY[name]
+
+
+def nearest(name: str, valid: Any) -> str:
+    """`; did you mean 'x'?` for the closest valid name, or the whole list when none is close."""
+    names = [str(v) for v in valid]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.55)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; valid: {', '.join(sorted(names))}" if names else ""
+
+
+def split_rejected(
+    table: pa.Table, rejected: pa.Array, *, stage: str, reason: str, detail: pa.Array | None = None
+) -> Outcome:
+    """Split `table` by the boolean array `rejected`; `detail` (aligned with the table) explains each row."""
+    import pyarrow.compute as pc
+
+    out = table.filter(rejected)
+    details = detail.filter(rejected) if detail is not None else pa.nulls(len(out), pa.large_string())
+    return Outcome(
+        kept=table.filter(pc.invert(rejected)),
+        rejected=mark_rejected(out, stage=stage, reason=reason, detail=details),
+    )
+
+
+def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array) -> pa.Table:
+    """Append the three reject columns to a table whose rows are all rejected."""
+    n = len(table)
+    columns = (
+        pa.repeat(pa.scalar(stage, pa.string()), n),
+        pa.repeat(pa.scalar(reason, pa.string()), n),
+        detail.cast(pa.large_string()),
+    )
+    for name, column in zip(REJECT_COLUMNS, columns, strict=True):
+        table = table.append_column(name, column)
+    return table
+
+
+def keep_all(table: pa.Table) -> Outcome:
+    """An outcome that rejects nothing."""
+    return Outcome(table, table.slice(0, 0))
+
+
+Kernel = Callable[..., Any]

@@ -1,0 +1,187 @@
+"""What a run counts: records and characters by stage, reason and source, length histograms, samples.
+
+Everything here is additive over shards, so a run's numbers are the sum of its shards' numbers,
+whoever computed them and in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from raylib.schema import text_of
+
+__all__ = ["HISTOGRAM_EDGES", "ShardStatistics", "add_counts", "merge_samples"]
+
+# Length classes: 0, 1, 2-3, 4-7, ... characters; the last takes everything from 2^24.
+HISTOGRAM_EDGES = [0, *(1 << i for i in range(25))]
+_SAMPLE_CHARACTERS = 4000
+
+
+def _lengths(table: pa.Table) -> np.ndarray[Any, Any]:
+    return pc.fill_null(pc.utf8_length(text_of(table)), 0).to_numpy(zero_copy_only=False)
+
+
+def _histogram(lengths: np.ndarray[Any, Any]) -> list[int]:
+    classes = np.zeros(len(lengths), np.int64)
+    positive = lengths > 0
+    classes[positive] = np.minimum(np.log2(lengths[positive]).astype(np.int64) + 1, len(HISTOGRAM_EDGES) - 1)
+    return np.bincount(classes, minlength=len(HISTOGRAM_EDGES)).tolist()
+
+
+def add_counts(total: dict[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """Add nested counters in place: numbers add up, lists add element by element, mappings recurse."""
+    for key, value in part.items():
+        if isinstance(value, Mapping):
+            add_counts(total.setdefault(key, {}), value)
+        elif isinstance(value, list):
+            old = total.get(key) or [0] * len(value)
+            total[key] = [a + b for a, b in zip(old, value, strict=True)]
+        else:
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+def merge_samples(parts: Iterable[list[dict[str, Any]]], size: int) -> list[dict[str, Any]]:
+    """The `size` samples with the smallest draws: a uniform sample, the same for any order of shards."""
+    everything = [s for part in parts for s in part]
+    return sorted(everything, key=lambda s: (s["draw"], s["id"]))[:size]
+
+
+def shortened(text: str) -> str:
+    """Long texts keep their head and tail, which is where cleaning shows."""
+    if len(text) <= _SAMPLE_CHARACTERS:
+        return text
+    half = _SAMPLE_CHARACTERS // 2
+    return f"{text[:half]}\n⋯ {len(text) - 2 * half} characters left out ⋯\n{text[-half:]}"
+
+
+@dataclass
+class ShardStatistics:
+    """Counters and samples of one shard in one phase."""
+
+    seed: int
+    sample_size: int
+    counts: dict[str, Any] = field(default_factory=dict)
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, counts: Mapping[str, Any]) -> None:
+        add_counts(self.counts, counts)
+
+    def read(self, table: pa.Table, rejects: pa.Table) -> None:
+        """Count records as they are read."""
+        lengths = _lengths(table)
+        self.add(
+            {
+                "records_in": len(table) + len(rejects),
+                "characters_in": int(lengths.sum()),
+                "sources": self._by_source(table, "in", lengths),
+                "histogram_in": _histogram(lengths),
+            }
+        )
+        if len(rejects):
+            self.add({"sources": self._by_source(rejects, "in", None)})
+
+    def stage(
+        self, name: str, before: pa.Table, kept: pa.Table, seconds: float, characters: tuple[int, int], changed: int
+    ) -> None:
+        """Count what a stage did to a table."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.add(
+            {
+                "stages": {
+                    name: {
+                        "in": len(before),
+                        "rejected": len(before) - len(kept),
+                        "changed": changed,
+                        "characters_in": characters[0],
+                        "characters_out": characters[1],
+                    }
+                }
+            }
+        )
+
+    def reject(self, table: pa.Table) -> None:
+        """Count and sample rejects: original records with stage, reason and detail."""
+        if len(table) == 0:
+            return
+        pairs = pc.value_counts(pc.binary_join_element_wise(table["stage"], table["reason"], "/")).to_pylist()
+        self.add(
+            {
+                "records_rejected": len(table),
+                "reasons": {p["values"]: p["counts"] for p in pairs},
+                "sources": self._by_source(table, "rejected", None),
+            }
+        )
+        for row, draw in self._drawn(table, self.rejected):
+            record = table.slice(row, 1)
+            text = text_of(record)[0].as_py() or ""
+            if not text and "meta" in record.column_names:
+                text = record["meta"][0].as_py() or ""
+            sample = {"id": record["id"][0].as_py() or "", "draw": draw, "before": shortened(text)}
+            sample |= {k: record[k][0].as_py() for k in ("source", "stage", "reason", "detail")}
+            self.rejected.append(sample)
+        self.rejected = merge_samples([self.rejected], self.sample_size)
+
+    def keep(self, table: pa.Table, original: pa.Table) -> None:
+        """Count and sample kept records; `original` has the same rows as they were read."""
+        lengths = _lengths(table)
+        self.add(
+            {
+                "records_kept": len(table),
+                "characters_kept": int(lengths.sum()),
+                "sources": self._by_source(table, "kept", lengths),
+                "histogram_kept": _histogram(lengths),
+            }
+        )
+        for row, draw in self._drawn(table, self.kept):
+            self.kept.append(
+                {
+                    "id": table["id"][row].as_py() or "",
+                    "source": table["source"][row].as_py(),
+                    "draw": draw,
+                    "before": shortened(text_of(original.slice(row, 1))[0].as_py() or ""),
+                    "after": shortened(text_of(table.slice(row, 1))[0].as_py() or ""),
+                }
+            )
+        self.kept = merge_samples([self.kept], self.sample_size)
+
+    def _drawn(self, table: pa.Table, held: list[dict[str, Any]]) -> list[tuple[int, int]]:
+        """Rows that belong into the sample so far: those with the smallest hashes of (seed, id)."""
+        if self.sample_size == 0 or len(table) == 0:
+            return []
+        hashed = xxhash.xxh64_intdigest
+        # 53 bits, so that the draw survives JSON readers that only know doubles
+        draws = np.array([hashed((i or "").encode(), self.seed) >> 11 for i in table["id"].to_pylist()], np.int64)
+        ceiling = held[-1]["draw"] if len(held) >= self.sample_size else 1 << 62
+        rows = np.flatnonzero(draws <= ceiling)
+        rows = rows[np.argsort(draws[rows], kind="stable")][: self.sample_size]
+        return [(int(r), int(draws[r])) for r in rows]
+
+    @staticmethod
+    def _by_source(table: pa.Table, what: str, lengths: np.ndarray[Any, Any] | None) -> dict[str, Any]:
+        if len(table) == 0:
+            return {}
+        codes = pc.dictionary_encode(pc.fill_null(table["source"], "")).combine_chunks()
+        if isinstance(codes, pa.ChunkedArray):
+            codes = codes.chunk(0)
+        indices = codes.indices.to_numpy(zero_copy_only=False)
+        names = codes.dictionary.to_pylist()
+        count = np.bincount(indices, minlength=len(names))
+        out = {n: {what: int(c)} for n, c in zip(names, count, strict=True)}
+        if lengths is not None:
+            sums = np.bincount(indices, weights=lengths, minlength=len(names))
+            for name, total in zip(names, sums, strict=True):
+                out[name][f"characters_{what}"] = int(total)
+        return out
+
+    def to_json(self) -> dict[str, Any]:
+        return {"counts": self.counts, "kept": self.kept, "rejected": self.rejected, "seconds": self.seconds}

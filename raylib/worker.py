@@ -1,0 +1,477 @@
+"""What one worker does with one task: read or load a shard, run the fused stages, write, report.
+
+Knows nothing of Ray: the engine runs the same `Worker` in this process (`inline`) or as an actor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raylib.errors import ShardError
+from raylib.parsing import parse
+from raylib.readers import Block, ReadOptions, blocks_of
+from raylib.recipe import StageSpec
+from raylib.schema import SCHEMAS, single_chunk, text_of
+from raylib.shards import EXTENSIONS, Store, TableWriter
+from raylib.sources import Piece
+from raylib.stage import mark_rejected
+from raylib.statistics import ShardStatistics
+
+__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker"]
+
+_ROW = "__row"
+_ORIGINAL = "__original_"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Stages that run fused: an optional `apply` of the global stage before them, local stages, an optional sketch."""
+
+    apply: StageSpec | None
+    local: tuple[StageSpec, ...]
+    sketch: StageSpec | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker has to know about a run; travels to each actor once."""
+
+    root: str
+    kind: str
+    segments: tuple[Segment, ...]
+    read: ReadOptions
+    text_fields: tuple[str, ...] = ()
+    default_source: str = ""
+    output_format: str = "parquet"
+    layout: str = ""
+    seed: int = 0
+    samples: int = 100
+    tokenizer: str = ""
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Run segment `segment` over one shard, read from pieces or a block, or loaded from the segment before.
+
+    verdicts: files of the global stage before; ordinal: the shard's number in them.
+    """
+
+    segment: int
+    shard: str
+    key: str
+    pieces: tuple[Piece, ...] = ()
+    block: Any = None
+    limit: int | None = None
+    verdicts: tuple[str, ...] = ()
+    ordinal: int = -1
+
+    @property
+    def phase(self) -> str:
+        return f"s{self.segment}"
+
+
+@dataclass(frozen=True)
+class ResolveTask:
+    """Resolve the global stage after segment `segment` for keys in [first, last], over all shards' sketches."""
+
+    segment: int
+    shard: str
+    key: str
+    first: int
+    last: int
+    shards: tuple[str, ...] = ()
+
+    @property
+    def phase(self) -> str:
+        return f"r{self.segment}"
+
+
+@dataclass(frozen=True)
+class _Sketches:
+    store: Store
+    task: ResolveTask
+
+    def tables(self) -> Iterator[pa.Table]:
+        for ordinal, shard in enumerate(self.task.shards):
+            reader = self.store.read_arrow(f".work/s{self.task.segment}/sketch-{shard}.arrow")
+            if reader.num_record_batches == 0:
+                continue
+            table = pa.Table.from_batches([reader.get_batch(0)])
+            keys = table["key"].to_numpy()
+            start = int(np.searchsorted(keys, np.uint64(self.task.first), side="left"))
+            stop = int(np.searchsorted(keys, np.uint64(self.task.last), side="right"))
+            if stop > start:
+                part = table.slice(start, stop - start)
+                yield part.append_column("shard", pa.repeat(pa.scalar(ordinal, pa.int32()), len(part)))
+
+
+@dataclass
+class _Batch:
+    """Records in work and the same records as they were read; `_ROW` of the former points into the latter."""
+
+    table: pa.Table
+    original: pa.Table
+
+
+@dataclass
+class Worker:
+    """Holds the stages of a job, set up once, and processes tasks."""
+
+    job: Job
+    _stages: list[tuple[Any, list[tuple[str, Any]], Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.job.root)
+        made: dict[int, Any] = {}
+
+        def make(spec: StageSpec | None) -> Any:
+            if spec is None:
+                return None
+            if id(spec) not in made:
+                stage = spec.make()
+                if hasattr(stage, "setup"):
+                    stage.setup()
+                made[id(spec)] = stage
+            return made[id(spec)]
+
+        for segment in self.job.segments:
+            names = stage_labels(segment.local)
+            local = [(name, make(spec)) for name, spec in zip(names, segment.local, strict=True)]
+            self._stages.append((make(segment.apply), local, make(segment.sketch)))
+        self._tokenizer: Any = _load_tokenizer(self.job.tokenizer) if self.job.tokenizer else None
+
+    # ---- tasks --------------------------------------------------------------------------------
+
+    def process(self, task: ShardTask | ResolveTask, block: Block | None = None) -> dict[str, Any]:
+        """Do a task; returns its manifest entry. The files it names are complete and on disk."""
+        started = time.perf_counter()
+        entry = self._resolve(task) if isinstance(task, ResolveTask) else self._shard(task, block)
+        entry |= {"phase": task.phase, "shard": task.shard, "key": task.key}
+        entry["seconds"] = round(time.perf_counter() - started, 4)
+        return entry
+
+    def _shard(self, task: ShardTask, block: Block | None) -> dict[str, Any]:
+        apply, local, sketch = self._stages[task.segment]
+        last = task.segment == len(self.job.segments) - 1
+        statistics = ShardStatistics(self.job.seed, self.job.samples)
+        counter = _Counter()
+        files: list[str] = []
+        with ExitStack() as stack:
+
+            def writer(name: str, file_format: str, layout: str = "") -> TableWriter:
+                files.append(name)
+                return TableWriter(stack.enter_context(self.store.create(name)), file_format, layout)
+
+            rejected_file = f"rejected/s{task.segment}-{task.shard}.parquet"
+            rejects = writer(rejected_file, "parquet")
+            if last:
+                extension = EXTENSIONS[self.job.output_format]
+                kept = writer(f"kept/part-{task.shard}.{extension}", self.job.output_format, self.job.layout)
+            else:
+                files.append(f".work/s{task.segment}/part-{task.shard}.arrow")
+                intermediate = stack.enter_context(self.store.create(files[-1]))
+            batch_writer: Any = None
+            sketches: list[pa.Table] = []
+            rows = 0
+            empty: pa.Table | None = None
+            for batch in self._load(task, block, statistics, rejects, counter, apply):
+                for name, stage in local:
+                    self._run_local(name, stage, batch, statistics, rejects)
+                table = batch.table
+                empty = table.slice(0, 0)
+                original = batch.original.take(table[_ROW])
+                if last:
+                    final = table.drop_columns([_ROW])
+                    statistics.keep(final, original)
+                    if self._tokenizer is not None:
+                        statistics.add({"tokens_kept": self._count_tokens(final)})
+                    kept.write(final)
+                    continue
+                if sketch is not None:
+                    part = sketch.sketch(table)
+                    position = pc.add(part["row"].cast(pa.int32()), pa.scalar(rows, pa.int32()))
+                    sketches.append(part.set_column(part.column_names.index("row"), "row", position))
+                stored = _with_original(table.drop_columns([_ROW]), original)
+                if batch_writer is None:
+                    options = pa.ipc.IpcWriteOptions(compression="lz4")
+                    batch_writer = pa.ipc.new_file(intermediate, stored.schema, options=options)
+                if len(stored):
+                    batch_writer.write_table(stored.combine_chunks())
+                rows += len(stored)
+            statistics.add({})
+            assert empty is not None  # `_load` gives at least one batch, if only an empty one
+            rejects.close(self._empty_rejects())
+            if last:
+                kept.close(empty.drop_columns([_ROW]))
+            else:
+                batch_writer.close()
+                if sketch is not None:
+                    files.append(f".work/s{task.segment}/sketch-{task.shard}.arrow")
+                    self._write_sketches(sketches, stack.enter_context(self.store.create(files[-1])))
+            files.append(f".work/s{task.segment}/stats-{task.shard}.json")
+            stack.enter_context(self.store.create(files[-1])).write(orjson.dumps(statistics.to_json()))
+        counts = statistics.counts
+        records = counts.get("records_in", 0) if task.segment == 0 else counter.loaded
+        done = counts.get("records_kept", 0) if last else rows
+        if records != done + rejects.rows:
+            raise ShardError(f"shard {task.shard}: {records} records in, {done} kept + {rejects.rows} rejected")
+        return {
+            "files": {name: self.store.size(name) for name in files},
+            "records_in": records,
+            "records_out": done,
+            "records_rejected": rejects.rows,
+            "bytes_in": counter.bytes,
+            "consumed": counter.consumed,
+            "sketch_bytes": sum(s.nbytes for s in sketches),
+        }
+
+    def _resolve(self, task: ResolveTask) -> dict[str, Any]:
+        stage = self._stages[task.segment][2]
+        sketches = _Sketches(self.store, task)
+        if next(sketches.tables(), None) is None:
+            verdicts = pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
+        else:
+            verdicts = stage.resolve(sketches)
+        order = np.lexsort((verdicts["row"].to_numpy(), verdicts["shard"].to_numpy()))
+        verdicts = verdicts.take(pa.array(order)).combine_chunks()
+        name = f".work/r{task.segment}/verdicts-{task.shard}.arrow"
+        with self.store.create(name) as stream, pa.ipc.new_file(stream, verdicts.schema) as writer:
+            if len(verdicts):
+                writer.write_table(verdicts)
+        return {"files": {name: self.store.size(name)}, "verdicts": len(verdicts)}
+
+    # ---- parts --------------------------------------------------------------------------------
+
+    def _load(
+        self,
+        task: ShardTask,
+        block: Block | None,
+        statistics: ShardStatistics,
+        rejects: TableWriter,
+        counter: _Counter,
+        apply: Any,
+    ) -> Iterator[_Batch]:
+        if task.segment == 0:
+            yield from self._read(task, block, statistics, rejects, counter)
+            return
+        name = f".work/s{task.segment - 1}/part-{task.shard}.arrow"
+        reader = self.store.read_arrow(name)
+        verdicts = self._verdicts(task)
+        label = "apply"
+        row = 0
+        batches: Iterable[Any] = (reader.get_batch(i) for i in range(reader.num_record_batches))
+        if reader.num_record_batches == 0:
+            batches = [pa.RecordBatch.from_pylist([], schema=reader.schema)]
+        for stored in batches:
+            table, original = _split_original(pa.Table.from_batches([stored]))
+            counter.loaded += len(table)
+            batch = _Batch(_with_rows(table), original)
+            if apply is not None:
+                part = _verdicts_of(verdicts, row, len(table))
+                label = task_label(self.job.segments[task.segment].apply)
+                self._run(label, lambda t, part=part: apply.apply(t, part), batch, statistics, rejects)
+            row += len(table)
+            yield batch
+
+    def _read(
+        self, task: ShardTask, block: Block | None, statistics: ShardStatistics, rejects: TableWriter, counter: _Counter
+    ) -> Iterator[_Batch]:
+        if block is not None:
+            blocks: Iterable[Block] = [block]
+        else:
+            blocks = (b for piece in task.pieces for b in blocks_of(piece, self.job.read))
+        left = task.limit
+        schema = SCHEMAS[self.job.kind]
+        for item in blocks:
+            counter.bytes += len(item.data) or (item.table.nbytes if item.table is not None else 0)
+            counter.consumed = max(counter.consumed, item.consumed)
+            for parsed in parse(item, self.job.kind, self.job.text_fields):
+                table, bad = parsed.table, parsed.rejects
+                if left is not None:
+                    table = table.slice(0, left)
+                    bad = bad.slice(0, max(left - len(table), 0))
+                    left -= len(table) + len(bad)
+                table = self._with_source(table, item.path)
+                statistics.read(table, bad)
+                self._reject(bad, statistics, rejects)
+                yield _Batch(_with_rows(table), table)
+                if left is not None and left <= 0:
+                    return
+        yield _Batch(_with_rows(pa.Table.from_pylist([], schema=schema)), pa.Table.from_pylist([], schema=schema))
+
+    def _with_source(self, table: pa.Table, path: str) -> pa.Table:
+        source = table["source"]
+        if not pc.any(pc.equal(source, "")).as_py():
+            return table
+        default = self.job.default_source or path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
+        filled = pc.if_else(pc.equal(source, ""), default, source)
+        return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
+
+    def _run_local(
+        self, name: str, stage: Any, batch: _Batch, statistics: ShardStatistics, rejects: TableWriter
+    ) -> None:
+        self._run(name, stage, batch, statistics, rejects)
+
+    def _run(self, name: str, stage: Any, batch: _Batch, statistics: ShardStatistics, rejects: TableWriter) -> None:
+        before = batch.table
+        started = time.perf_counter()
+        outcome = stage(before)
+        seconds = time.perf_counter() - started
+        kept = outcome.kept
+        if len(kept) + len(outcome.rejected) != len(before):
+            raise ShardError(
+                f"stage {name}: {len(before)} records in, {len(kept)} kept + {len(outcome.rejected)} rejected"
+            )
+        characters = (_characters(before), _characters(kept))
+        changed = 0
+        if len(kept) == len(before):
+            old, new = text_of(before), text_of(kept)
+            changed = 0 if new is old else int(pc.sum(pc.not_equal(old, new)).as_py() or 0)
+        statistics.stage(name, before, kept, seconds, characters, changed)
+        if len(outcome.rejected):
+            original = batch.original.take(outcome.rejected[_ROW])
+            for column in ("stage", "reason", "detail"):
+                original = original.append_column(column, outcome.rejected[column])
+            original = original.set_column(
+                original.column_names.index("stage"), "stage", pa.repeat(pa.scalar(name, pa.string()), len(original))
+            )
+            self._reject(original, statistics, rejects)
+        batch.table = kept.combine_chunks() if kept is not before else kept
+
+    def _reject(self, table: pa.Table, statistics: ShardStatistics, rejects: TableWriter) -> None:
+        if len(table):
+            table = table.cast(self._empty_rejects().schema)
+            statistics.reject(table)
+            rejects.write(table)
+
+    def _empty_rejects(self) -> pa.Table:
+        empty = pa.Table.from_pylist([], schema=SCHEMAS[self.job.kind])
+        return mark_rejected(empty, stage="", reason="", detail=pa.array([], pa.large_string()))
+
+    def _verdicts(self, task: ShardTask) -> pa.Table | None:
+        parts = []
+        for name in task.verdicts:
+            reader = self.store.read_arrow(name)
+            if reader.num_record_batches == 0:
+                continue
+            table = reader.read_all()
+            shards = table["shard"].to_numpy()
+            start = int(np.searchsorted(shards, task.ordinal, side="left"))
+            stop = int(np.searchsorted(shards, task.ordinal, side="right"))
+            if stop > start:
+                parts.append(table.slice(start, stop - start))
+        if not parts:
+            return None
+        merged = pa.concat_tables(parts)
+        return merged.take(pc.sort_indices(merged, sort_keys=[("row", "ascending")]))
+
+    def _write_sketches(self, parts: list[pa.Table], stream: Any) -> None:
+        if not parts:
+            schema = pa.schema([("row", pa.int32()), ("key", pa.uint64())])
+            pa.ipc.new_file(stream, schema).close()
+            return
+        table = pa.concat_tables(parts)
+        table = table.take(pa.array(np.argsort(table["key"].to_numpy(), kind="stable"))).combine_chunks()
+        with pa.ipc.new_file(stream, table.schema) as writer:
+            if len(table):
+                writer.write_table(table)
+
+    def _count_tokens(self, table: pa.Table) -> int:
+        encoded = self._tokenizer.encode_batch_fast(text_of(table).to_pylist(), add_special_tokens=False)
+        return sum(len(e.ids) for e in encoded)
+
+
+@dataclass
+class _Counter:
+    bytes: int = 0
+    consumed: int = 0
+    loaded: int = 0
+
+
+def task_label(spec: StageSpec | None) -> str:
+    return spec.name if spec is not None else ""
+
+
+def stage_labels(specs: Iterable[StageSpec]) -> list[str]:
+    """Stage names made unique: a second `length` is counted as `length#2`."""
+    seen: dict[str, int] = {}
+    labels = []
+    for spec in specs:
+        seen[spec.name] = seen.get(spec.name, 0) + 1
+        labels.append(spec.name if seen[spec.name] == 1 else f"{spec.name}#{seen[spec.name]}")
+    return labels
+
+
+def _characters(table: pa.Table) -> int:
+    return int(pc.sum(pc.utf8_length(text_of(table))).as_py() or 0)
+
+
+def _with_rows(table: pa.Table) -> pa.Table:
+    return table.append_column(_ROW, pa.array(np.arange(len(table), dtype=np.int32)))
+
+
+def _with_original(table: pa.Table, original: pa.Table) -> pa.Table:
+    """Add what a later reject needs to show the original: null where a text is still as it was read."""
+    for name in original.column_names:
+        if name in ("id", "source", "meta", "category"):
+            continue
+        old = single_chunk(original[name])
+        if pa.types.is_large_string(old.type):
+            new = single_chunk(table[name])
+            old = pc.if_else(pc.equal(old, new), pa.scalar(None, old.type), old)
+        table = table.append_column(_ORIGINAL + name, old)
+    return table
+
+
+def _split_original(stored: pa.Table) -> tuple[pa.Table, pa.Table]:
+    table, original = stored, stored
+    for name in stored.column_names:
+        if not name.startswith(_ORIGINAL):
+            continue
+        plain = name.removeprefix(_ORIGINAL)
+        old = single_chunk(stored[name])
+        if pa.types.is_large_string(old.type):
+            old = pc.coalesce(old, single_chunk(stored[plain]))
+        original = original.set_column(original.column_names.index(plain), plain, old)
+        table = table.drop_columns([name])
+    columns = [c for kind in SCHEMAS.values() for c in kind.names]
+    original = original.select([c for c in original.column_names if c in columns and not c.startswith(_ORIGINAL)])
+    return table, _in_schema_order(original)
+
+
+def _in_schema_order(table: pa.Table) -> pa.Table:
+    for schema in SCHEMAS.values():
+        if set(schema.names) == set(table.column_names):
+            return table.select(schema.names)
+    return table
+
+
+def _verdicts_of(verdicts: pa.Table | None, start: int, count: int) -> pa.Table:
+    """Verdicts for rows [start, start + count), renumbered from 0; an empty table when there are none."""
+    if verdicts is None:
+        return pa.table({"row": pa.array([], pa.int32())})
+    rows = verdicts["row"].to_numpy()
+    first, last = np.searchsorted(rows, [start, start + count])
+    part = verdicts.slice(int(first), int(last - first))
+    position = pc.subtract(part["row"], pa.scalar(start, pa.int32()))
+    return part.set_column(part.column_names.index("row"), "row", position).combine_chunks()
+
+
+def _load_tokenizer(path: str) -> Any:
+    from pathlib import Path
+
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise ShardError("output.tokenizer needs the package tokenizers: pip install 'raylib-data[train]'") from error
+    file = Path(path)
+    return Tokenizer.from_file(str(file / "tokenizer.json" if file.is_dir() else file))

@@ -1,0 +1,40 @@
+"""Shared fixtures: the place of real data, small inputs, and one local Ray cluster for all cluster tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that use it are marked `data`."""
+    place = os.environ.get("RAYLIB_TEST_DATA", "")
+    if not place or not Path(place).is_dir():
+        pytest.skip("RAYLIB_TEST_DATA is not set")
+    return Path(place)
+
+
+@pytest.fixture
+def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
+    def write(rows: list[Any], name: str = "in.jsonl") -> Path:
+        path = tmp_path / name
+        path.write_bytes(b"".join((r if isinstance(r, bytes) else orjson.dumps(r)) + b"\n" for r in rows))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A real local cluster, shared by the tests that do not kill it."""
+    import ray
+
+    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
+    yield context
+    ray.shutdown()
