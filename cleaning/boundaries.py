@@ -148,15 +148,17 @@ def drop_short_sentences(texts: pa.Array, *, min_length: int = 5, keep_tail: boo
 
 _HAN_CHARACTER = re.compile(f"[{HAN}]")
 _SEPARATORS = re.compile(r"[|｜>»›/\\·•\-—_\[\]【】\s\d:：,，.。+]")
-_SHAPES = re.compile(
+_SHAPE = (
     r"^\s*(?:"
     r"(?:发布|更新|发表|编辑|来源|作者|时间|日期|责任编辑|责编|编辑|记者|通讯员|摄影|图/|文/|字号|阅读)[^。！？]{0,30}"
     r"|\d{4}\s?[年\-/.]\s?\d{1,2}\s?[月\-/.]\s?\d{1,2}\s?日?(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?(?:\s*(?:来源|作者)[^。！？]{0,20})?"
     r"|(?:上一篇|下一篇|上一页|下一页|返回顶部|返回首页|回到顶部|更多>>|查看更多|阅读全文|展开全文|点击这里|打印|关闭)[^。！？]{0,20}"
     r"|(?:Copyright|版权所有|©|ICP备|京ICP|沪ICP|粤ICP|京公网安备)[^。！？]{0,80}"
-    r")\s*$",
-    re.IGNORECASE,
+    r")\s*$"
 )
+_SHAPES = re.compile(_SHAPE, re.IGNORECASE)
+# RE2: texts in which some line may have such a shape, or holds three navigation marks
+_MAY_HAVE_LINES = "(?im)" + _SHAPE.replace("^", r"^[ \t\x{3000}]*", 1) + r"|[|｜>»›·•/][^\n]*[|｜>»›·•/][^\n]*[|｜>»›·•/]"
 
 
 def _is_navigation(line: str) -> bool:

@@ -21,8 +21,7 @@ from cleaning.rule import rewrite, rewrite_each
 __all__ = ["remove_repeats"]
 
 _SHORT = 32
-_SHORT_RUN = re.compile(r"(\D{3,31}?)\1+")
-_DIGIT_FREE = re.compile(r"\D+")
+_DIGIT_FREE = re.compile(rf"\D{{{2 * _SHORT},}}")
 _DIGIT = table_of("0123456789０１２３４５６７８９")
 
 
@@ -34,9 +33,7 @@ def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> np.ndarray:
     if len(values) <= minimum:
         return rows
     # digits and text borders never compare equal, so no run crosses them
-    marked = values.copy()
-    digit = _DIGIT[np.minimum(values, 0x10000)]
-    marked[digit] = 0x110000 + np.flatnonzero(digit).astype(np.uint32)
+    marked = _mark_digits(values)
     narrow = np.minimum(marked, 0xFFFF).astype(np.uint16)  # half the memory traffic; hits are verified below
     for period in range(minimum, _SHORT):
         if len(narrow) < 2 * period:
@@ -46,14 +43,17 @@ def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> np.ndarray:
         at = equal.find(needle)
         while at >= 0:
             row = int(np.searchsorted(view.starts, at, side="right")) - 1
-            inside = at + 2 * period <= view.starts[row + 1]
-            if inside and np.array_equal(marked[at : at + period], marked[at + period : at + 2 * period]):
+            end = int(view.starts[row + 1])
+            inside = at + 2 * period <= end
+            if rows[row]:
+                at = equal.find(needle, max(at + 1, end - period))
+            elif inside and np.array_equal(marked[at : at + period], marked[at + period : at + 2 * period]):
                 rows[row] = True
-                at = equal.find(needle, max(at + 1, int(view.starts[row + 1]) - 2 * period))
+                at = equal.find(needle, max(at + 1, end - period))
             elif inside:
                 at = equal.find(needle, at + 1)
             else:  # the run reaches into the next text: go on there
-                at = equal.find(needle, max(at + 1, int(view.starts[row + 1])))
+                at = equal.find(needle, max(at + 1, end))
     return rows
 
 
@@ -118,13 +118,40 @@ def _collapse_segment(segment: str) -> str:
     return segment
 
 
+def _collapse_short(text: str, minimum: int) -> str:
+    """Collapse repeats of periods `minimum`..31, shortest first: runs of equality at each distance."""
+    values = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    marked = _mark_digits(values)
+    for period in range(minimum, _SHORT):
+        if len(marked) < 2 * period:
+            break
+        equal = np.zeros(len(marked) - period + 2, np.int8)
+        np.equal(marked[period:], marked[:-period], out=equal[1:-1].view(np.bool_))
+        edges = np.diff(equal)
+        starts = np.flatnonzero(edges == 1)
+        lengths = np.flatnonzero(edges == -1) - starts
+        long = lengths >= period
+        if not long.any():
+            continue
+        keep = np.ones(len(marked), np.bool_)
+        for start, length in zip(starts[long].tolist(), lengths[long].tolist(), strict=True):
+            keep[start + period : start + period + length // period * period] = False
+        marked, values = marked[keep], values[keep]
+    return values.tobytes().decode("utf-32-le")
+
+
+def _mark_digits(values: np.ndarray) -> np.ndarray:
+    """Digits get code points of their own, one each, so that they never equal anything."""
+    marked = values.copy()
+    digit = _DIGIT[np.minimum(values, 0x10000)]
+    marked[digit] = 0x110000 + np.flatnonzero(digit).astype(np.uint32)
+    return marked
+
+
 def _collapse(text: str, *, short: bool, minimum: int) -> str:
     if short:
-        pattern = _SHORT_RUN if minimum == 3 else re.compile(rf"(\D{{{minimum},{_SHORT - 1}}}?)\1+")
-        text = pattern.sub(r"\1", text)
-    if len(text) < 2 * _SHORT:
-        return text
-    return _DIGIT_FREE.sub(lambda m: _collapse_segment(m[0]) if len(m[0]) >= 2 * _SHORT else m[0], text)
+        text = _collapse_short(text, minimum)
+    return _DIGIT_FREE.sub(lambda m: _collapse_segment(m[0]), text)
 
 
 @rewrite(

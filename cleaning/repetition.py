@@ -166,14 +166,15 @@ def _reject_ngrams(view: CodePoints, live: Any, out: list[str | None], scale: fl
     # A repeated 10-gram begins with a repeated 5-gram and the commonest 4-gram is no commoner than
     # the commonest 2-gram, so the shortest n decides who needs the rest.
     length = np.maximum(view.lengths, 1)
+    candidates = live
     for n, ceiling in _TOP.items():
-        _, commonest, _ = _repeats_of_ngrams(view, n, live)
+        _, commonest, _ = _repeats_of_ngrams(view, n, candidates)
         part = commonest * n / length
-        _note(out, live & (part > ceiling * scale) & (commonest > 2), part, f"commonest {n}-gram", ceiling * scale)
+        _note(out, candidates & (part > ceiling * scale) & (commonest > 2), part, f"commonest {n}-gram", ceiling * scale)
         if n == 2:
-            candidates = live & (commonest * 4 / length > min(_TOP.values()) * scale)
-            if not candidates.any():
-                break
+            candidates = candidates & (commonest * 4 / length > min(_TOP.values()) * scale)
+        if not candidates.any():
+            break
     for n, ceiling in _DUPLICATE.items():
         before, _, grams = _repeats_of_ngrams(view, n, live)
         part = before / np.maximum(grams, 1)

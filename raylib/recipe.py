@@ -251,7 +251,8 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
 
 def _override_stage(data: dict[str, Any], rest: list[str], value: Any, key: str) -> None:
     """`stages.length.min=100` sets a parameter of every stage of that name; `stages.2.min=100` of the third."""
-    stages = [_split_stage(s) for s in data.get("stages") or []]
+    data["stages"] = [item for given in data.get("stages") or [] for item in _expanded(given)]
+    stages = [_split_stage(s) for s in data["stages"]]
     hits = [i for i, s in enumerate(stages) if s and (s[0] == rest[0] or str(i) == rest[0])]
     if len(rest) != 2 or not hits:
         names = [s[0] for s in stages if s]
@@ -263,6 +264,14 @@ def _override_stage(data: dict[str, Any], rest: list[str], value: Any, key: str)
         name, parameters = stages[i]  # type: ignore[misc]
         new[i] = {name: {**(parameters or {}), rest[1]: value}}
     data["stages"] = new
+
+
+def _expanded(item: Any) -> list[Any]:
+    """A `clean: wechat` item as the stages of its chain, so that each can be overridden; others as they are."""
+    split = _split_stage(item)
+    if split is None or split[0] != "clean" or not isinstance(split[1], str):
+        return [item]
+    return [{spec.name: dict(spec.parameters)} for spec in source_chain(split[1])]
 
 
 def _split_stage(item: Any) -> tuple[str, Any] | None:
