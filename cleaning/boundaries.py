@@ -158,7 +158,9 @@ _SHAPE = (
 )
 _SHAPES = re.compile(_SHAPE, re.IGNORECASE)
 # RE2: texts in which some line may have such a shape, or holds three navigation marks
-_MAY_HAVE_LINES = "(?im)" + _SHAPE.replace("^", r"^[ \t\x{3000}]*", 1) + r"|[|｜>»›·•/][^\n]*[|｜>»›·•/][^\n]*[|｜>»›·•/]"
+_MAY_HAVE_LINES = (
+    "(?im)" + _SHAPE.replace("^", r"^[ \t\x{3000}]*", 1) + r"|[|｜>»›·•/][^\n]*[|｜>»›·•/][^\n]*[|｜>»›·•/]"
+)
 
 
 def _is_navigation(line: str) -> bool:

@@ -2,7 +2,7 @@
 
 All ratio rules of a chain look at the same unchanged texts, so the decoded view is remembered for
 the last few arrays (by buffer identity). Class tables cover the Basic Multilingual Plane and one
-catch-all row for everything above, which keeps a look-up within the CPU's second-level cache.
+catch-all entry for everything above, which keeps a look-up within the CPU's second-level cache.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ASCII_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 FULL_WIDTH_PUNCTUATION = "＂＃＄％＆＇＊＋，－．／＜＝＞＠［＼］＾＿｀｛｜｝"
 PUNCTUATION = ASCII_PUNCTUATION + CHINESE_PUNCTUATION + FULL_WIDTH_PUNCTUATION + "–"
 
-_BMP = 0x10000
+_ABOVE = 0xFFFF  # a noncharacter: its entry stands for every code point above the BMP
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class CodePoints:
     @property
     def lengths(self) -> np.ndarray[Any, Any]:
         return np.diff(self.starts)
+
+    @functools.cached_property
+    def narrow(self) -> np.ndarray[Any, Any]:
+        """The code points as uint16, everything above the BMP as U+FFFF: the index of class tables."""
+        return np.minimum(self.values, _ABOVE).astype(np.uint16)
 
     def count(self, flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Sum of `flags` (one a character) for each text, int64."""
@@ -73,21 +78,34 @@ def _decode(texts: pa.Array) -> CodePoints:
     return CodePoints(values, starts)
 
 
+def translate(texts: pa.Array, table: np.ndarray[Any, Any]) -> pa.Array:
+    """Replace single characters by a uint32 table over the BMP; one look-up a character, no Python loop."""
+    view = codepoints(texts)
+    values = np.where(view.narrow == _ABOVE, view.values, table[view.narrow])
+    data = values.astype("<u4").tobytes().decode("utf-32-le").encode()
+    width = np.ones(len(values), np.int64)
+    for border in (0x80, 0x800, 0x10000):
+        width += values >= border
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(CodePoints(values, view.starts).count(width), out=offsets[1:])
+    return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(data))
+
+
 def table_of(characters: str = "", ranges: tuple[tuple[int, int], ...] = (), *, above: bool = False) -> Any:
-    """A boolean look-up table over the BMP plus one entry for all code points above it."""
-    table = np.zeros(_BMP + 1, np.bool_)
+    """A boolean look-up table over the BMP whose last entry stands for all code points above it."""
+    table = np.zeros(0x10000, np.bool_)
     for first, last in ranges:
         table[first : last + 1] = True
     for character in characters:
-        if ord(character) < _BMP:
+        if ord(character) < _ABOVE:
             table[ord(character)] = True
-    table[_BMP] = above
+    table[_ABOVE] = above
     return table
 
 
 def flags(view: CodePoints, table: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Look each character up in a class table."""
-    return table[np.minimum(view.values, _BMP)]
+    return table[view.narrow]
 
 
 # Extension B and beyond (U+20000...) are Han too; the catch-all entry also takes emoji, so those

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaning.codepoints import codepoints, share, translate
 from cleaning.rule import rewrite, rewrite_each
 
 __all__ = ["fix_encoding", "normalise_characters", "to_simplified"]
@@ -89,6 +90,16 @@ def _replacements(punctuation: str, lookalikes: bool) -> tuple[dict[str, str], r
     return table, re.compile(f"{pattern}|{_ESCAPES}"), re2
 
 
+@functools.lru_cache(maxsize=8)
+def _single_replacements(punctuation: str, lookalikes: bool) -> np.ndarray[Any, Any]:
+    """The one-to-one replacements as a table over the BMP."""
+    table = np.arange(0x10000, dtype=np.uint32)
+    for old, new in _replacements(punctuation, lookalikes)[0].items():
+        if len(old) == len(new) == 1:
+            table[ord(old)] = ord(new)
+    return table
+
+
 @rewrite(
     examples=(
         ("ＡＢ１①Ⅲ（一）β μ é İ，", "AB11III（一）b u e İ，"),
@@ -120,6 +131,10 @@ def normalise_characters(
     )
     texts = rewrite_each(texts, lambda s: unicodedata.normalize("NFC", s), where=combining)
     hit = pc.match_substring_regex(texts, re2)
+    if texts.null_count == 0 and (pc.sum(hit).as_py() or 0) * 4 > len(texts):
+        # many texts are concerned: one table look-up a character, then only the rare rest by pattern
+        texts = translate(texts, _single_replacements(punctuation, lookalikes))
+        hit = pc.match_substring_regex(texts, re2)
     return rewrite_each(texts, lambda s: pattern.sub(plain, s), where=hit)
 
 
@@ -145,17 +160,16 @@ def _convertible(direction: str) -> str:
 
 
 def _mark_traditional(before: pa.Array, after: pa.Array) -> dict[str, pa.Array]:
-    """`traditional`: true when the conversion changed at least 5 % of the characters."""
+    """`traditional`: true when the conversion changed at least 5 % of the characters, or words."""
     flag = np.zeros(len(before), np.bool_)
     if before is not after:
-        for row in np.flatnonzero(pc.not_equal(before, after).to_numpy(zero_copy_only=False)).tolist():
-            old, new = before[row].as_py(), after[row].as_py()
-            if len(old) == len(new):
-                a = np.frombuffer(old.encode("utf-32-le"), np.uint32)
-                b = np.frombuffer(new.encode("utf-32-le"), np.uint32)
-                flag[row] = (a != b).mean() >= 0.05
-            else:
-                flag[row] = True
+        rows = np.flatnonzero(pc.not_equal(before, after).to_numpy(zero_copy_only=False))
+        old, new = codepoints(before.take(pa.array(rows))), codepoints(after.take(pa.array(rows)))
+        same_length = old.lengths == new.lengths
+        if same_length.all():
+            flag[rows] = share(old.count(old.values != new.values), old.lengths, empty=0.0) >= 0.05
+        else:  # a direction that changes words: any change counts
+            flag[rows] = True
     return {"traditional": pa.array(flag)}
 
 

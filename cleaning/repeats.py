@@ -143,7 +143,7 @@ def _collapse_short(text: str, minimum: int) -> str:
 def _mark_digits(values: np.ndarray) -> np.ndarray:
     """Digits get code points of their own, one each, so that they never equal anything."""
     marked = values.copy()
-    digit = _DIGIT[np.minimum(values, 0x10000)]
+    digit = _DIGIT[np.minimum(values, 0xFFFF)]
     marked[digit] = 0x110000 + np.flatnonzero(digit).astype(np.uint32)
     return marked
 

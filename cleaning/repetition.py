@@ -170,7 +170,9 @@ def _reject_ngrams(view: CodePoints, live: Any, out: list[str | None], scale: fl
     for n, ceiling in _TOP.items():
         _, commonest, _ = _repeats_of_ngrams(view, n, candidates)
         part = commonest * n / length
-        _note(out, candidates & (part > ceiling * scale) & (commonest > 2), part, f"commonest {n}-gram", ceiling * scale)
+        _note(
+            out, candidates & (part > ceiling * scale) & (commonest > 2), part, f"commonest {n}-gram", ceiling * scale
+        )
         if n == 2:
             candidates = candidates & (commonest * 4 / length > min(_TOP.values()) * scale)
         if not candidates.any():

@@ -96,9 +96,7 @@ def remove_counters(texts: pa.Array, *, lexicon: str = "counters", max_length: i
     Counters are a number next to 点赞, 收藏, 评论 ... that no word follows. A sentence of at most
     `max_length` characters that holds a phrase of the lexicon goes; longer ones are taken for prose.
     """
-    counted = pc.match_substring_regex(
-        texts, rf"[0-9][^\n]{{0,6}}(?:{_COUNTED})|(?:{_COUNTED})[^\n]{{0,6}}[0-9]"
-    )
+    counted = pc.match_substring_regex(texts, rf"[0-9][^\n]{{0,6}}(?:{_COUNTED})|(?:{_COUNTED})[^\n]{{0,6}}[0-9]")
     texts = rewrite_each(texts, lambda s: _COUNTERS.sub("", s), where=counted)
     phrases = load_lexicon(lexicon)
     return rewrite_each(texts, lambda s: _without_phrases(s, phrases, max_length) if phrases.contains(s) else s)

@@ -58,6 +58,10 @@ class ExactDedup:
     on: Literal["folded", "bytes"] = "folded"
     priority: tuple[str, ...] = ()
 
+    def setup(self) -> None:
+        """Build the folding table before the first shard."""
+        fold_hashes(pa.array(["一"], pa.large_string()))
+
     def sketch(self, table: pa.Table) -> pa.Table:
         texts = text_of(table)
         hashes = fold_hashes(texts) if self.on == "folded" else raw_hashes(texts)

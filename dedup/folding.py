@@ -33,8 +33,8 @@ def fold(text: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _table() -> np.ndarray[Any, Any]:
-    table = np.zeros(0x10001, np.uint32)
-    for code in range(0x10000):
+    table = np.zeros(0x10000, np.uint32)
+    for code in range(0xFFFF):
         if 0xD800 <= code <= 0xDFFF:
             continue
         character = chr(code)
@@ -47,7 +47,7 @@ def _table() -> np.ndarray[Any, Any]:
             table[code] = ord(folded)
         else:
             table[code] = _SPECIAL
-    table[0x10000] = _SPECIAL
+    table[0xFFFF] = _SPECIAL
     return table
 
 
@@ -58,7 +58,7 @@ def fold_hashes(texts: pa.Array) -> np.ndarray[Any, Any]:
     """
     view = codepoints(texts)
     table = _table()
-    folded = table[np.minimum(view.values, 0x10000)]
+    folded = table[view.narrow]
     kept = folded != _DROP
     special = view.count(folded == _SPECIAL) > 0
     ends = np.concatenate([[0], np.cumsum(view.count(kept))])

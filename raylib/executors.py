@@ -60,6 +60,10 @@ def _without_skipped(piece: Piece, options: ReadOptions, skip: frozenset[int]) -
         yield None if number in skip else block
 
 
+def _warm_up() -> None:
+    """Loads this module, and with it the readers, into a worker process."""
+
+
 @dataclass
 class InlineExecutor:
     """Everything in this process, one task after the other: for debugging and small data."""
@@ -157,6 +161,8 @@ class RayExecutor:
             yield None if number in skip else reference
 
     def start(self) -> None:
+        # a worker process for the first reader starts beside the actors, not after them
+        self._ray.remote(_warm_up).options(num_cpus=0).remote()
         for _ in range(self.actors):
             actor = self._actor.remote(self._job)
             self._slots.append(_Slot(actor, actor.ready.remote()))

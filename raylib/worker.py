@@ -120,6 +120,19 @@ class _Batch:
 
     table: pa.Table
     original: pa.Table
+    _characters: int | None = None
+
+    @property
+    def characters(self) -> int:
+        """Characters of all texts in work; counted once a change."""
+        if self._characters is None:
+            self._characters = int(pc.sum(pc.utf8_length(text_of(self.table))).as_py() or 0)
+        return self._characters
+
+    def replace(self, table: pa.Table, *, same_texts: bool) -> None:
+        self.table = table
+        if not same_texts:
+            self._characters = None
 
 
 @dataclass
@@ -331,12 +344,15 @@ class Worker:
             raise ShardError(
                 f"stage {name}: {len(before)} records in, {len(kept)} kept + {len(outcome.rejected)} rejected"
             )
-        characters = (_characters(before), _characters(kept))
+        characters_before = batch.characters
         changed = 0
-        if len(kept) == len(before):
+        same_texts = kept is before
+        if len(kept) == len(before) and not same_texts:
             old, new = text_of(before), text_of(kept)
             changed = 0 if new is old else int(pc.sum(pc.not_equal(old, new)).as_py() or 0)
-        statistics.stage(name, before, kept, seconds, characters, changed)
+            same_texts = changed == 0
+        batch.replace(kept.combine_chunks() if kept is not before else kept, same_texts=same_texts)
+        statistics.stage(name, before, kept, seconds, (characters_before, batch.characters), changed)
         if len(outcome.rejected):
             original = batch.original.take(outcome.rejected[_ROW])
             for column in ("stage", "reason", "detail"):
@@ -345,7 +361,6 @@ class Worker:
                 original.column_names.index("stage"), "stage", pa.repeat(pa.scalar(name, pa.string()), len(original))
             )
             self._reject(original, statistics, rejects)
-        batch.table = kept.combine_chunks() if kept is not before else kept
 
     def _reject(self, table: pa.Table, statistics: ShardStatistics, rejects: TableWriter) -> None:
         if len(table):
@@ -409,10 +424,6 @@ def stage_labels(specs: Iterable[StageSpec]) -> list[str]:
         seen[spec.name] = seen.get(spec.name, 0) + 1
         labels.append(spec.name if seen[spec.name] == 1 else f"{spec.name}#{seen[spec.name]}")
     return labels
-
-
-def _characters(table: pa.Table) -> int:
-    return int(pc.sum(pc.utf8_length(text_of(table))).as_py() or 0)
 
 
 def _with_rows(table: pa.Table) -> pa.Table:
