@@ -378,8 +378,8 @@ class _Run:
         counts: dict[str, Any] = {}
         seconds: dict[str, Any] = {}
         stage_names: dict[str, None] = {}
-        kept_samples: list[list[dict[str, Any]]] = []
-        rejected_samples: list[list[dict[str, Any]]] = []
+        size = self.recipe.output.samples
+        self.samples: dict[str, list[dict[str, Any]]] = {"kept": [], "rejected": []}
         tail = {"records_in", "characters_in", "histogram_in"}
         for number, segment in enumerate(self.job.segments):
             if segment.apply is not None:
@@ -392,13 +392,8 @@ class _Run:
                     part_counts = {k: v for k, v in part_counts.items() if k not in tail}
                 add_counts(counts, part_counts)
                 add_counts(seconds, part["seconds"])
-                kept_samples.append(part["kept"])
-                rejected_samples.append(part["rejected"])
-        size = self.recipe.output.samples
-        self.samples = {
-            "kept": merge_samples(kept_samples, size),
-            "rejected": merge_samples(rejected_samples, size),
-        }
+                for name, held in self.samples.items():
+                    self.samples[name] = merge_samples([held, part[name]], size)
         bytes_in = sum(e["bytes_in"] for e in self.entries["s0"].values())
         elapsed = time.perf_counter() - started
         stages = counts.get("stages", {})

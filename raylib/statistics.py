@@ -17,11 +17,11 @@ import xxhash
 
 from raylib.schema import text_of
 
-__all__ = ["HISTOGRAM_EDGES", "ShardStatistics", "add_counts", "merge_samples"]
+__all__ = ["HISTOGRAM_EDGES", "ShardStatistics", "add_counts", "merge_samples", "shard_sample_size"]
 
 # Length classes: 0, 1, 2-3, 4-7, ... characters; the last takes everything from 2^24.
 HISTOGRAM_EDGES = [0, *(1 << i for i in range(25))]
-_SAMPLE_CHARACTERS = 4000
+_SAMPLE_CHARACTERS = 3000
 
 
 def _lengths(table: pa.Table) -> np.ndarray[Any, Any]:
@@ -52,6 +52,16 @@ def merge_samples(parts: Iterable[list[dict[str, Any]]], size: int) -> list[dict
     """The `size` samples with the smallest draws: a uniform sample, the same for any order of shards."""
     everything = [s for part in parts for s in part]
     return sorted(everything, key=lambda s: (s["draw"], s["id"]))[:size]
+
+
+def shard_sample_size(size: int, position: int) -> int:
+    """How many samples a shard keeps for a run's sample of `size`.
+
+    The shard at `position` knows that there are at least `position` others, so on average at most
+    size / (position + 1) of its records end up in the sample; three times that and ten more make a
+    miss negligible, and thousands of shards do not write thousands of full samples.
+    """
+    return min(size, 3 * size // (position + 1) + 10) if size else 0
 
 
 def shortened(text: str) -> str:

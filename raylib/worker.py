@@ -24,7 +24,7 @@ from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.shards import EXTENSIONS, Store, TableWriter
 from raylib.sources import Piece
 from raylib.stage import mark_rejected
-from raylib.statistics import ShardStatistics
+from raylib.statistics import ShardStatistics, shard_sample_size
 
 __all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker"]
 
@@ -175,7 +175,8 @@ class Worker:
     def _shard(self, task: ShardTask, block: Block | None) -> dict[str, Any]:
         apply, local, sketch = self._stages[task.segment]
         last = task.segment == len(self.job.segments) - 1
-        statistics = ShardStatistics(self.job.seed, self.job.samples)
+        position = sum(int(part) for part in task.shard.split("-"))
+        statistics = ShardStatistics(self.job.seed, shard_sample_size(self.job.samples, position))
         counter = _Counter()
         files: list[str] = []
         with ExitStack() as stack:
