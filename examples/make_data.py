@@ -112,6 +112,22 @@ ENGLISH = [
     "On weekends a retired engineer explains how the signals used to work.",
     "Admission is free, but please book a time slot in advance.",
 ]
+SPAM = [
+    "澳门网上赌场开业，真人荷官在线发牌，注册就送彩金。",
+    "百家乐技巧分享，老虎机秒到账，首存翻倍。",
+    "六合彩内部资料免费看，赌球开户找我们，盘口最全。",
+    "真钱棋牌室新开张，炸金花、斗牛、二八杠应有尽有。",
+    "博彩平台信誉第一，提款三分钟到账，绝不拖欠。",
+    "时时彩计划群每天带单，跟着下注稳赚不赔。",
+]
+ADS = [
+    "专业办理各类手续，特价99元起，名额有限。",
+    "咨询热线 400-000-0000，微信同号，扫码下单立减。",
+    "招商加盟火热进行中，加盟热线 400-000-0001，欢迎来电。",
+    "厂家直销，全国包邮，联系电话 400-000-0002。",
+    "本店新开业，满100减20，优惠券扫码领取。",
+    "代理价格更低，加微信领取报价单，24小时在线客服。",
+]
 
 
 def article(rng: random.Random, topic: str, low: int = 5, high: int = 9) -> str:
@@ -168,15 +184,23 @@ def records(rng: random.Random) -> list[dict[str, str]]:
         original = rng.choice(rows[:240])
         add(original["text"].replace("，", ","), "copies")
         add(original["text"], "copies")
+    for _ in range(20):  # reposts: the same article under another head, with a sentence changed
+        original = rng.choice(rows[:240])
+        body = original["text"].replace("他", "她").replace("三", "两", 2)
+        add(f"{rng.choice(HEADS)}\n{body}\n转载自网络，欢迎分享。", "reposts")
     for _ in range(8):
         add(article(rng, rng.choice(topics)).encode().decode("latin-1"), "mojibake")
         add("锟斤拷" * rng.randint(20, 60) + "烫烫烫" + article(rng, "city", 3, 3), "garbled")
     for _ in range(8):
-        add("\n".join(f"第{n}章 {rng.choice('山河湖海云风')}之歌" for n in range(1, 40)), "contents")
-        names = rng.sample(["苹果", "香蕉", "雪梨", "橘子", "葡萄", "西瓜", "桃子", "李子", "柿子"], 8)
-        add("、".join(names * 12), "tables")
-        add("澳门网上赌场开业，真人荷官在线发牌，注册送彩金，百家乐技巧分享，老虎机秒到账。" * 4, "spam")
-        add("专业办理，特价99元起，联系电话 400-000-0000，微信同号，扫码下单，招商加盟热线。" * 5, "spam")
+        chapters = [
+            f"第{n}章 {''.join(rng.sample('山河湖海云风雪月花木', 3))}，{rng.choice('上中下')}篇" for n in range(1, 40)
+        ]
+        add("\n".join(chapters), "contents")
+        fruit = ["苹果", "香蕉", "雪梨", "橘子", "葡萄", "西瓜", "桃子", "李子", "柿子", "石榴", "荔枝", "龙眼"]
+        lines = ["、".join(f"{name}{rng.randint(2, 99)}斤" for name in rng.sample(fruit, 5)) for _ in range(8)]
+        add("今日价目，单位斤\n" + "\n".join(lines), "tables")
+        add("".join(rng.sample(SPAM, 5)), "spam")
+        add("".join(rng.sample(ADS, 5)), "spam")
         add("太短了。", "short")
     for _ in range(10):
         add(" ".join(rng.sample(ENGLISH, 5)) * 2, "english")

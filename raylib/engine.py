@@ -25,7 +25,7 @@ from raylib.parsing import first_record
 from raylib.readers import ReadOptions, blocks_of
 from raylib.recipe import Recipe, StageSpec
 from raylib.schema import guess_kind
-from raylib.shards import Manifest, start_store
+from raylib.shards import FitsLayout, Manifest, start_store
 from raylib.sources import Piece, SourceFile, Unit, find_files, plan
 from raylib.stage import GlobalStage
 from raylib.statistics import add_counts, merge_samples
@@ -129,12 +129,15 @@ class _Run:
     def execute(self) -> RunResult:
         started = time.perf_counter()
         recipe = self.recipe
-        segments = _segments(recipe.stages)
+        stages = recipe.stages
+        if recipe.output.format == "jsonl" and recipe.output.layout:
+            stages = (*stages, StageSpec("layout", object=FitsLayout(recipe.output.layout)))
+        segments = _segments(stages)
         files, skipped = find_files(recipe.input.path)
         self._check_output_is_no_input(files)
         self.store = start_store(recipe.output.path, fresh=self.fresh)
         self.store.remove_temporaries()
-        self.read = self._read_options()
+        self.read = self._read_options(sum(f.size for f in files))
         self.units = self._plan(files)
         kind = recipe.input.kind if recipe.input.kind != "auto" else self._guess_kind()
         text = recipe.input.text
@@ -175,11 +178,12 @@ class _Run:
 
     # ---- planning -----------------------------------------------------------------------------
 
-    def _read_options(self) -> ReadOptions:
+    def _read_options(self, input_bytes: int) -> ReadOptions:
         options = self.recipe.input
+        batch_mb = self.recipe.engine.batch_mb or _batch_mb(input_bytes)
         return ReadOptions(
             encoding=options.encoding,
-            block_bytes=max(1, int(self.recipe.engine.batch_mb * (1 << 20))),
+            block_bytes=max(1, int(batch_mb * (1 << 20))),
             max_record_bytes=int(options.max_record_mb * (1 << 20)),
             max_expansion=options.max_expansion,
             document_per=options.document_per,
@@ -477,6 +481,14 @@ class _Run:
                 f"the books do not balance: {expected} records in, {counted[0]} kept + {counted[1]} rejected, "
                 f"files hold {kept_files} + {rejected_files}. This is a bug of raylib, please report it with manifest.jsonl"
             )
+
+
+def _batch_mb(input_bytes: int) -> float:
+    """4, 8 or 16: small inputs in small pieces that spread evenly, large ones in fewer files.
+
+    Steps rather than a smooth curve, so that a file more does not change how the others are cut.
+    """
+    return 4.0 if input_bytes < 256 << 20 else 8.0 if input_bytes < 1 << 30 else 16.0
 
 
 def vars_of(value: Any) -> Any:

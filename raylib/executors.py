@@ -141,7 +141,7 @@ class RayExecutor:
 
         self._ray = ray
         self._options = options
-        self._started = _connect(ray, options)
+        self._started = _connect(ray, options, job.read.block_bytes)
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.actors = options.actors or max(1, cpus)
         actor = ray.remote(_ActorBody)
@@ -264,7 +264,7 @@ class RayExecutor:
             self._ray.shutdown()
 
 
-def _connect(ray: Any, options: EngineOptions) -> bool:
+def _connect(ray: Any, options: EngineOptions, block_bytes: int) -> bool:
     """Connect to Ray; true when this started a cluster of its own (which then ends with the run)."""
     if ray.is_initialized():
         return False
@@ -278,13 +278,13 @@ def _connect(ray: Any, options: EngineOptions) -> bool:
     ray.init(
         num_cpus=cpus,
         include_dashboard=options.dashboard,
-        object_store_memory=_object_store_bytes(options, cpus),
+        object_store_memory=_object_store_bytes(cpus, block_bytes),
         **quiet,
     )
     return True
 
 
-def _object_store_bytes(options: EngineOptions, cpus: int) -> int:
+def _object_store_bytes(actors: int, block_bytes: int) -> int:
     """Room for the blocks in flight with a margin; Ray spills to disk beyond it."""
-    in_flight = (options.actors or cpus) * (_IN_FLIGHT + 1) + 8
-    return max(256 << 20, int(in_flight * options.batch_mb * 1.5 * (1 << 20)))
+    in_flight = actors * (_IN_FLIGHT + 1) + 8
+    return max(256 << 20, int(in_flight * block_bytes * 1.5))

@@ -30,6 +30,7 @@ __all__ = ["Block", "ReadOptions", "blocks_of"]
 _CHUNK = 1 << 20
 _HEAD = 1 << 16
 _SMALL_JSON = 32 << 20
+_TABLE_BYTES = 8 << 20
 _READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
 
 
@@ -231,7 +232,11 @@ def _table_blocks(path: str, found: str, stream: Any, start: int, stop: int | No
         for i in range(start):
             line += parquet.metadata.row_group(i).num_rows
         groups = range(start, parquet.num_row_groups if stop is None else stop)
-        for batch in parquet.iter_batches(batch_size=4096, row_groups=groups):
+        rows = sum(parquet.metadata.row_group(i).num_rows for i in groups)
+        size = sum(parquet.metadata.row_group(i).total_byte_size for i in groups)
+        # rows of a megabyte each come a few at a time, so that no batch outgrows a block
+        batch_rows = max(1, min(4096, int(_TABLE_BYTES * rows / max(size, 1))))
+        for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=groups):
             yield Block(path, "table", line, table=pa.Table.from_batches([batch]))
             line += len(batch)
         return

@@ -70,8 +70,8 @@ class EngineOptions(_Options):
 
     mode: ray or inline (this process, no Ray). address: of a running cluster; empty: the one of the
     environment, or a local one that is started and stopped with the run. actors: workers; empty: one
-    a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry. retries: how often
-    a task is tried before its shard is quarantined. resolve_mb: memory of one resolve task.
+    a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry; empty: 4, 8 or 16 by
+    the size of the input. retries: how often a task is tried before its shard is quarantined. resolve_mb: memory of one resolve task.
     dashboard: start Ray's dashboard with a local cluster. seed: of everything that is sampled.
     keep_work: keep intermediate shards, so that a changed recipe redoes only what changed.
     """
@@ -79,7 +79,7 @@ class EngineOptions(_Options):
     mode: Literal["ray", "inline"] = "ray"
     address: str = ""
     actors: int | None = pydantic.Field(None, ge=1)
-    batch_mb: float = pydantic.Field(8, gt=0, le=1024)
+    batch_mb: float | None = pydantic.Field(None, gt=0, le=1024)
     retries: int = pydantic.Field(3, ge=1)
     resolve_mb: float = pydantic.Field(128, gt=0)
     dashboard: bool = False
@@ -269,9 +269,9 @@ def _override_stage(data: dict[str, Any], rest: list[str], value: Any, key: str)
 def _expanded(item: Any) -> list[Any]:
     """A `clean: wechat` item as the stages of its chain, so that each can be overridden; others as they are."""
     split = _split_stage(item)
-    if split is None or split[0] != "clean" or not isinstance(split[1], str):
+    if split is None or split[0] != "clean":
         return [item]
-    return [{spec.name: dict(spec.parameters)} for spec in source_chain(split[1])]
+    return [{spec.name: dict(spec.parameters)} for spec in _chain(split[1])]
 
 
 def _split_stage(item: Any) -> tuple[str, Any] | None:
@@ -306,11 +306,8 @@ def _stages(items: Any, at: _Where) -> tuple[StageSpec, ...]:
             raise RecipeError(f"{at('stages', i)}: a stage is `- name` or `- name: {{parameter: value}}`, got {item!r}")
         name, parameters = split
         if name == "clean":  # a chain of another recipe
-            source = parameters if isinstance(parameters, str) else (parameters or {}).get("source")
-            if not isinstance(source, str):
-                raise RecipeError(f"{at('stages', i)}: write `- clean: wechat` with one of {', '.join(source_names())}")
             try:
-                specs += source_chain(source)
+                specs += _chain(parameters)
             except RecipeError as error:
                 raise RecipeError(f"{at('stages', i)}: {error}") from None
             continue
@@ -327,6 +324,25 @@ def _stages(items: Any, at: _Where) -> tuple[StageSpec, ...]:
             raise RecipeError(f"{place}: {error}") from None
         specs.append(spec)
     return tuple(specs)
+
+
+def _chain(parameters: Any) -> list[StageSpec]:
+    """The stages of `clean: web`, or of `clean: {source: web, length: {min: 100}}`, which changes stages of the chain."""
+    changes = dict(parameters) if isinstance(parameters, dict) else {"source": parameters}
+    source = changes.pop("source", None)
+    if not isinstance(source, str):
+        raise RecipeError(f"write `- clean: wechat` with one of {', '.join(source_names())}")
+    chain = source_chain(source)
+    for name, change in changes.items():
+        names = [spec.name for spec in chain]
+        if name not in names:
+            raise RecipeError(f"clean: the chain {source!r} has no stage {name!r}{nearest(name, names)}")
+        if not isinstance(change, dict):
+            raise RecipeError(f"clean: {name}: write parameters such as {{min: 100}}, got {change!r}")
+        chain = [StageSpec(s.name, {**s.parameters, **change}) if s.name == name else s for s in chain]
+    for spec in chain:
+        spec.make()
+    return chain
 
 
 def _short_form(name: str, value: Any) -> dict[str, Any]:

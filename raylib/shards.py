@@ -21,11 +21,12 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import zstandard
 
-from raylib.errors import SourceError
+from raylib.errors import RecordError, SourceError
 from raylib.schema import to_layout
 from raylib.sources import open_filesystem
+from raylib.stage import Outcome, split_rejected
 
-__all__ = ["Manifest", "Store", "TableWriter"]
+__all__ = ["FitsLayout", "Manifest", "Store", "TableWriter"]
 
 _ROW_GROUP_BYTES = 32 << 20
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.zst", "arrow": "arrow"}
@@ -178,6 +179,24 @@ class TableWriter:
         self._flush()
         if self._writer is not None:
             self._writer.close()
+
+
+@dataclass(frozen=True)
+class FitsLayout:
+    """The last stage of a run that writes another layout: what it cannot hold is rejected, not lost in the writer."""
+
+    layout: str
+
+    def __call__(self, table: pa.Table) -> Outcome:
+        details = pa.array([self._misfit(row) for row in table.to_pylist()], pa.large_string())
+        return split_rejected(table, details.is_valid(), stage="layout", reason="wrong_layout", detail=details)
+
+    def _misfit(self, row: dict[str, Any]) -> str | None:
+        try:
+            to_layout(row, self.layout)
+        except RecordError as error:
+            return error.detail
+        return None
 
 
 def _json_row(row: dict[str, Any], layout: str) -> dict[str, Any]:
