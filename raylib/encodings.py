@@ -42,8 +42,8 @@ def _decodes(head: bytes, encoding: str) -> str | None:
 def detect_encoding(head: bytes) -> str:
     """The encoding of a text that begins with `head` (64 KiB or more where there is more).
 
-    UTF-8 unless a byte order mark says otherwise or it does not decode; then GB18030 or Big5,
-    whichever decodes and gives more of the commonest characters. A head that is nothing of these is
+    UTF-8 unless a byte order mark says otherwise or it does not decode; then GB18030, Big5 or damaged
+    UTF-8, whichever gives more of the commonest characters and fewer undecodable bytes. A head that is nothing of these is
     called UTF-8, so that its bad lines are rejected one by one.
     """
     for mark, name in _MARKS:
@@ -52,12 +52,11 @@ def detect_encoding(head: bytes) -> str:
     if _decodes(head, "utf-8") is not None:
         return "utf-8"
     best, best_score = "utf-8", 0.02
-    for name in ("gb18030", "big5hkscs"):
-        text = _decodes(head, name)
-        if text is None:
-            continue
+    for name in ("utf-8", "gb18030", "big5hkscs"):
+        # a few damaged bytes must not hide the encoding of all the others
+        text = head.decode(name, "replace")
         wide = sum(c > "\x7f" for c in text)
-        score = sum(c in _COMMON for c in text) / max(wide, 1)
+        score = (sum(c in _COMMON for c in text) - text.count("\ufffd")) / max(wide, 1)
         if score > best_score:
             best, best_score = name, score
     return best

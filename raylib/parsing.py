@@ -172,9 +172,11 @@ def _feed_jsonl(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -
             if text is None:
                 continue
             raw = text.encode()
+        trusted = plain
         try:
             record = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
+            trusted = False  # what only the standard library reads may hold lone surrogates
             try:
                 record = _second_opinion(raw, str(error))
             except RecordError as bad:
@@ -182,7 +184,7 @@ def _feed_jsonl(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -
                 if builder.full():
                     yield
                 continue
-        if plain and plain_document(record):
+        if trusted and plain_document(record):
             if "id" not in record:
                 record["id"] = f"{block.path}:{line:09d}"
             record.setdefault("source", "")

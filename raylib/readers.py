@@ -76,26 +76,37 @@ class _Bomb(OSError):
 
 
 class _Limited(io.RawIOBase):
-    """A reader that stops when what comes out has no sane relation to what goes in."""
+    """A reader that ends early, with the reason in `error`, when its stream is damaged or a bomb.
+
+    What was read before the damage is worth having, so the error waits until that was worked through.
+    """
 
     def __init__(self, stream: IO[bytes], compressed: int, factor: float) -> None:
-        self._stream, self._out = stream, 0
+        # read1 gives what is there before it runs into the end of a cut file; read would lose it
+        self._read, self._out = getattr(stream, "read1", stream.read), 0
         self._limit = max(256 << 20, int(compressed * factor))
+        self.error: Exception | None = None
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        data = self._stream.read(min(size, _CHUNK) if size and size > 0 else _CHUNK)
+        if self.error is not None:
+            return b""
+        try:
+            data = self._read(min(size, _CHUNK) if size and size > 0 else _CHUNK)
+        except _READ_ERRORS as error:
+            self.error = error
+            return b""
         self._out += len(data)
         if self._out > self._limit:
-            raise _Bomb(f"expands to over {self._limit >> 20} MiB (input.max_expansion)")
+            self.error = _Bomb(f"expands to over {self._limit >> 20} MiB (input.max_expansion)")
         return data
 
 
 def _decompressed(stream: Any, compression: str) -> IO[bytes]:
     if compression == "gzip":
-        return io.BufferedReader(gzip.GzipFile(fileobj=stream))
+        return gzip.GzipFile(fileobj=stream)
     if compression == "bz2":
         return bz2.BZ2File(stream)
     if compression == "xz":
@@ -152,6 +163,9 @@ def _stream_blocks(
         yield from _table_blocks(path, found, pa.BufferReader(_read_all(limited)), 0, None)
         return
     yield from _text_blocks(path, found, limited, options)
+    for reader in (stream, limited):
+        if isinstance(reader, _Limited) and reader.error is not None:
+            raise reader.error
 
 
 def _read_all(stream: Any, limit: int = 1 << 30) -> bytes:
@@ -161,6 +175,8 @@ def _read_all(stream: Any, limit: int = 1 << 30) -> bytes:
         if total > limit:
             raise _Bomb("a compressed table of over 1 GiB cannot be streamed; decompress it first")
         parts.append(data)
+    if isinstance(stream, _Limited) and stream.error is not None:
+        raise stream.error
     return b"".join(parts)
 
 
@@ -279,6 +295,11 @@ class _Pushback:
             head = self._decoder.decode(head).encode("utf-8", "replace")
         self.head = head
 
+    @property
+    def error(self) -> Exception | None:
+        """Why the stream ended early, if it did."""
+        return getattr(self._stream, "error", None)
+
     def chunks(self) -> Iterator[bytes]:
         yield self.head
         while data := self._stream.read(self._chunk):
@@ -316,7 +337,8 @@ def _document_block(path: str, source: _Pushback, options: ReadOptions) -> Itera
                 path, "document", 1, parts[0][:1000], source.encoding, error=_too_long("document", total, options)
             )
             return
-    yield Block(path, "document", 1, b"".join(parts), source.encoding)
+    if source.error is None:  # half a document is no document
+        yield Block(path, "document", 1, b"".join(parts), source.encoding)
 
 
 def _too_long(what: str, size: int, options: ReadOptions) -> tuple[str, str]:
@@ -439,6 +461,8 @@ def _array_items(source: _Pushback) -> Iterator[bytes | tuple[str, str]]:
         rest = iter(head)
 
         def read(self, size: int = -1) -> bytes:
+            if size == 0:  # asked once, to learn whether this gives bytes
+                return b""
             data = next(self.rest, None)
             if data is None:
                 data = next(chunks, b"")
