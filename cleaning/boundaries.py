@@ -163,6 +163,9 @@ _MAY_HAVE_LINES = (
 )
 
 
+_PROSE = re.compile("[，。！？；]")  # 他翻到下一页，继续读。 is a sentence, not a link
+
+
 def _is_navigation(line: str) -> bool:
     """Few Han characters among many separators: `首页 > 新闻 > 国内 | 登录 | 注册`."""
     if not 3 <= len(line) <= 200:
@@ -183,7 +186,7 @@ def _without_lines(text: str, lexicon: Lexicon, max_length: int) -> str:
         if bare and not fence and not table and len(bare) <= max_length:
             if _SHAPES.match(bare) or _is_navigation(bare):
                 continue
-            if lexicon.contains(bare):
+            if not _PROSE.search(bare) and lexicon.contains(bare):
                 continue
         out.append(line)
     return "\n".join(out) if out else ""
@@ -201,7 +204,7 @@ def _without_lines(text: str, lexicon: Lexicon, max_length: int) -> str:
 def drop_lines(texts: pa.Array, *, lexicon: str = "page_lines", max_length: int = 60) -> pa.Array:
     """Lines that are navigation, copyright, "click here", share counts, or a date and author alone go.
 
-    By shape and by lexicon; only lines of at most `max_length` characters are looked at, code fences
+    By shape, and by lexicon where a line holds no sentence mark; only lines of at most `max_length` characters are looked at, code fences
     and Markdown tables are left alone.
     """
     words = load_lexicon(lexicon)

@@ -31,21 +31,28 @@ def _sentence(text: str) -> str:
     return " ".join(w for w in _segmenter("rjieba")(text) if not w.isspace()) or " "
 
 
+def label_probabilities(model: Any, sentence: str) -> dict[str, float]:
+    """Probability of every label for one segmented line.
+
+    Goes to the binding below `predict`: with NumPy 2, `predict` of one string raises, and of a list it gives
+    every label the probability of the first.
+    """
+    return {label: float(p) for p, label in model.f.predict(sentence + "\n", -1, 0.0, "strict")}
+
+
 @reject("advertisement", unit="probability")
 def ad_classifier(
     texts: pa.Array, *, model: str = "", label: str = "__label__ad", max_probability: float = 0.5
 ) -> pa.Array:
     """Reject texts whose fastText probability of `label` is over `max_probability`.
 
-    `model` is a supervised fastText model trained on jieba-segmented text. Whole batches go to one
-    `predict` call; the model is loaded once a process.
+    `model` is a supervised fastText model trained on jieba-segmented text; it is loaded once a process.
     """
     if len(texts) == 0 or (not model and texts.to_pylist() == [""]):
         return pa.nulls(len(texts), pa.large_string())
     loaded = _load(model)
-    labels, scores = loaded.predict([_sentence(t or "") for t in texts.to_pylist()], k=-1)
     out = []
-    for names, values in zip(labels, scores, strict=True):
-        probability = next((float(v) for n, v in zip(names, values, strict=True) if n == label), 0.0)
+    for text in texts.to_pylist():
+        probability = label_probabilities(loaded, _sentence(text or "")).get(label, 0.0)
         out.append(f"{probability:.3f} > {max_probability}" if probability > max_probability else None)
     return pa.array(out, pa.large_string())

@@ -152,13 +152,19 @@ _TAG_NAMES = "|".join(sorted((*_BLOCKS, *_INLINE), key=len, reverse=True))
 _ATTRIBUTE = r"""[\s/]+(?:[a-zA-Z_:@#*.\-][\w:@.\-]*(?:\s{0,8}=\s{0,8}(?:"[^"<]*"|'[^'<]*'|[^\s"'<>]+))?|/)"""
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:{_ATTRIBUTE})*[\s/]*>|<!--|<!doctype[^<>]*>|<!\[CDATA\[", re.IGNORECASE)
 _LOOKS_LIKE_TAG = rf"(?i)</?(?:{_TAG_NAMES})[\s/>]|<!--|<!doctype|<!\[CDATA\["
+_VOID = re.compile(
+    r"<(?:!|(?:br|hr|img|meta|link|input|area|base|col|embed|param|source|track|wbr)\b)|.*/>$", re.I | re.S
+)
+_RAW = re.compile(r"<(?:!|/?(?:script|style|noscript|template|iframe|object|svg|textarea|title)\b)", re.I)
+_MAX_DEPTH = 512
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});"
 _TARGET = (
     r"\([^()\s]{0,2000}(?:\([^()\s]{0,2000}\)[^()\s]{0,2000})?"
     r"(?:\s+\"[^\"\n]{0,1000}\"|\s+'[^'\n]{0,1000}')?\s*\)"
 )
 _IMAGE = re.compile(r"!\[[^\[\]\n]{0,1000}\]" + _TARGET)
-_LINK = re.compile(r"\[([^\[\]\n]{0,1000})\]" + _TARGET)
+_LINK = re.compile(r"\[([^\[\]\n]{0,1000})\](" + _TARGET + ")")
+_ADDRESS = re.compile(r"[/.#:?]|^\(\)$")  # `a[1](2)` is a formula, `[1](#note)` a link
 _LINE_ENDS = re.compile(r"(?<![ \t\r\f\v])[ \t\r\f\v]+(?=\n)|(?<=\n)[ \t\r\f\v]+")
 _SOFT_BREAK = re.compile(r"(?<![ \t\r\n])[ \t\r]*\n\s*")
 _CJK_EDGE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
@@ -166,13 +172,22 @@ _MARK = "\ue000"  # private use: stands for a block border while text is collect
 
 
 def _escape_running_text(text: str) -> str:
-    """Escape every `<` that does not open or close a real tag, so that the parser keeps it as text."""
+    """Escape every `<` that does not open or close a real tag, so that the parser keeps it as text.
+
+    Tags nested deeper than any page needs become line breaks: the parser's time grows with the square of
+    the depth (browsers stop at 512 too).
+    """
     out: list[str] = []
-    end = 0
+    end = depth = 0
     for match in _TAG.finditer(text):
         out.append(text[end : match.start()].replace("<", "&lt;"))
-        out.append(match[0])
+        tag = match[0]
         end = match.end()
+        if tag[1] == "/":
+            depth = max(depth - 1, 0)
+        elif not _VOID.match(tag):
+            depth += 1
+        out.append(tag if depth <= _MAX_DEPTH or _RAW.match(tag) else "<br>")
     out.append(text[end:].replace("<", "&lt;"))
     return "".join(out)
 
@@ -243,4 +258,4 @@ def strip_markup(texts: pa.Array, *, html_tags: bool = True, markdown: bool = Tr
 
 
 def _markdown_links(text: str) -> str:
-    return _LINK.sub(lambda m: m[1], _IMAGE.sub("", text))
+    return _LINK.sub(lambda m: m[1] if _ADDRESS.search(m[2]) else m[0], _IMAGE.sub("", text))

@@ -197,18 +197,27 @@ _UTF8_AS_LATIN = (
     r"[\x{c2}-\x{f4}][\x{80}-\x{bf}\x{152}\x{153}\x{160}\x{161}\x{178}\x{17d}\x{17e}\x{192}\x{2c6}\x{2dc}"
     r"\x{2013}\x{2014}\x{2018}-\x{201e}\x{2020}-\x{2022}\x{2026}\x{2030}\x{2039}\x{203a}\x{20ac}\x{2122}]"
 )
-_GBK_AS_LATIN = re.compile("[\u0080-\u00ff]{4,}")
+_LATIN_RUN = re.compile("[\u0080-\u00ff]{4,}")
 # What 的，。是在 and friends become when UTF-8 bytes are read as GBK.
 _UTF8_AS_GBK = re.compile("[鐨勬槸锛銆鍦鏈涓浠鍜屼浣犲]")
 
 
-def _from_gbk_read_as_latin(match: re.Match[str]) -> str:
+def _from_latin(text: str) -> str:
+    """What the bytes stood for that became `text` when they were read as Latin-1: UTF-8, else GBK, else the text."""
     try:
-        decoded = match[0].encode("latin-1").decode("gb18030")
-    except UnicodeError:
-        return match[0]
-    han = sum("\u4e00" <= c <= "\u9fff" or c in "，。！？：；（）、“”" for c in decoded)
-    return decoded if han >= 0.8 * len(decoded) else match[0]
+        data = text.encode("latin-1")
+        return data.decode("utf-8")
+    except UnicodeEncodeError:
+        return text
+    except UnicodeDecodeError:
+        pass
+    try:
+        decoded = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return text
+    wide = [c for c in decoded if c > "\x7f"]
+    chinese = sum("\u4e00" <= c <= "\u9fff" or c in "，。！？：；（）、“”《》…—" for c in wide)
+    return decoded if len(wide) >= 2 and chinese >= 0.9 * len(wide) else text
 
 
 def _from_utf8_read_as_gbk(text: str) -> str:
@@ -224,9 +233,12 @@ def _repair(text: str) -> str:
     import ftfy
 
     repaired = _from_utf8_read_as_gbk(text)
+    if repaired == text:  # whole lines: GBK pairs may hold ASCII bytes, runs of damage would fall out of step
+        lines = text.split("\n")
+        repaired = "\n".join(_from_latin(line) if _LATIN_RUN.search(line) else line for line in lines)
     if repaired == text:
         repaired = ftfy.fix_encoding(text)
-    return _GBK_AS_LATIN.sub(_from_gbk_read_as_latin, repaired)
+    return _LATIN_RUN.sub(lambda m: _from_latin(m[0]), repaired)
 
 
 @rewrite(examples=(("ä¸\xadæ–‡ç½‘ç«™", "中文网站"), ("½ñÌìÌìÆøºÜºÃ", "今天天气很好")))

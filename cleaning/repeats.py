@@ -21,6 +21,7 @@ from cleaning.rule import rewrite, rewrite_each
 __all__ = ["remove_repeats"]
 
 _SHORT = 32
+_MARKED = 0x110000  # above all of Unicode
 _DIGIT_FREE = re.compile(rf"\D{{{2 * _SHORT},}}")
 _DIGIT = table_of("0123456789０１２３４５６７８９")
 
@@ -34,7 +35,9 @@ def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> np.ndarray:
         return rows
     # digits and text borders never compare equal, so no run crosses them
     marked = _mark_digits(values)
-    narrow = np.minimum(marked, 0xFFFF).astype(np.uint16)  # half the memory traffic; hits are verified below
+    narrow = marked.astype(np.uint16)  # half the memory traffic; hits are verified below
+    digit = np.flatnonzero(marked >= _MARKED)
+    narrow[digit] = 0xD800 + digit % 0x800  # so that digits still equal nothing within the longest short period
     for period in range(minimum, _SHORT):
         if len(narrow) < 2 * period:
             break
@@ -144,7 +147,7 @@ def _mark_digits(values: np.ndarray) -> np.ndarray:
     """Digits get code points of their own, one each, so that they never equal anything."""
     marked = values.copy()
     digit = _DIGIT[np.minimum(values, 0xFFFF)]
-    marked[digit] = 0x110000 + np.flatnonzero(digit).astype(np.uint32)
+    marked[digit] = _MARKED + np.flatnonzero(digit).astype(np.uint32)
     return marked
 
 

@@ -89,9 +89,12 @@ class _Map:
     function: Callable[[pa.Table], pa.Table]
 
     def __call__(self, table: pa.Table) -> Outcome:
-        if len(table) == 0:
-            return keep_all(table)
-        out = self.function(table)
+        try:
+            out = self.function(table)
+        except Exception:
+            if len(table):
+                raise
+            return keep_all(table)  # an empty table is only asked which columns would be added
         if len(out) != len(table):
             raise ValueError(f"map: {len(table)} records in, {len(out)} out; use filter to drop records")
         return keep_all(out)
@@ -198,7 +201,7 @@ class Dataset:
     def to_arrow(self) -> pa.Table:
         """All kept records as one table."""
         tables = list(self.iter_tables())
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")
 
     def to_pandas(self) -> Any:
         """All kept records as a pandas DataFrame."""

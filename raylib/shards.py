@@ -145,6 +145,8 @@ class TableWriter:
         self.rows = 0
 
     def write(self, table: pa.Table) -> None:
+        if len(table) == 0:
+            return
         self.rows += len(table)
         self._held.append(table)
         self._held_bytes += table.nbytes

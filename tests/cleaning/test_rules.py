@@ -1,0 +1,194 @@
+"""Rules on real-looking text: what each must change, and what it must not touch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleaning import rules
+from cleaning.lexicons import load_lexicon
+from tests.texts import ARTICLE, ENGLISH
+
+PAGE = """<!DOCTYPE html><html><head><title>标题</title><style>p{color:red}</style><script>if (a<b) alert("x")</script></head>
+<body><div class="nav">首页 &gt; 新闻</div><h1>春茶上市</h1><!-- 广告 --><p>第一段，&ldquo;引号&rdquo;&nbsp;和 <b>粗体</b>字。</p>
+<p>第二段：当 a &lt; b 且 c &gt; d 时<br>换行。</p><ul><li>甲</li><li>乙</li></ul>
+<table><tr><th>品名</th><th>价格</th></tr><tr><td>龙井</td><td>300</td></tr></table><img src="x.png" alt="图"></body></html>"""
+
+
+def test_a_whole_page_becomes_its_text() -> None:
+    lines = rules.strip_markup(PAGE).split("\n")
+    assert lines == [
+        "首页 > 新闻", "春茶上市", "第一段，“引号”\u00a0和 粗体字。", "第二段：当 a < b 且 c > d 时", "换行。", "甲", "乙",
+        "品名\t价格", "龙井\t300",
+    ]  # fmt: skip
+
+
+def test_a_page_of_unclosed_items_keeps_its_lines_and_drops_its_scripts() -> None:
+    page = "<ul>" + "".join(f"<li>第{i}项" for i in range(2000)) + "<script>var secret = 1;</script></ul>"
+    lines = rules.strip_markup(page).split("\n")
+    assert lines == [f"第{i}项" for i in range(2000)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "若 a<b 则交换；否则 vector<int> v; 或者 x <y> z。",
+        "温度 <5℃ 时停止施工，>30℃ 时洒水。",
+        "List<String> names = new ArrayList<>();",
+        "他写道：<此处缺字>，后来补上了。",
+        "邮箱写成 <name at example> 的样子。",
+        "数组 a[1](2) 与 [注] (见下)",
+        "3 < 5 && 7 > 2",
+    ],
+)
+def test_running_text_that_looks_like_markup(text: str) -> None:
+    assert rules.strip_markup(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("联系 zhang.san-01@mail.example.com.cn 即可", "联系 即可"),
+        ("手机 13912345678，或 +86 139-1234-5678。", "手机 ，或 。"),
+        ("电话(010)62345678转", "电话转"),
+        ("身份证 11010519491231002X 已核", "身份证 已核"),
+        ("卡号6222 0212 3456 7890 128。", None),  # depends on Luhn
+        ("统一代码 91110108MA01C2XK5F", None),
+        ("服务器 192.168.1.254 宕机", "服务器 宕机"),
+        ("QQ：123456789 加我", None),
+    ],
+)
+def test_personal_data_goes(text: str, cleaned: str | None) -> None:
+    out = rules.remove_personal_data(text)
+    if cleaned is not None:
+        assert re.sub(r"\s+", " ", out) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ISBN 978-7-302-51169-7，定价 59.80 元",
+        "2023-08-14 12:30:45 与 20230814",
+        "人口 1411778724 人，面积 9634057 平方公里",
+        "圆周率 3.14159265358979323846",
+        "订单编号 12345678901234567",  # fails Luhn
+        "身份证 110105194912310021",  # wrong checksum
+        "身份证 110105199913310022",  # no such date
+        "版本 10.2.300.4 发布于 1999.12.31",
+        "公式 E=mc^2，x@y 表示运算",
+        "比分 102-98，第 13 节 100 页",
+        "股票代码 600519，涨 12.5%",
+        "坐标 116.3974, 39.9093",
+        "手机厂商发布了 5 款新机",
+    ],
+)
+def test_ordinary_numbers_stay(text: str) -> None:
+    assert rules.remove_personal_data(text) == text
+
+
+def test_placeholders_are_typed() -> None:
+    out = rules.remove_personal_data("写信给 a@b.com 或打 13912345678", mode="placeholder")
+    assert "a@b.com" not in out
+    assert "13912345678" not in out
+    assert len(re.findall(r"[\[<【].+?[\]>】]", out)) == 2
+
+
+def _checksum(body: str) -> str:
+    weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]
+    return "10X98765432"[sum(int(c) * w for c, w in zip(body, weights, strict=True)) % 11]
+
+
+@given(st.dates(min_value=__import__("datetime").date(1900, 1, 1)), st.integers(0, 999))
+@settings(max_examples=50, deadline=None)
+def test_every_valid_identity_number_goes_and_a_wrong_checksum_stays(born: Any, serial: int) -> None:
+    body = f"110105{born:%Y%m%d}{serial:03d}" if born.year < 2100 else f"11010519900101{serial:03d}"
+    right = _checksum(body)
+    assert rules.remove_personal_data(f"证号{body}{right}。") == "证号。"
+
+
+def test_repeats_of_every_period_collapse_in_one_pass() -> None:
+    unit = "".join(chr(0x4E00 + 37 * i % 4000) for i in range(700))
+    for period in (3, 5, 31, 32, 33, 64, 100, 511, 700):
+        text = f"开头。{unit[:period] * 3}结尾。"
+        assert rules.remove_repeats(text) == f"开头。{unit[:period]}结尾。", period
+
+
+@given(st.text(alphabet="甲乙丙丁1", max_size=40), st.integers(2, 4))
+@settings(max_examples=100, deadline=None)
+def test_repeats_are_a_fixed_point(text: str, copies: int) -> None:
+    out = rules.remove_repeats(text * copies)
+    assert len(out) <= len(text * copies)
+    assert re.search(r"(\D{3,31}?)\1", out) is None
+
+
+def test_boilerplate_goes_and_the_article_stays() -> None:
+    page = f"点击上方蓝字关注我们！\n长按识别二维码，加入读者群。\n{ARTICLE}\n觉得不错请点个在看，分享给更多朋友。\n本文版权归原作者所有，如有侵权请联系删除。"
+    assert rules.cut_boilerplate_ends(page).strip() == ARTICLE
+    inside = ARTICLE.replace("\n", "\n村口的公众号二维码贴在公告栏上，老人们不会扫。\n", 1)
+    assert rules.cut_boilerplate_ends(inside) == inside
+
+
+def test_navigation_lines_go_and_prose_lines_stay() -> None:
+    page = f"首页 | 新闻 | 体育 | 登录 | 注册\n{ARTICLE}\n上一篇：无\n下一篇：春耕\nCopyright © 2023 版权所有\n分享到：微信 微博 QQ空间"
+    assert rules.drop_lines(page).strip() == ARTICLE
+    prose = "他翻到下一页，继续读下去。\n她说：“请联系我们的馆长。”\n2023年8月14日那天，山里下了一场大雨。"
+    assert rules.drop_lines(prose) == prose
+
+
+def test_garbled_text_of_every_kind(tmp_path: Any) -> None:
+    assert rules.fix_encoding(ARTICLE.encode().decode("latin-1")) == ARTICLE
+    assert rules.fix_encoding(ARTICLE.encode("gbk").decode("latin-1")) == ARTICLE
+    assert rules.fix_encoding(ENGLISH) == ENGLISH
+    assert rules.garbled("锟斤拷锟斤拷烫烫烫" * 5) is not None
+    assert rules.garbled(ARTICLE) is None
+
+
+def test_lexicon_files_report_their_flaws(tmp_path: Any) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes("赌场=>gambling\n\n=>nothing\n单\n坏行=>\n".encode() + b"\xff\xfe\n" + "Casino=>ads\n".encode())
+    words = load_lexicon(str(path), 2)
+    assert words.words == ("赌场", "casino")
+    assert [p.split(":")[1] for p in words.problems] == ["3", "4", "5", "6"]
+    hits = [(h.word, h.category, h.offset) for h in words.hits("去CASINO或赌场，casinos不算")]
+    assert hits == [("casino", "ads", 1), ("赌场", "gambling", 8)]
+    with pytest.raises(ValueError, match="neither a file nor"):
+        load_lexicon(str(tmp_path / "missing.txt"))
+
+
+def test_lexicon_evidence_has_word_category_and_offset() -> None:
+    found = rules.lexicon("澳门网上赌场开业，真人荷官在线发牌，注册送彩金，百家乐技巧。")
+    assert "gambling" in found
+    assert " at " in found
+
+
+def test_language_by_script_and_model() -> None:
+    texts = [ARTICLE, ENGLISH, "これはペンです。とても良い。", "Это русский текст о погоде.", "1234 5678"]
+    kept = [e is None for e in rules.language(texts).to_pylist()]
+    assert kept[:4] == [True, True, False, False]
+
+
+def test_traditional_text_is_flagged() -> None:
+    table = pa.table({"id": ["1", "2"], "text": pa.array(["這座圖書館位於舊城區", ARTICLE], pa.large_string())})
+    out = rules.to_simplified(table).kept
+    assert out["text"][0].as_py() == "这座图书馆位于旧城区"
+    assert out["traditional"].to_pylist() == [True, False]
+
+
+def test_ad_classifier_with_a_trained_model(tmp_path: Any) -> None:
+    fasttext = pytest.importorskip("fasttext")
+    import jieba
+
+    ads = ["特价促销，扫码下单立减", "招商加盟热线，名额有限", "加微信领取优惠券，全场包邮", "厂家直销，量大从优"]
+    prose = ["他沿着河边慢慢地走", "图书馆里坐满了学生", "山上的茶农天不亮就出门", "列车穿过了三十座隧道"]
+    lines = [f"__label__ad {' '.join(jieba.cut(t))}" for t in ads * 20]
+    lines += [f"__label__ok {' '.join(jieba.cut(t))}" for t in prose * 20]
+    (tmp_path / "train.txt").write_text("\n".join(lines), "utf-8")
+    model = fasttext.train_supervised(str(tmp_path / "train.txt"), epoch=25, lr=0.5, dim=10, verbose=0)
+    model.save_model(str(tmp_path / "ads.bin"))
+    found = rules.ad_classifier([*ads, *prose], model=str(tmp_path / "ads.bin"))
+    assert [e is not None for e in found.to_pylist()] == [True] * 4 + [False] * 4
