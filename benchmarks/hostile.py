@@ -9,9 +9,8 @@ from measure import ROOT, write_section
 
 sys.path.insert(0, str(ROOT))
 
-from tests.cleaning.test_hostile import HOSTILE, RULES
-
 from raylib.stage import stage_info
+from tests.cleaning.test_hostile import HOSTILE, RULES
 
 
 def main() -> None:

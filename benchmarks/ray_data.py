@@ -42,9 +42,9 @@ def main(source: str, recipe: str, out: str) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     data: Any = ray.data.read_json(source, file_extensions=None)
-    # two workers on two CPUs, with a share of them left for reading and writing, or these would starve
+    # two workers on two CPUs, with one CPU left for reading and writing, or these would starve
     data = data.map_batches(
-        Chain, fn_constructor_args=(recipe,), batch_format="pyarrow", batch_size=1000, concurrency=2, num_cpus=0.75
+        Chain, fn_constructor_args=(recipe,), batch_format="pyarrow", batch_size=1000, concurrency=2, num_cpus=0.5
     )
     data.write_parquet(out)
     done = time.perf_counter()

@@ -10,6 +10,8 @@ saved indexes depend on them.
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 import unicodedata
 from typing import Any
 
@@ -17,28 +19,46 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from cleaning.codepoints import codepoints
+from cleaning.codepoints import CodePoints, codepoints
 
-__all__ = ["fold", "fold_hashes", "raw_hashes"]
+__all__ = ["fold", "fold_hashes", "folded_codepoints", "raw_hashes"]
 
 _DROP = 0
 _SPECIAL = 0xFFFFFFFF
+_SPACE = 0x20
+# Marks of Chinese and European text that say the same.
+_UNIFIED = {
+    ord(mark): plain
+    for plain, marks in {
+        ".": "。…", ",": "、", '"': "“”„‟″『』「」", "'": "‘’‚‛′", "<": "《〈«", ">": "》〉»", "[": "【〔", "]": "】〕",
+        "-": "—–‐‑−", "~": "～〜",
+    }.items()
+    for mark in marks
+}  # fmt: skip
 
 
-def fold(text: str) -> str:
-    """The folded text, by definition: the slow, exact form of what the table does."""
+def fold(text: str, *, punctuation: bool = False) -> str:
+    """The folded text, by definition: the slow, exact form of what the tables do.
+
+    With `punctuation`, marks are unified instead of dropped and a run of white space is one space.
+    """
+    if punctuation:
+        text = text.translate(_UNIFIED)  # before NFKC, which would make three dots of an ellipsis
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZCP" or "\ud800" <= c <= "\udfff")
+    if not punctuation:
+        return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZCP" or "\ud800" <= c <= "\udfff")
+    spaced = "".join(" " if unicodedata.category(c)[0] in "ZC" else c for c in folded.translate(_UNIFIED))
+    return re.sub(" +", " ", spaced)
 
 
-@functools.lru_cache(maxsize=1)
-def _table() -> np.ndarray[Any, Any]:
+@functools.lru_cache(maxsize=2)
+def _table(punctuation: bool) -> np.ndarray[Any, Any]:
     table = np.zeros(0x10000, np.uint32)
     for code in range(0xFFFF):
         if 0xD800 <= code <= 0xDFFF:
             continue
         character = chr(code)
-        folded = fold(character)
+        folded = fold(character, punctuation=punctuation)
         if unicodedata.combining(character) or unicodedata.category(character)[0] == "M" or 0x1100 <= code <= 0x11FF:
             table[code] = _SPECIAL
         elif len(folded) == 0:
@@ -51,29 +71,51 @@ def _table() -> np.ndarray[Any, Any]:
     return table
 
 
+def folded_codepoints(texts: pa.Array, *, punctuation: bool = False) -> CodePoints:
+    """The folded texts as flat code points. A text that folds to nothing (punctuation only) stays as it is.
+
+    With `punctuation`, marks are unified instead of dropped and a run of white space is one space.
+    """
+    view = codepoints(texts)
+    if len(texts) == 0:
+        return view
+    folded = _table(punctuation)[view.narrow]
+    kept = folded != _DROP
+    if punctuation:
+        space = folded == _SPACE
+        again = space[1:] & space[:-1]
+        inner = view.starts[1:-1]
+        again[inner[(inner > 0) & (inner <= len(again))] - 1] = False  # a text's first character has none before it
+        kept[1:] &= ~again
+    counts = view.count(kept)
+    exact = (view.count(folded == _SPECIAL) > 0) | ((counts == 0) & (view.lengths > 0))
+    values = folded[kept]
+    rows = np.flatnonzero(exact)
+    if len(rows):
+        # rare: put the exactly folded texts in place of what the table gave
+        borders = np.concatenate([[0], np.cumsum(counts)])
+        pieces, done = [], 0
+        for row in rows.tolist():
+            text = texts[row].as_py() or ""
+            exactly = fold(text, punctuation=punctuation) or text
+            right = np.frombuffer(exactly.encode("utf-32-le", "surrogatepass"), np.uint32)
+            pieces += [values[done : borders[row]], right]
+            done, counts[row] = borders[row + 1], len(right)
+        values = np.concatenate([*pieces, values[done:]])
+    return CodePoints(values, np.concatenate([[0], np.cumsum(counts)]))
+
+
 def fold_hashes(texts: pa.Array) -> np.ndarray[Any, Any]:
     """128-bit hashes of the folded texts, shape (n, 2) uint64 (high, low).
 
     A text that folds to nothing (punctuation only) is hashed as it is.
     """
-    view = codepoints(texts)
-    table = _table()
-    folded = table[view.narrow]
-    kept = folded != _DROP
-    special = view.count(folded == _SPECIAL) > 0
-    ends = np.concatenate([[0], np.cumsum(view.count(kept))])
-    data = memoryview(np.ascontiguousarray(folded[kept]).tobytes())
-    digests = bytearray()
+    view = folded_codepoints(texts)
+    data = memoryview(np.ascontiguousarray(view.values, "<u4").tobytes())
+    borders = (view.starts * 4).tolist()
     digest = xxhash.xxh3_128_digest
-    borders = (ends * 4).tolist()
-    special_rows = set(np.flatnonzero(special | (np.diff(ends) == 0)).tolist())
-    for row in range(len(texts)):
-        if row in special_rows:
-            text = texts[row].as_py() or ""
-            digests += digest((fold(text) or text).encode("utf-32-le"))
-        else:
-            digests += digest(data[borders[row] : borders[row + 1]])
-    return np.frombuffer(bytes(digests), ">u8").reshape(-1, 2).astype(np.uint64)
+    digests = b"".join(digest(data[a:b]) for a, b in itertools.pairwise(borders))
+    return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 def raw_hashes(texts: pa.Array) -> np.ndarray[Any, Any]:

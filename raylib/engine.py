@@ -27,9 +27,9 @@ from raylib.recipe import Recipe, StageSpec
 from raylib.schema import guess_kind
 from raylib.shards import FitsLayout, Manifest, start_store
 from raylib.sources import Piece, SourceFile, Unit, find_files, plan
-from raylib.stage import GlobalStage
+from raylib.stage import GlobalStage, Round, rounds_of
 from raylib.statistics import add_counts, merge_samples
-from raylib.worker import Job, ResolveTask, Segment, ShardTask, stage_labels
+from raylib.worker import Job, ResolveTask, Segment, ShardTask, sketches, stage_labels
 
 __all__ = ["Progress", "RunResult", "run"]
 
@@ -117,6 +117,27 @@ def _stage_identity(spec: StageSpec | None) -> Any:
 
 
 @dataclass
+class _Shuffle:
+    """Where the rounds of one global stage stand: which files come next, how large they are, what determines them."""
+
+    segment: int
+    shards: tuple[str, ...]
+    key: str
+    bytes: int
+    runs: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+    def share(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        self.shared += tuple(name for e in entries.values() for name in e["files"])
+        self.key = _digest(self.key, [(s, e["key"]) for s, e in entries.items()])
+
+    def advance(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        self.runs = tuple(name for e in entries.values() for name in e["files"])
+        self.bytes = sum(e["bytes"] for e in entries.values())
+        self.key = _digest(self.key, [(s, e["key"]) for s, e in entries.items()])
+
+
+@dataclass
 class _Run:
     recipe: Recipe
     fresh: bool
@@ -124,6 +145,8 @@ class _Run:
     progress: Progress
     failures: list[Failure] = field(default_factory=list)
     entries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    resolved: dict[int, _Shuffle] = field(default_factory=dict)
+    notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _consumed: dict[str, int] = field(default_factory=dict)
 
     def execute(self) -> RunResult:
@@ -336,38 +359,66 @@ class _Run:
     def _next_tasks(self, number: int) -> Iterator[ShardTask]:
         phase = f"s{number}"
         before = self.entries[f"s{number - 1}"]
-        resolved = self.entries.get(f"r{number - 1}", {})
-        resolve_key = _digest(sorted((s, e["key"]) for s, e in resolved.items()))
-        verdicts = tuple(name for shard in sorted(resolved) for name in resolved[shard]["files"])
+        resolved = self.resolved[number - 1]
         for ordinal, shard in enumerate(sorted(before)):
-            key = _digest(self.chain[number], before[shard]["key"], resolve_key)
+            key = _digest(self.chain[number], before[shard]["key"], resolved.key)
             if not self._resume(phase, shard, key):
-                yield ShardTask(number, shard, key, verdicts=verdicts, ordinal=ordinal)
+                yield ShardTask(number, shard, key, verdicts=resolved.runs, shared=resolved.shared, ordinal=ordinal)
 
     def _resolve(self, executor: Executor, number: int) -> None:
-        """Partition the key space so that one task's sketches fit the memory that was allowed, and resolve each."""
-        phase = f"r{number}"
-        self.entries[phase] = {}
+        """The rounds of the global stage after a segment, each a shuffle by ranges of the key space."""
+        spec = self.job.segments[number].sketch
+        assert spec is not None
         before = self.entries[f"s{number}"]
-        shards = tuple(sorted(before))
-        total = sum(e.get("sketch_bytes", 0) for e in before.values())
-        parts = max(1, -(-total // int(self.recipe.engine.resolve_mb * (1 << 20) / 4)))
-        sketch = self.job.segments[number].sketch
-        self.progress.phase(f"{sketch.name if sketch else ''}: resolve", 0, parts)
-        everything = _digest(self.chain[number], sorted((s, e["key"]) for s, e in before.items()), parts)
+        shuffle = _Shuffle(
+            number,
+            shards=tuple(sorted(before)),
+            key=_digest(self.chain[number], sorted((s, e["key"]) for s, e in before.items())),
+            bytes=sum(e.get("sketch_bytes", 0) for e in before.values()),
+        )
+        rounds = rounds_of(spec.make())
+        notes: list[dict[str, Any]] = []
+        for position, this in enumerate(rounds):
+            repetition = 0
+            while True:
+                phase = f"r{number}.{position}.{repetition}"
+                entries = self._run_round(executor, shuffle, this, position, phase, f"{spec.name}: {this.name}")
+                notes += [e["notes"] for e in entries.values() if e["notes"]]
+                if this.broadcast:
+                    shuffle.share(entries)
+                    break
+                shuffle.advance(entries)
+                if not (this.repeat and any(e["changed"] for e in entries.values())):
+                    break
+                repetition += 1
+        self.resolved[number] = shuffle
+        self.notes[spec.name] = notes
+
+    def _run_round(
+        self, executor: Executor, shuffle: _Shuffle, this: Round, position: int, phase: str, title: str
+    ) -> dict[str, dict[str, Any]]:
+        """Partition the key space so that one task's rows fit the memory that was allowed, and do each part."""
+        self.entries[phase] = {}
+        allowed = int(self.recipe.engine.resolve_mb * (1 << 20) / 4)
+        # small rounds are cut too, so that several workers share them; the cut never depends on how many there are
+        parts = 1 if this.broadcast else max(-(-shuffle.bytes // allowed), min(4, shuffle.bytes // (1 << 20)), 1)
+        self.progress.phase(title, 0, parts)
 
         def tasks() -> Iterator[ResolveTask]:
             for part in range(parts):
-                key = _digest(everything, part)
-                shard = f"{part:05d}"
+                shard, key = f"{part:05d}", _digest(shuffle.key, position, parts, part)
                 if not self._resume(phase, shard, key):
                     first, last = _KEYS * part // parts, _KEYS * (part + 1) // parts - 1
-                    yield ResolveTask(number, shard, key, first, last, shards)
+                    yield ResolveTask(
+                        shuffle.segment, position, phase, shard, key, first, last,
+                        shuffle.shards, shuffle.runs, shuffle.shared,
+                    )  # fmt: skip
 
         self._commit(phase, executor.run(tasks()))
         broken = [f for f in self.failures if f.task.phase == phase]
         if broken:
-            raise ShardError(f"{broken[0].task.phase}: {broken[0].error}; run again to continue")
+            raise ShardError(f"{title}: {broken[0].error}; run again to continue")
+        return dict(sorted(self.entries[phase].items()))
 
     def _check_not_empty(self) -> None:
         if self.failures or any(e["records_in"] for e in self.entries["s0"].values()):
@@ -454,7 +505,11 @@ class _Run:
         self._check_books(summary, last)
         self.store.write("samples.json", orjson.dumps(self.samples))
         self.store.write("summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-        self.store.write("report.html", render_report(summary, self.samples, self.recipe.to_yaml()).encode())
+        sections = self._sections()
+        if sections:
+            self.store.write("sections.json", orjson.dumps(sections))
+        page = render_report(summary, self.samples, self.recipe.to_yaml(), sections)
+        self.store.write("report.html", page.encode())
         if not self.recipe.engine.keep_work:
             for number in range(last):
                 for name in self.store.names(f".work/s{number}"):
@@ -465,6 +520,17 @@ class _Run:
             raise ShardError(
                 f"{len(self.failures)} shards quarantined: {lost}. The rest is written; run again to retry them"
             )
+
+    def _sections(self) -> dict[str, Any]:
+        """The parts of the report that global stages make of the notes of their rounds."""
+        sections = {}
+        for number, shuffle in self.resolved.items():
+            spec = self.job.segments[number].sketch
+            assert spec is not None
+            stage = spec.make()
+            if hasattr(stage, "section"):
+                sections[spec.name] = stage.section(self.notes[spec.name], sketches(self.store, number, shuffle.shards))
+        return sections
 
     def _check_books(self, summary: dict[str, Any], last: int) -> None:
         """in = kept + rejected, by the counters and by the files' own row counts."""

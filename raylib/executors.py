@@ -7,6 +7,7 @@ two tasks an actor, so neither the driver's memory nor the object store grows wi
 from __future__ import annotations
 
 import os
+import sys
 import time
 import traceback
 from collections import deque
@@ -94,6 +95,17 @@ class InlineExecutor:
         self._worker = None
 
 
+def _give_back_memory() -> None:
+    """Allocators keep what large buffers leave behind; over thousands of tasks that adds up."""
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class _ActorBody:
     """The actor: a Worker, and the metrics of what it does."""
 
@@ -117,6 +129,8 @@ class _ActorBody:
             self._metrics.failed(task.phase)
             # some exceptions do not survive pickling: their text does
             raise RaylibError(_error_text(error)) from None
+        finally:
+            _give_back_memory()
         stats = f".work/{task.phase}/stats-{task.shard}.json"
         if stats in entry["files"]:
             self._metrics.record(entry, orjson.loads(self._worker.store.read(stats)))

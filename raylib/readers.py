@@ -104,7 +104,7 @@ class _Limited(io.RawIOBase):
         return data
 
 
-def _decompressed(stream: Any, compression: str) -> IO[bytes]:
+def _decompressed(stream: Any, compression: str) -> Any:
     if compression == "gzip":
         return gzip.GzipFile(fileobj=stream)
     if compression == "bz2":

@@ -99,8 +99,34 @@ def _funnel(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def render_report(summary: Mapping[str, Any], samples: Mapping[str, Any], recipe: str) -> str:
-    """The report as one HTML page that needs no network."""
+def _sections(sections: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Sections of stages with what the template needs: shares of bars, shades of cells, marked differences."""
+    out = []
+    for name, section in sections.items():
+        blocks = []
+        for block in section["blocks"]:
+            drawn = dict(block)
+            if block["kind"] == "bars":
+                top = max([r["value"] for r in block["rows"]] or [1])
+                drawn["rows"] = [{**r, "share": 100 * r["value"] / max(top, 1e-12)} for r in block["rows"]]
+            elif block["kind"] == "matrix":
+                top = max([v for row in block["values"] for v in row] or [1])
+                drawn["cells"] = [[(v, round((v / max(top, 1)) ** 0.5, 3)) for v in row] for row in block["values"]]
+            elif block["kind"] == "pairs":
+                drawn["items"] = [{**i, "html": difference(i["before"], i["after"])} for i in block["items"]]
+            blocks.append(drawn)
+        out.append({"name": name, "title": section["title"], "blocks": blocks})
+    return out
+
+
+def render_report(
+    summary: Mapping[str, Any], samples: Mapping[str, Any], recipe: str, sections: Mapping[str, Any] | None = None
+) -> str:
+    """The report as one HTML page that needs no network.
+
+    `sections` are parts that stages made of their notes: {stage: {"title", "blocks"}}; a block has a `kind`:
+    text, bars, matrix, scatter or pairs.
+    """
     import jinja2
 
     template = files("raylib").joinpath("report.html.j2").read_text("utf-8")
@@ -123,4 +149,5 @@ def render_report(summary: Mapping[str, Any], samples: Mapping[str, Any], recipe
         kept=kept,
         rejected=samples["rejected"],
         recipe=recipe,
+        sections=_sections(sections or {}),
     )

@@ -74,7 +74,7 @@ class Unit:
 
 def file_format(path: str) -> tuple[str, str]:
     """(format, compression) by file name; format is "" when the extension is unknown."""
-    name = path.rsplit("/", 1)[-1].lower()
+    name = _split_query(path)[0].rsplit("/", 1)[-1].lower() if "://" in path else path.rsplit("/", 1)[-1].lower()
     compression = ""
     for suffix, codec in COMPRESSIONS.items():
         if name.endswith(suffix):
@@ -149,27 +149,36 @@ def _local_file(path: str) -> SourceFile:
 
 
 def _expand_uri(uri: str) -> tuple[list[SourceFile], list[str]]:
+    uri, query = _split_query(uri)
     base, pattern = uri, ""
     if any(c in uri for c in "*?["):
         first = min(uri.index(c) for c in "*?[" if c in uri)
         base = uri[: uri.rindex("/", 0, first)]
         pattern = uri
-    system, inner = open_filesystem(base)
+    system, inner = open_filesystem(base + query)
     prefix = base[: len(base) - len(inner)] if base.endswith(inner) else base.split("://", 1)[0] + "://"
     info = system.get_file_info(inner)
     if info.type == pafs.FileType.File:
-        return [_remote_file(prefix, info)], []
+        return [_remote_file(prefix, info, query)], []
     if info.type == pafs.FileType.NotFound:
         return [], []
     infos = system.get_file_info(pafs.FileSelector(inner, recursive=True))
-    found = sorted((_remote_file(prefix, i) for i in infos if i.type == pafs.FileType.File), key=lambda f: f.path)
+    found = sorted(
+        (_remote_file(prefix, i, query) for i in infos if i.type == pafs.FileType.File), key=lambda f: f.path
+    )
     if pattern:
-        return [f for f in found if fnmatch.fnmatch(f.path, pattern)], []
+        return [f for f in found if fnmatch.fnmatch(f.path.removesuffix(query), pattern)], []
     return [f for f in found if file_format(f.path)[0]], [f.path for f in found if not file_format(f.path)[0]]
 
 
-def _remote_file(prefix: str, info: Any) -> SourceFile:
-    return SourceFile(prefix + info.path, info.size or 0, info.mtime_ns or 0)
+def _split_query(uri: str) -> tuple[str, str]:
+    """`s3://bucket/path` and `?region=...&endpoint_override=...`; a `?` without `=` behind it is a glob."""
+    path, mark, query = uri.rpartition("?")
+    return (path, mark + query) if mark and "=" in query and "/" not in query.split("=")[0] else (uri, "")
+
+
+def _remote_file(prefix: str, info: Any, query: str) -> SourceFile:
+    return SourceFile(prefix + info.path + query, info.size or 0, info.mtime_ns or 0)
 
 
 def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:

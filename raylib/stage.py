@@ -10,20 +10,24 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 
 __all__ = [
     "GlobalStage",
     "LocalStage",
     "Outcome",
+    "Round",
+    "Shuffled",
     "SketchStore",
     "StageInfo",
     "nearest",
     "register",
+    "rounds_of",
     "split_rejected",
     "stage_info",
     "stage_names",
@@ -52,11 +56,51 @@ class LocalStage(Protocol):
 
 
 class SketchStore(Protocol):
-    """All sketches of a run whose key falls into one range of the key space, sorted runs merged lazily."""
+    """What one task of a round sees: all rows whose key falls into one range of the key space, in sorted runs."""
 
     def tables(self) -> Iterator[pa.Table]:
-        """One table a shard: the sketch columns plus `shard: int32` and `row: int32`."""
+        """Runs in key order. In the first round one a shard: the sketch columns plus `shard` and `row` (int32)."""
         ...
+
+    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
+        """What the stage's `facts` said of records. `nodes`: distinct uint64, `shard << 32 | row`; rows in their order."""
+        ...
+
+    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
+        """The texts of records, as they stood when they were sketched."""
+        ...
+
+    def shared(self) -> Iterator[pa.Table]:
+        """What broadcast rounds before this one gave, one table a round."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """What one task of a round gives.
+
+    rows: for the next round, with `key: uint64`; of the last round verdicts, with `shard` and `row`.
+    changed: in a repeated round, whether another repetition is needed.
+    notes: small facts for the report, anything that JSON can hold.
+    """
+
+    rows: pa.Table
+    changed: bool = False
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One shuffle of a global stage: `step` is called for each range of keys, on any machine.
+
+    repeat: run again on its own output until no task reports a change. broadcast: one task that sees
+    all keys; its rows are not passed on but `shared` with all rounds behind it and with `apply`.
+    """
+
+    name: str
+    step: Callable[[SketchStore], Shuffled]
+    repeat: bool = False
+    broadcast: bool = False
 
 
 @runtime_checkable
@@ -68,6 +112,11 @@ class GlobalStage(Protocol):
     partitions sketches by ranges of `key`, sorts and spills them; `resolve` sees one range at a
     time and returns verdicts with `shard`, `row` and whatever `apply` needs. `apply` gets a table
     and the verdicts for its rows.
+
+    Optional methods: `facts(table)` gives one row a record that later rounds can look up by position
+    (signatures, priorities); `rounds()` gives several shuffles instead of the single `resolve`;
+    `applier(shared)` makes the function to use instead of `apply` from the tables of broadcast rounds;
+    `section(notes, texts)` makes the stage's part of the report from the notes of its rounds.
     """
 
     def sketch(self, table: pa.Table) -> pa.Table: ...
@@ -75,6 +124,13 @@ class GlobalStage(Protocol):
     def resolve(self, sketches: SketchStore) -> pa.Table: ...
 
     def apply(self, table: pa.Table, verdicts: pa.Table) -> Outcome: ...
+
+
+def rounds_of(stage: GlobalStage) -> tuple[Round, ...]:
+    """The rounds of a global stage; those that only have `resolve` have this one."""
+    if hasattr(stage, "rounds"):
+        return tuple(stage.rounds())
+    return (Round("resolve", lambda store: Shuffled(stage.resolve(store))),)
 
 
 @dataclass(frozen=True)
@@ -176,3 +232,38 @@ def keep_all(table: pa.Table) -> Outcome:
 
 
 Kernel = Callable[..., Any]
+
+
+def resolve_in_memory(stage: GlobalStage, store: SketchStore) -> pa.Table:
+    """All rounds of a stage over one store that holds everything: what the engine does, in one process."""
+    shared: list[pa.Table] = []
+    tables = list(store.tables())
+    for this in rounds_of(stage):
+        while True:
+            result = this.step(_MemoryStore(store, tables, shared))
+            if this.broadcast:
+                shared.append(result.rows)
+                break
+            tables = [result.rows] if len(result.rows) else []
+            if not (this.repeat and result.changed):
+                break
+    return tables[0] if tables else pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
+
+
+@dataclass(frozen=True)
+class _MemoryStore:
+    base: SketchStore
+    held: list[pa.Table]
+    broadcast: list[pa.Table]
+
+    def tables(self) -> Iterator[pa.Table]:
+        yield from self.held
+
+    def shared(self) -> Iterator[pa.Table]:
+        yield from self.broadcast
+
+    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
+        return self.base.facts(nodes, columns)
+
+    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
+        return self.base.texts(nodes)

@@ -6,7 +6,7 @@ Knows nothing of Ray: the engine runs the same `Worker` in this process (`inline
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,10 +23,10 @@ from raylib.recipe import StageSpec
 from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.shards import EXTENSIONS, Store, TableWriter
 from raylib.sources import Piece
-from raylib.stage import mark_rejected
+from raylib.stage import Shuffled, SketchStore, mark_rejected, rounds_of
 from raylib.statistics import ShardStatistics, shard_sample_size
 
-__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker"]
+__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker", "sketches"]
 
 _ROW = "__row"
 _ORIGINAL = "__original_"
@@ -62,7 +62,8 @@ class Job:
 class ShardTask:
     """Run segment `segment` over one shard, read from pieces or a block, or loaded from the segment before.
 
-    verdicts: files of the global stage before; ordinal: the shard's number in them.
+    verdicts: files of the global stage before; ordinal: the shard's number in them; shared: files of the
+    stage's broadcast rounds.
     """
 
     segment: int
@@ -72,6 +73,7 @@ class ShardTask:
     block: Any = None
     limit: int | None = None
     verdicts: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     ordinal: int = -1
 
     @property
@@ -81,37 +83,98 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class ResolveTask:
-    """Resolve the global stage after segment `segment` for keys in [first, last], over all shards' sketches."""
+    """One task of round `round` of the global stage after segment `segment`: keys in [first, last] of all runs.
+
+    shards: of the segment, in the order of their ordinals. runs: files of the round before; empty in
+    the first round, which reads the sketches. shared: files of broadcast rounds.
+    """
 
     segment: int
+    round: int
+    phase: str
     shard: str
     key: str
     first: int
     last: int
     shards: tuple[str, ...] = ()
-
-    @property
-    def phase(self) -> str:
-        return f"r{self.segment}"
+    runs: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Sketches:
+    """A `SketchStore` over the files of a run."""
+
     store: Store
     task: ResolveTask
 
     def tables(self) -> Iterator[pa.Table]:
+        if self.task.runs:
+            for name in self.task.runs:
+                part = self._range(name)
+                if part is not None:
+                    yield part
+            return
         for ordinal, shard in enumerate(self.task.shards):
-            reader = self.store.read_arrow(f".work/s{self.task.segment}/sketch-{shard}.arrow")
-            if reader.num_record_batches == 0:
-                continue
-            table = pa.Table.from_batches([reader.get_batch(0)])
-            keys = table["key"].to_numpy()
-            start = int(np.searchsorted(keys, np.uint64(self.task.first), side="left"))
-            stop = int(np.searchsorted(keys, np.uint64(self.task.last), side="right"))
-            if stop > start:
-                part = table.slice(start, stop - start)
+            part = self._range(f".work/s{self.task.segment}/sketch-{shard}.arrow")
+            if part is not None:
                 yield part.append_column("shard", pa.repeat(pa.scalar(ordinal, pa.int32()), len(part)))
+
+    def _range(self, name: str) -> pa.Table | None:
+        reader = self.store.read_arrow(name)
+        if reader.num_record_batches == 0:
+            return None
+        table = pa.Table.from_batches([reader.get_batch(0)])
+        keys = table["key"].to_numpy()
+        start = int(np.searchsorted(keys, np.uint64(self.task.first), side="left"))
+        stop = int(np.searchsorted(keys, np.uint64(self.task.last), side="right"))
+        return table.slice(start, stop - start) if stop > start else None
+
+    def shared(self) -> Iterator[pa.Table]:
+        for name in self.task.shared:
+            yield self.store.read_arrow(name).read_all()
+
+    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
+        parts = []
+        for shard, rows in self._by_shard(nodes):
+            reader = self.store.read_arrow(f".work/s{self.task.segment}/facts-{shard}.arrow")
+            table = pa.Table.from_batches([reader.get_batch(0)])
+            parts.append((table.select(columns) if columns else table).take(rows))
+        return self._in_order(nodes, pa.concat_tables(parts)) if parts else pa.table({})
+
+    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
+        parts = []
+        for shard, rows in self._by_shard(nodes):
+            reader = self.store.read_arrow(f".work/s{self.task.segment}/part-{shard}.arrow")
+            before = 0
+            for i in range(reader.num_record_batches):
+                batch = reader.get_batch(i)
+                wanted = rows[(rows >= before) & (rows < before + len(batch))] - before
+                if len(wanted):
+                    parts.append(text_of(pa.Table.from_batches([batch])).take(pa.array(wanted)))
+                before += len(batch)
+        table = self._in_order(nodes, pa.table({"text": pa.chunked_array(parts, pa.large_string())}))
+        return list(table["text"].to_pylist())
+
+    def _by_shard(self, nodes: np.ndarray[Any, Any]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        """(shard, sorted rows) for sorted nodes."""
+        nodes = np.sort(nodes)
+        shards = (nodes >> np.uint64(32)).astype(np.int64)
+        borders = np.flatnonzero(np.diff(shards, prepend=-1))
+        for start, stop in zip(borders.tolist(), [*borders[1:].tolist(), len(nodes)], strict=True):
+            yield self.task.shards[shards[start]], (nodes[start:stop] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+    @staticmethod
+    def _in_order(nodes: np.ndarray[Any, Any], table: pa.Table) -> pa.Table:
+        """Rows that came in sorted order of the nodes, put into the order that was asked for."""
+        back = np.empty(len(nodes), np.int64)
+        back[np.argsort(nodes, kind="stable")] = np.arange(len(nodes))
+        return table.take(pa.array(back)).combine_chunks()
+
+
+def sketches(store: Store, segment: int, shards: tuple[str, ...]) -> SketchStore:
+    """All sketches, facts and texts of a segment, for a reader that is no task."""
+    return _Sketches(store, ResolveTask(segment, 0, "", "", "", 0, (1 << 64) - 1, shards))
 
 
 @dataclass
@@ -141,6 +204,7 @@ class Worker:
 
     job: Job
     _stages: list[tuple[Any, list[tuple[str, Any]], Any]] = field(default_factory=list)
+    _appliers: dict[int, tuple[tuple[str, ...], Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store = Store(self.job.root)
@@ -195,6 +259,7 @@ class Worker:
                 intermediate = stack.enter_context(self.store.create(files[-1]))
             batch_writer: Any = None
             sketches: list[pa.Table] = []
+            facts: list[pa.Table] = []
             rows = 0
             empty: pa.Table | None = None
             for batch in self._load(task, block, statistics, rejects, counter, apply):
@@ -214,6 +279,8 @@ class Worker:
                     part = sketch.sketch(table)
                     position = pc.add(part["row"].cast(pa.int32()), pa.scalar(rows, pa.int32()))
                     sketches.append(part.set_column(part.column_names.index("row"), "row", position))
+                    if hasattr(sketch, "facts"):
+                        facts.append(sketch.facts(table))
                 stored = _with_original(table.drop_columns([_ROW]), original)
                 if batch_writer is None:
                     options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -231,6 +298,9 @@ class Worker:
                 if sketch is not None:
                     files.append(f".work/s{task.segment}/sketch-{task.shard}.arrow")
                     self._write_sketches(sketches, stack.enter_context(self.store.create(files[-1])))
+                    if facts:
+                        files.append(f".work/s{task.segment}/facts-{task.shard}.arrow")
+                        self._write_whole(pa.concat_tables(facts), stack.enter_context(self.store.create(files[-1])))
             files.append(f".work/s{task.segment}/stats-{task.shard}.json")
             stack.enter_context(self.store.create(files[-1])).write(orjson.dumps(statistics.to_json()))
         counts = statistics.counts
@@ -249,19 +319,28 @@ class Worker:
         }
 
     def _resolve(self, task: ResolveTask) -> dict[str, Any]:
-        stage = self._stages[task.segment][2]
+        rounds = rounds_of(self._stages[task.segment][2])
+        this = rounds[task.round]
         sketches = _Sketches(self.store, task)
-        if next(sketches.tables(), None) is None:
-            verdicts = pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
-        else:
-            verdicts = stage.resolve(sketches)
-        order = np.lexsort((verdicts["row"].to_numpy(), verdicts["shard"].to_numpy()))
-        verdicts = verdicts.take(pa.array(order)).combine_chunks()
-        name = f".work/r{task.segment}/verdicts-{task.shard}.arrow"
-        with self.store.create(name) as stream, pa.ipc.new_file(stream, verdicts.schema) as writer:
-            if len(verdicts):
-                writer.write_table(verdicts)
-        return {"files": {name: self.store.size(name)}, "verdicts": len(verdicts)}
+        result = Shuffled(pa.table({}))
+        if this.broadcast or next(sketches.tables(), None) is not None:
+            result = this.step(sketches)
+        rows = result.rows.combine_chunks()
+        if len(rows) and not this.broadcast:
+            last = task.round == len(rounds) - 1
+            order = ("row", "shard") if last else ("key",)
+            rows = rows.take(pa.array(np.lexsort([rows[name].to_numpy() for name in order]))).combine_chunks()
+        name = f".work/{task.phase}/run-{task.shard}.arrow"
+        with self.store.create(name) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+            if len(rows):
+                writer.write_table(rows)
+        return {
+            "files": {name: self.store.size(name)},
+            "rows": len(rows),
+            "bytes": rows.nbytes,
+            "changed": result.changed,
+            "notes": dict(result.notes),
+        }
 
     # ---- parts --------------------------------------------------------------------------------
 
@@ -280,6 +359,7 @@ class Worker:
         name = f".work/s{task.segment - 1}/part-{task.shard}.arrow"
         reader = self.store.read_arrow(name)
         verdicts = self._verdicts(task)
+        act = self._applier(apply, task)
         label = "apply"
         row = 0
         batches: Iterable[Any] = (reader.get_batch(i) for i in range(reader.num_record_batches))
@@ -292,7 +372,7 @@ class Worker:
             if apply is not None:
                 part = _verdicts_of(verdicts, row, len(table))
                 label = task_label(self.job.segments[task.segment].apply)
-                self._run(label, lambda t, part=part: apply.apply(t, part), batch, statistics, rejects)
+                self._run(label, lambda t, part=part: act(t, part), batch, statistics, rejects)
             row += len(table)
             yield batch
 
@@ -373,6 +453,14 @@ class Worker:
         empty = pa.Table.from_pylist([], schema=SCHEMAS[self.job.kind])
         return mark_rejected(empty, stage="", reason="", detail=pa.array([], pa.large_string()))
 
+    def _applier(self, stage: Any, task: ShardTask) -> Any:
+        if stage is None or not hasattr(stage, "applier"):
+            return getattr(stage, "apply", None)
+        if self._appliers.get(task.segment, ((), None))[0] != task.shared:
+            tables = [self.store.read_arrow(name).read_all() for name in task.shared]
+            self._appliers[task.segment] = (task.shared, stage.applier(tables))
+        return self._appliers[task.segment][1]
+
     def _verdicts(self, task: ShardTask) -> pa.Table | None:
         parts = []
         for name in task.verdicts:
@@ -396,7 +484,13 @@ class Worker:
             pa.ipc.new_file(stream, schema).close()
             return
         table = pa.concat_tables(parts)
-        table = table.take(pa.array(np.argsort(table["key"].to_numpy(), kind="stable"))).combine_chunks()
+        table = table.take(pa.array(np.argsort(table["key"].to_numpy(), kind="stable")))
+        self._write_whole(table, stream)
+
+    @staticmethod
+    def _write_whole(table: pa.Table, stream: Any) -> None:
+        """One uncompressed batch, so that a reader maps it into memory and looks up rows in place."""
+        table = table.combine_chunks()
         with pa.ipc.new_file(stream, table.schema) as writer:
             if len(table):
                 writer.write_table(table)

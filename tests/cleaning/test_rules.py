@@ -150,7 +150,7 @@ def test_garbled_text_of_every_kind(tmp_path: Any) -> None:
 
 def test_lexicon_files_report_their_flaws(tmp_path: Any) -> None:
     path = tmp_path / "words.txt"
-    path.write_bytes("赌场=>gambling\n\n=>nothing\n单\n坏行=>\n".encode() + b"\xff\xfe\n" + "Casino=>ads\n".encode())
+    path.write_bytes("赌场=>gambling\n\n=>nothing\n单\n坏行=>\n".encode() + b"\xff\xfe\n" + b"Casino=>ads\n")
     words = load_lexicon(str(path), 2)
     assert words.words == ("赌场", "casino")
     assert [p.split(":")[1] for p in words.problems] == ["3", "4", "5", "6"]

@@ -132,7 +132,7 @@ def test_dedup_partitions_do_not_change_the_result(tmp_path: Path, write_jsonl: 
     source = write_jsonl(rows(500))
     run(recipe(source, tmp_path / "one"))
     run(recipe(source, tmp_path / "many", engine__resolve_mb=0.005))
-    assert len(list((tmp_path / "many" / ".work" / "r0").iterdir())) > 3
+    assert len(list((tmp_path / "many" / ".work" / "r0.0.0").iterdir())) > 3
     assert content(tmp_path / "one") == content(tmp_path / "many")
 
 
@@ -164,7 +164,7 @@ def test_changed_recipe_redoes_only_what_changed(tmp_path: Path, write_jsonl: Wr
     count = Count()
     changed = [*STAGES[:-1], "collapse_newlines"]
     run(recipe(source, tmp_path / "out", changed), progress=count)
-    assert set(count.resumed) == {"s0", "r0"}
+    assert set(count.resumed) == {"s0", "r0.0.0"}
     assert set(count.done) == {"s1"}
     run(recipe(source, tmp_path / "fresh", changed))
     assert content(tmp_path / "out") == content(tmp_path / "fresh")

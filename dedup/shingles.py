@@ -1,0 +1,100 @@
+"""Texts as flat tokens: folded characters, or words. A shingle is `ngram` of these in a row.
+
+Punctuation is unified, not dropped: in verse and lists it is what holds the shingles of a line together, and
+without it two orders of the same lines look much less alike than they are.
+
+Everything here is one pass over flat arrays; there is no Python loop over characters or shingles.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from cleaning.codepoints import CodePoints, codepoints
+from dedup.folding import folded_codepoints
+
+__all__ = ["Unit", "shingle_set", "tokens"]
+
+Unit = Literal["character", "word"]
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+@functools.lru_cache(maxsize=1)
+def _word_table() -> np.ndarray[Any, Any]:
+    """Over the BMP: 0 for separators, 1 for characters of words, 2 for characters that are words by themselves."""
+    table = np.zeros(0x10000, np.uint8)
+    for code in range(0xFFFF):
+        if 0xD800 <= code <= 0xDFFF:
+            continue
+        character = chr(code)
+        if "\u2e80" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff":
+            table[code] = 2 if character.isalnum() else 0
+        elif character.isalnum():
+            table[code] = 1
+    table[0xFFFF] = 2
+    return table
+
+
+def _words(texts: pa.Array) -> CodePoints:
+    """64-bit hashes of the words of each text: runs of letters and digits, and single Han characters; case folded."""
+    view = codepoints(texts)
+    kinds = _word_table()[view.narrow]
+    values = np.where((view.values >= 65) & (view.values <= 90), view.values + 32, view.values).astype(np.uint64)
+    begins = kinds == 2
+    inside = kinds == 1
+    begins[1:] |= inside[1:] & ~inside[:-1]
+    first = view.starts[:-1][view.lengths > 0]
+    begins[first] |= inside[first]
+    starts = np.flatnonzero(begins)
+    if len(starts) == 0:
+        return CodePoints(np.zeros(0, np.uint64), np.zeros(len(texts) + 1, np.int64))
+    position = _positions(starts, len(values))
+    with np.errstate(over="ignore"):
+        weight = (np.uint64(2) * (position.astype(np.uint64) % np.uint64(61)) + np.uint64(1)) * _PRIME
+        mixed = (values + np.uint64(1)) * weight
+        mixed ^= mixed >> np.uint64(31)
+        mixed[kinds == 0] = 0
+        hashes = np.add.reduceat(mixed, starts)
+    owners = np.searchsorted(view.starts, starts, side="right") - 1
+    counts = np.bincount(owners, minlength=len(texts))
+    return CodePoints(hashes, np.concatenate([[0], np.cumsum(counts)]))
+
+
+def _positions(starts: np.ndarray[Any, Any], total: int) -> np.ndarray[Any, Any]:
+    """Distance of each element from the last start at or before it; 0 before the first."""
+    origin = np.zeros(total, np.int64)
+    origin[starts] = starts
+    return np.maximum(np.arange(total) - np.maximum.accumulate(origin), 0)
+
+
+def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
+    """Tokens of each text, flat: folded code points (uint32) or hashes of words (uint64), and row borders.
+
+    A text without a token (punctuation only, for words) falls back to its folded characters.
+    """
+    if unit == "character":
+        return folded_codepoints(texts, punctuation=True)
+    view = _words(texts)
+    bare = np.flatnonzero((view.lengths == 0) & (codepoints(texts).lengths > 0))
+    if len(bare) == 0:
+        return view
+    spare = folded_codepoints(texts.take(pa.array(bare)), punctuation=True)
+    lengths = view.lengths.copy()
+    lengths[bare] = spare.lengths
+    pieces = [view.values[view.starts[r] : view.starts[r + 1]] for r in range(len(texts))]
+    for i, row in enumerate(bare.tolist()):
+        pieces[row] = spare.values[spare.starts[i] : spare.starts[i + 1]].astype(np.uint64)
+    return CodePoints(np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def shingle_set(text: str, ngram: int = 5, unit: Unit = "character") -> set[bytes]:
+    """The shingles of one text as a set, for true Jaccard. A text of fewer tokens is one shingle."""
+    view = tokens(pa.array([text], pa.large_string()), unit)
+    width = view.values.itemsize
+    data = view.values.tobytes()
+    count = max(len(view.values) - ngram + 1, 1)
+    return {data[i * width : (i + ngram) * width] for i in range(count)}
