@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["contract", "label_components", "node_keys", "nodes_of", "star_rows"]
+__all__ = ["contract", "distinct_pairs", "label_components", "node_keys", "nodes_of", "star_rows"]
 
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 Nodes = np.ndarray[Any, Any]
@@ -51,6 +51,15 @@ def label_components(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
     return nodes, nodes[first[labels]]
 
 
+def distinct_pairs(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
+    """The different pairs (left[i], right[i]), sorted."""
+    order = np.lexsort((right, left))
+    left, right = left[order], right[order]
+    fresh = np.ones(len(left), np.bool_)
+    fresh[1:] = (left[1:] != left[:-1]) | (right[1:] != right[:-1])
+    return left[fresh], right[fresh]
+
+
 def star_rows(node: Nodes, root: Nodes) -> pa.Table:
     """Star edges as rows of a round, each under the keys of both ends; loops (node == root) are left out."""
     real = node != root
@@ -66,9 +75,9 @@ def star_rows(node: Nodes, root: Nodes) -> pa.Table:
 
 def contract(table: pa.Table) -> tuple[pa.Table, bool]:
     """One round over the edges of one key range: the star rows of its components, and whether anything changed."""
-    edges = np.unique(np.stack([table["node"].to_numpy(), table["root"].to_numpy()], axis=1), axis=0)
-    nodes, roots = label_components(edges[:, 0], edges[:, 1])
+    node, root = distinct_pairs(table["node"].to_numpy(), table["root"].to_numpy())
+    nodes, roots = label_components(node, root)
     real = nodes != roots
-    stars = np.stack([nodes[real], roots[real]], axis=1)
-    changed = stars.shape != edges.shape or not np.array_equal(stars, edges)
-    return star_rows(stars[:, 0], stars[:, 1]), changed
+    nodes, roots = nodes[real], roots[real]
+    changed = not (np.array_equal(nodes, node) and np.array_equal(roots, root))
+    return star_rows(nodes, roots), changed

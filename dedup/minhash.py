@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from dedup.clusters import contract, label_components, node_keys, nodes_of, star_rows
+from dedup.clusters import contract, distinct_pairs, label_components, node_keys, nodes_of, star_rows
 from dedup.exact import priority_column, row_verdicts
 from dedup.lsh import band_keys, optimal_bands
 from dedup.shingles import Unit, tokens
@@ -241,10 +241,10 @@ class MinHashDedup:
         node, root = table["node"].to_numpy(), table["root"].to_numpy()
         # every star edge comes under the keys of both ends; the root's is the one that counts here
         mine = table["key"].to_numpy() == node_keys(root)
-        edges = np.unique(np.stack([root[mine], node[mine]], axis=1), axis=0)
-        roots = np.unique(edges[:, 0])
-        member = np.concatenate([edges[:, 1], roots])
-        component = np.concatenate([edges[:, 0], roots])
+        root, node = distinct_pairs(root[mine], node[mine])
+        roots = np.unique(root)
+        member = np.concatenate([node, roots])
+        component = np.concatenate([root, roots])
         if len(member) == 0:
             return Shuffled(_verdicts([], [], [], [], [], []))
         facts = store.facts(member)
@@ -335,9 +335,9 @@ def _verified(bucket: Matrix, index: Matrix, similar: Any) -> tuple[Matrix, Matr
         lefts.append(index[left])
         rights.append(index[right])
     left, right = np.concatenate(lefts), np.concatenate(rights)
-    pairs = np.unique(np.stack([left, right], axis=1), axis=0) if len(left) else np.zeros((0, 2), np.int64)
-    pairs = pairs[similar(pairs[:, 0], pairs[:, 1])]
-    found = [pairs]
+    left, right = distinct_pairs(left, right)  # a pair that shares many bands is compared once
+    near = similar(left, right)
+    found = [np.stack([left[near], right[near]], axis=1)]
     unread = 0
     for begin, members in zip(start[size > _ALL_PAIRS].tolist(), size[size > _ALL_PAIRS].tolist(), strict=True):
         everyone = index[begin : begin + members]

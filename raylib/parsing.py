@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -88,7 +89,7 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
         raw = block.data.decode(block.encoding, "replace")
         builder.reject(block.first_line, *block.error, raw)
     elif block.format == "table":
-        direct = _direct(block.table, kind, text_fields)
+        direct = _direct(block, kind, text_fields)
         if direct is not None:
             yield direct
             return
@@ -105,23 +106,39 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
         yield builder.take()
 
 
-def _direct(table: pa.Table | None, kind: str, text_fields: tuple[str, ...]) -> Parsed | None:
-    """A table that already has the schema and no flaw needs no Python at all."""
-    schema = SCHEMAS[kind]
-    if table is None or kind != "document" or text_fields or set(table.column_names) != set(schema.names):
+def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | None:
+    """A table of plain documents without a flaw needs no Python at all: `text`, and perhaps id, source and meta."""
+    table, schema = block.table, SCHEMAS[kind]
+    if table is None or kind != "document" or text_fields or "text" not in table.column_names:
         return None
-    try:
-        table = table.select(schema.names).cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+    if not set(table.column_names) <= set(schema.names):
+        return None  # other columns go to meta, record by record
+    columns = []
+    for name, wanted in zip(schema.names, schema.types, strict=True):
+        if name in table.column_names:
+            try:
+                column = table[name].combine_chunks().cast(wanted)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return None
+            if name == "source":
+                column = pc.fill_null(column, "")
+            elif name != "meta" and column.null_count:
+                return None
+        elif name == "id":
+            lines = pa.array(np.char.zfill(np.arange(block.first_line, block.first_line + len(table)).astype(str), 9))
+            column = pc.binary_join_element_wise(pa.scalar(block.path), lines, ":")
+        else:
+            column = pa.repeat(pa.scalar("", wanted), len(table)) if name == "source" else pa.nulls(len(table), wanted)
+        columns.append(column)
+    text = columns[schema.get_field_index("text")]
+    data = text.buffers()[2]
+    if data is not None and memoryview(data).tobytes().find(0) >= 0:
         return None
-    text = table["text"]
-    flawed = text.null_count or table["id"].null_count or table["source"].null_count
-    if flawed or pc.any(pc.match_substring_regex(text, r"^\s*$|\x00")).as_py():
+    if pc.any(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)).as_py():
         return None
-    return Parsed(
-        table.combine_chunks(),
-        mark_rejected(table.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string())),
-    )
+    whole = pa.Table.from_arrays(columns, schema=schema)
+    empty = mark_rejected(whole.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string()))
+    return Parsed(whole, empty)
 
 
 def _feed(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:

@@ -267,7 +267,7 @@ class Worker:
                     self._run_local(name, stage, batch, statistics, rejects)
                 table = batch.table
                 empty = table.slice(0, 0)
-                original = batch.original.take(table[_ROW])
+                original = batch.original if len(table) == len(batch.original) else batch.original.take(table[_ROW])
                 if last:
                     final = table.drop_columns([_ROW])
                     statistics.keep(final, original)
@@ -533,7 +533,10 @@ def _with_original(table: pa.Table, original: pa.Table) -> pa.Table:
         old = single_chunk(original[name])
         if pa.types.is_large_string(old.type):
             new = single_chunk(table[name])
-            old = pc.if_else(pc.equal(old, new), pa.scalar(None, old.type), old)
+            same = old.equals(new)
+            old = (
+                pa.nulls(len(old), old.type) if same else pc.if_else(pc.equal(old, new), pa.scalar(None, old.type), old)
+            )
         table = table.append_column(_ORIGINAL + name, old)
     return table
 
