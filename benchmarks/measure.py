@@ -56,19 +56,22 @@ class Measured:
     peak_pss_mb: float
     output: str
     returncode: int
+    at_peak: dict[str, float]  # PSS in MB by program, at the moment of the peak
 
 
 def run_measured(command: list[str], *, interval: float = 0.25, cwd: Path | None = None) -> Measured:
     """Run a command and watch its process tree. PSS counts shared pages once; RSS counts them for each process."""
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd)
-    peak = {"rss": 0.0, "pss": 0.0}
+    peak: dict[str, float] = {"rss": 0.0, "pss": 0.0}
+    at_peak: dict[str, float] = {}
     stop = threading.Event()
 
     def watch() -> None:
         parent = psutil.Process(process.pid)
         while not stop.is_set():
             rss = pss = 0
+            programs: dict[str, float] = {}
             try:
                 family = [parent, *parent.children(recursive=True)]
             except psutil.Error:
@@ -80,6 +83,14 @@ def run_measured(command: list[str], *, interval: float = 0.25, cwd: Path | None
                     continue
                 rss += info.rss
                 pss += info.pss
+                try:
+                    name = member.name().split("(")[0]
+                except psutil.Error:
+                    continue
+                programs[name] = programs.get(name, 0.0) + info.pss / 1e6
+            if pss / 1e6 > peak["pss"]:
+                at_peak.clear()
+                at_peak.update(programs)
             peak["rss"], peak["pss"] = max(peak["rss"], rss / 1e6), max(peak["pss"], pss / 1e6)
             stop.wait(interval)
 
@@ -89,7 +100,7 @@ def run_measured(command: list[str], *, interval: float = 0.25, cwd: Path | None
     seconds = time.perf_counter() - begun
     stop.set()
     watcher.join()
-    return Measured(seconds, peak["rss"], peak["pss"], output, process.returncode)
+    return Measured(seconds, peak["rss"], peak["pss"], output, process.returncode, at_peak)
 
 
 def machine() -> str:

@@ -1,6 +1,10 @@
 """Deduplication stages. Each is sketch, resolve, apply; none imports ray."""
 
+from dedup.decontaminate import Decontaminate
 from dedup.exact import ExactDedup
+from dedup.index import AgainstIndex, MinHashIndex
+from dedup.lines import LineDedup
 from dedup.minhash import MinHashDedup
+from dedup.semantic import SemanticDedup
 
-__all__ = ["ExactDedup", "MinHashDedup"]
+__all__ = ["AgainstIndex", "Decontaminate", "ExactDedup", "LineDedup", "MinHashDedup", "MinHashIndex", "SemanticDedup"]

@@ -17,9 +17,10 @@ import pyarrow as pa
 from cleaning.codepoints import CodePoints, codepoints
 from dedup.folding import folded_codepoints
 
-__all__ = ["Unit", "shingle_set", "tokens"]
+__all__ = ["HAN_BIT", "Unit", "shingle_set", "tokens"]
 
 Unit = Literal["character", "word"]
+HAN_BIT = np.uint64(1 << 63)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -59,6 +60,8 @@ def _words(texts: pa.Array) -> CodePoints:
         mixed ^= mixed >> np.uint64(31)
         mixed[kinds == 0] = 0
         hashes = np.add.reduceat(mixed, starts)
+    # the top bit tells single Han characters from words
+    hashes = np.where(kinds[starts] == 2, hashes | HAN_BIT, hashes & ~HAN_BIT)
     owners = np.searchsorted(view.starts, starts, side="right") - 1
     counts = np.bincount(owners, minlength=len(texts))
     return CodePoints(hashes, np.concatenate([[0], np.cumsum(counts)]))
@@ -73,6 +76,8 @@ def _positions(starts: np.ndarray[Any, Any], total: int) -> np.ndarray[Any, Any]
 
 def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
     """Tokens of each text, flat: folded code points (uint32) or hashes of words (uint64), and row borders.
+
+    Of hashes, `HAN_BIT` marks single Han characters.
 
     A text without a token (punctuation only, for words) falls back to its folded characters.
     """

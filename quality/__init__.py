@@ -1,5 +1,6 @@
 """Quality stages: explicit cuts by score now; classifiers, difficulty, diversity and safety build on the same stages."""
 
+from quality.embedding import Embed
 from quality.keep_where import KeepWhere, evaluate
 
-__all__ = ["KeepWhere", "evaluate"]
+__all__ = ["Embed", "KeepWhere", "evaluate"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
 from raylib.engine import Progress
 from raylib.errors import RaylibError
+
+if TYPE_CHECKING:
+    from raylib.recipe import Recipe
 
 __all__ = ["app", "main"]
 
@@ -124,16 +127,21 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
 ) -> None:
     """Run a recipe: read, clean, deduplicate, write, report."""
-    from raylib.engine import run as run_recipe
     from raylib.recipe import Recipe
 
     overrides = _overrides(set_)
     if address:
         overrides["engine.address"] = address
-    loaded = Recipe.from_file(recipe, overrides)
+    _run_shown(Recipe.from_file(recipe, overrides), fresh=fresh, limit=limit, quiet=quiet)
+
+
+def _run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool) -> None:
+    """Run with a progress display, then print the summary."""
+    from raylib.engine import run as run_recipe
+
     bars = None if quiet else _Bars()
     try:
-        result = run_recipe(loaded, fresh=fresh, limit=limit, progress=bars)
+        result = run_recipe(recipe, fresh=fresh, limit=limit, progress=bars)
     finally:
         if bars is not None:
             bars.close()
@@ -163,6 +171,99 @@ def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
     if summary["skipped_file_count"]:
         console.print(f"{summary['skipped_file_count']} files with unknown extensions were passed over")
     console.print(f"report: {path}/report.html", highlight=False, soft_wrap=True)
+
+
+Method = Annotated[str, typer.Option(help="exact, minhash, lines or semantic.")]
+_METHODS = {"exact": "exact_dedup", "minhash": "minhash_dedup", "lines": "line_dedup", "semantic": "semantic_dedup"}
+
+
+@app.command()
+def dedup(
+    source: Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders, globs or URIs.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder of the run.")],
+    method: Method = "minhash",
+    threshold: Annotated[float | None, typer.Option(help="Similarity; minhash 0.7, semantic 0.95.")] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="A parameter of the stage or a recipe key: --set ngram=5")
+    ] = [],  # noqa: B006 - typer copies it
+    embedding: Annotated[str, typer.Option(help="For semantic: tfidf, or a sentence-transformers model.")] = "tfidf",
+    fresh: Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or continue (default).")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
+) -> None:
+    """Deduplicate records without a recipe: `raylib dedup IN -o OUT --method minhash --threshold 0.8`."""
+    from raylib.recipe import Recipe
+    from raylib.stage import nearest
+
+    if method not in _METHODS:
+        raise RaylibError(f"--method {method!r}: no such method{nearest(method, _METHODS)}")
+    name = _METHODS[method]
+    if threshold is not None and method not in ("minhash", "semantic"):
+        raise RaylibError(f"--threshold: {method} has no threshold; it belongs to minhash and semantic")
+    settings = _overrides(set_)
+    overrides = {k: settings.pop(k) for k in list(settings) if "." in k}
+    parameters = settings | ({"threshold": threshold} if threshold is not None else {})
+    stages: list[Any] = [{name: parameters}]
+    if method == "semantic":
+        stages.insert(0, {"embed": {"model": embedding}})
+    data = {"name": f"dedup-{method}", "input": {"path": list(source)}, "output": {"path": out}, "stages": stages}
+    _run_shown(Recipe.from_dict(data, "dedup", overrides=overrides), fresh=fresh, limit=None, quiet=quiet)
+
+
+index_app = typer.Typer(help="A saved set to deduplicate later data against, or to ask for similar texts.")
+app.add_typer(index_app, name="index")
+
+
+@index_app.command("build")
+def index_build(
+    index: Annotated[str, typer.Argument(help="Folder of the new index.")],
+    source: Annotated[list[str], typer.Argument(metavar="IN...", help="Records to put into it.")],
+    threshold: Annotated[float, typer.Option(help="Jaccard from which records count as the same.")] = 0.7,
+    ngram: Annotated[int, typer.Option(help="Tokens in a shingle.")] = 5,
+    unit: Annotated[str, typer.Option(help="character or word.")] = "character",
+) -> None:
+    """Make an index of records, such as `out/kept` of a run."""
+    from dedup.index import MinHashIndex
+
+    if unit not in ("character", "word"):
+        raise RaylibError(f"--unit {unit!r}: character or word")
+    _index_add(MinHashIndex.create(index, threshold=threshold, ngram=ngram, unit=unit), source)
+
+
+@index_app.command("update")
+def index_update(
+    index: Annotated[str, typer.Argument(help="Folder of the index.")],
+    source: Annotated[list[str], typer.Argument(metavar="IN...", help="Records to add.")],
+) -> None:
+    """Add records to an index, as a new version."""
+    from dedup.index import MinHashIndex
+
+    _index_add(MinHashIndex(index), source)
+
+
+def _index_add(index: Any, source: list[str]) -> None:
+    from raylib.stage import tables_of
+
+    added = index.add(table for path in source for table in tables_of(path))
+    typer.echo(f"{added:,} records added; version {index.version} of {index.path} holds {len(index):,}")
+
+
+@index_app.command("query")
+def index_query(
+    index: Annotated[str, typer.Argument(help="Folder of the index.")],
+    text: Annotated[list[str], typer.Argument(help="Texts; - reads one a line from standard input.")],
+    k: Annotated[int, typer.Option("-k", help="Records to show for a text.")] = 5,
+    min_similarity: Annotated[float, typer.Option(help="Least estimated Jaccard.")] = 0.3,
+) -> None:
+    """What in the index is close to this text? Answers as they come, one JSON object a line."""
+    import json
+    from dataclasses import asdict
+
+    from dedup.index import MinHashIndex
+
+    opened = MinHashIndex(index)
+    for query in sys.stdin if text == ["-"] else text:
+        matches = [asdict(m) for m in opened.query(query.rstrip("\n"), k=k, min_similarity=min_similarity)]
+        typer.echo(json.dumps({"query": query.rstrip("\n")[:80], "matches": matches}, ensure_ascii=False))
 
 
 @app.command()
@@ -239,7 +340,7 @@ def main() -> None:
     """Entry point: errors that we raise on purpose are one clear line, not a traceback."""
     try:
         app(standalone_mode=True)
-    except RaylibError as error:
+    except (RaylibError, ValueError) as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         sys.exit(1)
     except KeyboardInterrupt:

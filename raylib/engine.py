@@ -98,7 +98,7 @@ def _digest(*parts: Any) -> str:
 
 
 def _stage_identity(spec: StageSpec | None) -> Any:
-    """What of a stage determines its output: name, parameters, and the content of files it names."""
+    """What of a stage determines its output: name, parameters, the content of files it names, its own `identity`."""
     if spec is None:
         return None
     if spec.object is not None:
@@ -107,13 +107,15 @@ def _stage_identity(spec: StageSpec | None) -> Any:
         return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
     described = spec.describe()
     files = {}
-    for value in described[spec.name].values():
+    stage = spec.make()
+    given = [v for value in described[spec.name].values() for v in (value if isinstance(value, list) else [value])]
+    for value in given:
         if isinstance(value, str) and value and len(value) < 1000 and os.path.isfile(value):
             status = os.stat(value)
             small = status.st_size <= 64 << 20
             content = hashlib.blake2b(Path(value).read_bytes(), digest_size=16).hexdigest() if small else ""
             files[value] = [status.st_size, content or status.st_mtime_ns]
-    return [described, files]
+    return [described, files, stage.identity() if hasattr(stage, "identity") else None]
 
 
 @dataclass

@@ -50,7 +50,11 @@ class Outcome:
 
 @runtime_checkable
 class LocalStage(Protocol):
-    """Looks at each record on its own. Runs fused with its neighbours inside one actor."""
+    """Looks at each record on its own. Runs fused with its neighbours inside one actor.
+
+    Any stage may also have `setup()`, called once an actor, and `identity()`: what beside its parameters
+    and the files they name determines its output (the version of an index, say).
+    """
 
     def __call__(self, table: pa.Table) -> Outcome: ...
 
@@ -267,3 +271,22 @@ class _MemoryStore:
 
     def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
         return self.base.texts(nodes)
+
+
+def tables_of(path: str, kind: str = "auto") -> Iterator[pa.Table]:
+    """Tables of the readable records of a file, for stages that compare with a set of their own.
+
+    Raises SourceError when nothing matches the path.
+    """
+    from raylib.parsing import first_record, parse
+    from raylib.readers import ReadOptions, blocks_of
+    from raylib.schema import guess_kind
+    from raylib.sources import Piece, find_files
+
+    for file in find_files(path)[0]:
+        for block in blocks_of(Piece(file), ReadOptions()):
+            if kind == "auto":
+                record = first_record(block)
+                kind = guess_kind(record) if record is not None else "document"
+            for parsed in parse(block, kind):
+                yield parsed.table

@@ -20,7 +20,7 @@ import raylib
 from dedup.clusters import contract, label_components, node_keys, star_rows
 from dedup.folding import fold, folded_codepoints
 from dedup.lsh import band_keys, candidate_probability, optimal_bands
-from dedup.minhash import MinHashDedup, _low_bytes, estimated_jaccard, signatures, true_jaccard
+from dedup.minhash import _low_bytes, estimated_jaccard, signatures, true_jaccard
 from dedup.shingles import shingle_set, tokens
 from raylib.engine import run
 from raylib.recipe import Recipe
@@ -271,7 +271,8 @@ def test_wrong_parameters_are_named(tmp_path: Path, write_jsonl: Write, bad: dic
 def test_accuracy_on_the_truth_set(real_data: Path, tmp_path: Path) -> None:
     import gzip
 
-    rows = [orjson.loads(line) for line in gzip.open(real_data / "dedup_truth_zh.jsonl.gz")]
+    with gzip.open(real_data / "dedup_truth_zh.jsonl.gz") as stream:
+        rows = [orjson.loads(line) for line in stream]
     ds = raylib.read(real_data / "dedup_truth_zh.jsonl.gz").to_simplified().minhash_dedup(threshold=0.7)
     kept = {r["id"] for r in ds}
     original = {r["cluster_id"]: r for r in rows if r["edit_kind"] == "original"}

@@ -58,7 +58,7 @@ def test_overrides() -> None:
     assert recipe.engine.actors == 3
     assert recipe.input.path == ["a", "b"]
     assert {s.parameters["min"] for s in recipe.stages if s.name == "length"} == {7}
-    with pytest.raises(RecipeError, match="--set stages.lenght.min"):
+    with pytest.raises(RecipeError, match=r"--set stages\.lenght\.min"):
         load(GOOD, stages__lenght__min=7)
     with pytest.raises(RecipeError, match="no section"):
         load(GOOD, name__x=7)

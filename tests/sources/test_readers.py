@@ -294,9 +294,9 @@ def test_paths_globs_folders_and_lists(tmp_path: Path) -> None:
     assert len(find_files(f"file://{tmp_path}/a.jsonl")[0]) == 1
     with pytest.raises(SourceError, match="no input file matches"):
         find_files(tmp_path / "missing.jsonl")
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "x.docx").write_bytes(b"x")
     with pytest.raises(SourceError, match="unknown extensions"):
-        (tmp_path / "only").mkdir()
-        (tmp_path / "only" / "x.docx").write_bytes(b"x")
         find_files(tmp_path / "only")
 
 
