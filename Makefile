@@ -43,9 +43,11 @@ docs: install
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/cleaning.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python benchmarks/dedup.py
 
-# Environments of the programs that we measure ourselves against (several GB with torch).
-bench-peers: .venv-peers/.installed
+# Environments of the programs that we measure ourselves against (several GB with torch), one each.
+bench-peers: .venv-peers/.installed .venv-peers-datatrove/.installed
 
 .venv-peers/.installed:
 	$(PYTHON) -m venv .venv-peers
@@ -53,5 +55,10 @@ bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python -m pip install $(PIP_FLAGS) 'py-data-juicer==1.6.1' aiohttp
 	touch $@
 
+.venv-peers-datatrove/.installed:
+	$(PYTHON) -m venv .venv-peers-datatrove
+	.venv-peers-datatrove/bin/python -m pip install $(PIP_FLAGS) 'datatrove[processing]==0.10.1' spacy jieba orjson xxhash
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-peers out .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) .venv-peers .venv-peers-datatrove out .mypy_cache .ruff_cache .pytest_cache *.egg-info

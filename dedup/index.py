@@ -25,7 +25,7 @@ from dedup.minhash import MinHashDedup, estimated_jaccard, signatures
 from raylib.schema import text_of
 from raylib.stage import Outcome, StageInfo, keep_all, register, split_rejected
 
-__all__ = ["AgainstIndex", "Match", "MinHashIndex"]
+__all__ = ["AgainstIndex", "Match", "MinHashIndex", "open_index"]
 
 _FORMAT = 1
 _PROBE = "这是一段用来核对散列函数的文字。The quick brown fox."
@@ -207,6 +207,11 @@ class MinHashIndex:
             for i in np.flatnonzero(similarity >= least).tolist():
                 record = segment.records.slice(int(rows[i]), 1).to_pylist()[0]
                 yield int(asking[i]), Match(record["id"], record["source"], float(similarity[i]), record["head"])
+
+
+def open_index(path: str | Path) -> MinHashIndex:
+    """Open a saved index, to ask it: `open_index("idx").query("some text")`. Raises ValueError when there is none."""
+    return MinHashIndex(path)
 
 
 def _write(path: Path, table: pa.Table) -> None:

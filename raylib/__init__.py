@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dedup.index import MinHashIndex as open_index
+    from dedup.index import open_index
     from raylib.dataset import Dataset, read
     from raylib.engine import run
     from raylib.errors import RaylibError, RecipeError, RecordError, ShardError, SourceError
@@ -44,12 +44,11 @@ _HOME = {
     "ShardError": "raylib.errors",
     "SourceError": "raylib.errors",
 }
-_NAMES = {"open_index": "MinHashIndex"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), _NAMES.get(name, name))
+        return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'raylib' has no attribute {name!r}")
 
 

@@ -149,6 +149,7 @@ class _Run:
     entries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     resolved: dict[int, _Shuffle] = field(default_factory=dict)
     notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    phase_seconds: dict[str, float] = field(default_factory=dict)
     _consumed: dict[str, int] = field(default_factory=dict)
 
     def execute(self) -> RunResult:
@@ -272,6 +273,11 @@ class _Run:
             self._resolve(executor, number)
 
     def _commit(self, phase: str, results: Iterator[tuple[Task, dict[str, Any] | Failure]]) -> None:
+        begun = time.perf_counter()
+        self._take(phase, results)
+        self.phase_seconds[phase] = round(time.perf_counter() - begun, 3)
+
+    def _take(self, phase: str, results: Iterator[tuple[Task, dict[str, Any] | Failure]]) -> None:
         done = self.entries.setdefault(phase, {})
         for task, result in results:
             if isinstance(result, Failure):
@@ -468,6 +474,7 @@ class _Run:
             "bytes_in": bytes_in,
             "seconds": round(elapsed, 3),
             "seconds_start": round(ready - started, 3),
+            "phases": self.phase_seconds,
             "mb_per_second": round(bytes_in / 1e6 / max(done - ready, 1e-9), 3),
             "by_stage": {
                 name: {**stages[name], "seconds": round(seconds.get(name, 0.0), 3)}
@@ -552,11 +559,11 @@ class _Run:
 
 
 def _batch_mb(input_bytes: int) -> float:
-    """4, 8 or 16: small inputs in small pieces that spread evenly, large ones in fewer files.
+    """4 or 8: small inputs in small pieces that spread evenly, large ones in fewer files.
 
     Steps rather than a smooth curve, so that a file more does not change how the others are cut.
     """
-    return 4.0 if input_bytes < 256 << 20 else 8.0 if input_bytes < 1 << 30 else 16.0
+    return 4.0 if input_bytes < 256 << 20 else 8.0
 
 
 def vars_of(value: Any) -> Any:

@@ -26,6 +26,7 @@ from raylib.worker import Job, ResolveTask, ShardTask, Worker
 __all__ = ["Executor", "Failure", "InlineExecutor", "RayExecutor"]
 
 Task = ShardTask | ResolveTask
+_READ_AHEAD = 3  # blocks that a reader is ahead of the actors
 _IN_FLIGHT = 2  # a task in work and one waiting, so that an actor never idles
 
 
@@ -169,7 +170,7 @@ class RayExecutor:
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
         """References to blocks that a reader task puts into the object store, a few ahead of the actors."""
         reader = self._ray.remote(_without_skipped).options(
-            num_cpus=0, num_returns="streaming", _generator_backpressure_num_objects=4, scheduling_strategy="SPREAD"
+            num_cpus=0, num_returns="streaming", _generator_backpressure_num_objects=_READ_AHEAD, scheduling_strategy="SPREAD"
         )
         for number, reference in enumerate(reader.remote(piece, options, skip)):
             yield None if number in skip else reference
@@ -299,6 +300,9 @@ def _connect(ray: Any, options: EngineOptions, block_bytes: int) -> bool:
 
 
 def _object_store_bytes(actors: int, block_bytes: int) -> int:
-    """Room for the blocks in flight with a margin; Ray spills to disk beyond it."""
-    in_flight = actors * (_IN_FLIGHT + 1) + 8
-    return max(256 << 20, int(in_flight * block_bytes * 1.5))
+    """Room for the blocks in flight with a margin; Ray spills to disk beyond it.
+
+    Not much more than that: the store touches all of its memory sooner or later, and keeps it.
+    """
+    in_flight = actors * _IN_FLIGHT + _READ_AHEAD + 1
+    return max(160 << 20, int(in_flight * block_bytes * 2))

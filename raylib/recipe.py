@@ -70,7 +70,7 @@ class EngineOptions(_Options):
 
     mode: ray or inline (this process, no Ray). address: of a running cluster; empty: the one of the
     environment, or a local one that is started and stopped with the run. actors: workers; empty: one
-    a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry; empty: 4, 8 or 16 by
+    a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry; empty: 4 or 8 by
     the size of the input. retries: how often a task is tried before its shard is quarantined. resolve_mb: memory of one resolve task.
     dashboard: start Ray's dashboard with a local cluster. seed: of everything that is sampled.
     keep_work: keep intermediate shards, so that a changed recipe redoes only what changed.

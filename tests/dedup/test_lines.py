@@ -101,7 +101,7 @@ def test_equals_a_straightforward_count(
     (folder / "in.jsonl").write_bytes(
         b"".join(orjson.dumps({"id": f"{i:03d}", "text": t}) + b"\n" for i, t in enumerate(texts))
     )
-    kept, rejected = deduplicated(folder / "in.jsonl", folder / "out", min_documents=least, min_left=1)
+    kept, _ = deduplicated(folder / "in.jsonl", folder / "out", min_documents=least, min_left=1)
     counts = Counter(key for t in texts for key in {fold(line) for line in t.split("\n") if len(line.strip()) >= 6})
     for i, text in enumerate(texts):
         seen: set[str] = set()

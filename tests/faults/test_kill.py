@@ -24,12 +24,14 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.cluster]
 ROOT = Path(__file__).parents[2]
 # How many kills of each kind; benchmarks set 20, the suite a few of each.
 KILLS = int(os.environ.get("RAYLIB_TEST_KILLS", "2"))
+_HAN = [chr(code) for code in range(0x4E00, 0x5E00)]
 STAGES = """
   - normalise_characters
   - remove_repeats
   - repetition
   - length: {min: 20}
   - exact_dedup
+  - minhash_dedup
   - drop_unfinished_tail
 """
 
@@ -40,9 +42,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
     folder = tmp_path_factory.mktemp("kill")
     rng = random.Random(7)
     sentences = [s + "。" for s in ARTICLE.replace("\n", "").split("。") if s]
+    earlier: list[str] = []
     with (folder / "in.jsonl").open("wb") as stream:
         for i in range(30_000):
-            text = "".join(rng.choices(sentences, k=8)) + f"第{i // 3 if i % 3 == 0 else i}篇。"
+            text = "".join(rng.choices(sentences, k=4)) + "".join(rng.choices(_HAN, k=100)) + "。"
+            earlier.append(text)
+            if i % 3 == 0:  # an exact or a near copy
+                text = rng.choice(earlier) + ("" if i % 2 else "转载。")
             stream.write(orjson.dumps({"id": f"{i:06d}", "text": text}) + b"\n")
         stream.write(b'{"id": "cut", "text": "')
     (folder / "recipe.yaml").write_text(
@@ -112,7 +118,7 @@ def orphans_gone(folder: Path) -> None:
 def test_killed_and_run_again(scene: tuple[Path, dict[str, bytes]], what: str, round_number: int) -> None:
     folder, expected = scene
     rng = random.Random(f"{what}-{round_number}")
-    shards = 60  # about 40 of the first segment and its resolve, then as many again
+    shards = 105  # three segments of about 30 shards, and the rounds between them
     process = start(folder, "--fresh")
     moment = rng.randrange(shards)
     while process.poll() is None and committed(folder) < moment:
