@@ -17,6 +17,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+sys.path.insert(0, str(ROOT))  # before this folder, where dedup.py and cleaning.py would hide the packages
 
 
 def data_file(name: str) -> Path:

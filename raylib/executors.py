@@ -170,7 +170,10 @@ class RayExecutor:
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
         """References to blocks that a reader task puts into the object store, a few ahead of the actors."""
         reader = self._ray.remote(_without_skipped).options(
-            num_cpus=0, num_returns="streaming", _generator_backpressure_num_objects=_READ_AHEAD, scheduling_strategy="SPREAD"
+            num_cpus=0,
+            num_returns="streaming",
+            _generator_backpressure_num_objects=_READ_AHEAD,
+            scheduling_strategy="SPREAD",
         )
         for number, reference in enumerate(reader.remote(piece, options, skip)):
             yield None if number in skip else reference
