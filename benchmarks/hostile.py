@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
-from measure import ROOT, write_section
-
-sys.path.insert(0, str(ROOT))
+from measure import write_section
 
 from raylib.stage import stage_info
 from tests.cleaning.test_hostile import HOSTILE, RULES

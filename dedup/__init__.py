@@ -6,5 +6,15 @@ from dedup.index import AgainstIndex, MinHashIndex
 from dedup.lines import LineDedup
 from dedup.minhash import MinHashDedup
 from dedup.semantic import SemanticDedup
+from dedup.substring import SubstringDedup
 
-__all__ = ["AgainstIndex", "Decontaminate", "ExactDedup", "LineDedup", "MinHashDedup", "MinHashIndex", "SemanticDedup"]
+__all__ = [
+    "AgainstIndex",
+    "Decontaminate",
+    "ExactDedup",
+    "LineDedup",
+    "MinHashDedup",
+    "MinHashIndex",
+    "SemanticDedup",
+    "SubstringDedup",
+]

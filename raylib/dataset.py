@@ -105,6 +105,7 @@ class _Cache:
     """The result of a plan, shared by everything that looks at the same dataset."""
 
     result: RunResult | None = None
+    index: Any = None
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,22 @@ class Dataset:
             rows = [r for name in store.names("kept") for r in store.read_arrow(name).read_all().to_pylist()]
             whole = result.summary["records_in"] < max(1000, 20 * n)
         return rows[:n] if len(rows) >= n or whole else None
+
+    def similar(self, text: str, k: int = 5, min_similarity: float = 0.3) -> list[Any]:
+        """The kept records most similar to a text, best first: `Match(id, source, similarity, text)`.
+
+        Estimated Jaccard of character 5-grams, from a MinHash index that the first call makes (and runs the
+        plan for). `raylib.open_index` asks an index that was saved.
+        """
+        if self._cache.index is None:
+            from dedup.index import MinHashIndex
+
+            folder = Path(tempfile.mkdtemp(prefix="raylib-index-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            index = MinHashIndex.create(folder, threshold=0.5)
+            index.add(self.iter_tables())
+            self._cache.index = index
+        return list(self._cache.index.query(text, k=k, min_similarity=min_similarity))
 
     def show(self, n: int = 5, width: int = 300) -> None:
         """Print the first `n` kept records, each text cut to `width` characters."""

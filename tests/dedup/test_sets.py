@@ -105,6 +105,9 @@ def test_query_streams_answers(tmp_path: Path, write_jsonl: Write) -> None:
     best = answers[0]["matches"][0]
     assert best["similarity"] > 0.7
     assert best["text"][:50] == corpus(30)[0]["text"][:50] or best["id"][:4] == corpus(30)[0]["id"][:4]
+    ds = raylib.read(write_jsonl(corpus(30)))
+    assert ds.similar(texts[1], k=1)[0].similarity > 0.9
+    assert ds.similar("没有这样的文字") == []
     assert raylib.open_index(index).query(texts[0])[0].similarity > 0.7
 
 
