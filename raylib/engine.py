@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,16 +191,18 @@ class _Run:
         else:
             self.progress.message("starting Ray")
             executor = RayExecutor(self.job, recipe.engine)
-        try:
-            executor.start()
-            ready = time.perf_counter()
-            for number in range(len(segments)):
-                self._run_segment(executor, number)
-            done = time.perf_counter()
-        finally:
-            executor.close()
-        summary = self._summary(started, ready, done, skipped, kind)
-        self._finish(summary)
+        with ExitStack() as stack:
+            stack.callback(executor.wait_closed)
+            try:
+                executor.total_bytes = sum(u.bytes for u in self.units)
+                executor.start()
+                for number in range(len(segments)):
+                    self._run_segment(executor, number)
+                done = time.perf_counter()
+            finally:
+                executor.close()
+            summary = self._summary(started, executor, done, skipped, kind)
+            self._finish(summary)
         return RunResult(recipe.output.path, summary)
 
     # ---- planning -----------------------------------------------------------------------------
@@ -437,7 +440,9 @@ class _Run:
 
     # ---- the end ------------------------------------------------------------------------------
 
-    def _summary(self, started: float, ready: float, done: float, skipped: list[str], kind: str) -> dict[str, Any]:
+    def _summary(
+        self, started: float, executor: Executor, done: float, skipped: list[str], kind: str
+    ) -> dict[str, Any]:
         counts: dict[str, Any] = {}
         seconds: dict[str, Any] = {}
         stage_names: dict[str, None] = {}
@@ -473,9 +478,10 @@ class _Run:
             **({"tokens_kept": counts.get("tokens_kept", 0)} if self.job.tokenizer else {}),
             "bytes_in": bytes_in,
             "seconds": round(elapsed, 3),
-            "seconds_start": round(ready - started, 3),
+            "seconds_start": round(executor.ready_at - started, 3),
+            "mb_while_starting": round(executor.bytes_before / 1e6, 3),
             "phases": self.phase_seconds,
-            "mb_per_second": round(bytes_in / 1e6 / max(done - ready, 1e-9), 3),
+            "mb_per_second": round((bytes_in - executor.bytes_before) / 1e6 / max(done - executor.ready_at, 1e-9), 3),
             "by_stage": {
                 name: {**stages[name], "seconds": round(seconds.get(name, 0.0), 3)}
                 for name in stage_names

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from raylib.errors import RaylibError
+from raylib.local_cluster import LocalCluster
 from raylib.readers import Block, ReadOptions, blocks_of
 from raylib.recipe import EngineOptions
 from raylib.sources import Piece
 from raylib.worker import Job, ResolveTask, ShardTask, Worker
+
+if TYPE_CHECKING:
+    from raylib.metrics import StageMetrics
+    from raylib.shards import Store
 
 __all__ = ["Executor", "Failure", "InlineExecutor", "RayExecutor"]
 
@@ -40,6 +46,15 @@ class Failure:
 
 
 class Executor(Protocol):
+    """ready_at: when all workers were there (time.perf_counter); bytes_before: raw bytes worked through until then.
+
+    total_bytes: size of the input on disk, set before the first run.
+    """
+
+    ready_at: float
+    bytes_before: int
+    total_bytes: int
+
     def start(self) -> None:
         """Set up the first worker; a stage that cannot be set up fails here, before any work."""
         ...
@@ -50,7 +65,13 @@ class Executor(Protocol):
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Begin to give workers and cluster back."""
+        ...
+
+    def wait_closed(self) -> None:
+        """Wait until that is done; the report can be written meanwhile."""
+        ...
 
 
 def _error_text(error: BaseException) -> str:
@@ -72,10 +93,14 @@ class InlineExecutor:
 
     job: Job
     options: EngineOptions
+    ready_at: float = 0.0
+    bytes_before: int = 0
+    total_bytes: int = 0
     _worker: Worker | None = None
 
     def start(self) -> None:
         self._worker = Worker(self.job)
+        self.ready_at = time.perf_counter()
 
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
         yield from _without_skipped(piece, options, skip)
@@ -83,17 +108,31 @@ class InlineExecutor:
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         assert self._worker is not None, "start() comes first"
         for task in tasks:
-            block = task.block if isinstance(task, ShardTask) else None
-            for attempt in range(1, self.options.retries + 1):
-                try:
-                    yield task, self._worker.process(task, block)
-                    break
-                except Exception as error:
-                    if attempt == self.options.retries:
-                        yield task, Failure(task, _error_text(error), attempt)
+            yield task, _process_here(self._worker, task, self.options.retries)
 
     def close(self) -> None:
         self._worker = None
+
+    def wait_closed(self) -> None:
+        """Nothing to wait for."""
+
+
+def _process_here(worker: Worker, task: Task, retries: int) -> dict[str, Any] | Failure:
+    block = task.block if isinstance(task, ShardTask) else None
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return worker.process(task, block)
+        except Exception as error:
+            if attempt >= retries:
+                return Failure(task, _error_text(error), attempt)
+
+
+def _record(metrics: StageMetrics, store: Store, entry: dict[str, Any]) -> None:
+    stats = f".work/{entry['phase']}/stats-{entry['shard']}.json"
+    if stats in entry["files"]:
+        metrics.record(entry, orjson.loads(store.read(stats)))
 
 
 def _give_back_memory() -> None:
@@ -132,9 +171,7 @@ class _ActorBody:
             raise RaylibError(_error_text(error)) from None
         finally:
             _give_back_memory()
-        stats = f".work/{task.phase}/stats-{task.shard}.json"
-        if stats in entry["files"]:
-            self._metrics.record(entry, orjson.loads(self._worker.store.read(stats)))
+        _record(self._metrics, self._worker.store, entry)
         return entry
 
 
@@ -149,26 +186,88 @@ class _Slot:
 
 
 class RayExecutor:
-    """Tasks on a pool of Ray actors; starts a local Ray unless one is running or an address is given."""
+    """Tasks on a pool of Ray actors; starts a local Ray unless one is running or an address is given.
+
+    A local Ray needs seconds to come up. Until then this process does tasks itself, as long as it looks as if
+    all of them will take no more than `work_while_starting` seconds: a small input is done before the actors
+    are there, a large one leaves the cores to them.
+    """
 
     def __init__(self, job: Job, options: EngineOptions) -> None:
+        self._job, self._options = job, options
+        self._ray: Any = None
+        self._slots: list[_Slot] = []
+        self._cluster: LocalCluster | None = None
+        self._here: Worker | None = None
+        self._done_here: list[dict[str, Any]] = []
+        self._closing: threading.Thread | None = None
+        self.ready_at, self.bytes_before, self.total_bytes = 0.0, 0, 0
+        self._read_here: dict[str, int] = {}
+        self._seconds_here: float | None = None
+        self._done_at = 0
+        cpus = os.cpu_count() or 1
+        self.actors = options.actors or cpus
+        if _starts_own(options):
+            # as many CPUs as the machine has; more only when the recipe asks for more actors than that
+            cpus = max(self.actors, cpus)
+            self._cluster = LocalCluster(cpus, _object_store_bytes(cpus, job.read.block_bytes), options.dashboard)
+
+    def start(self) -> None:
+        if self._cluster is not None:
+            self._cluster.start()
+            self._here = Worker(self._job)
+            self.ready_at = time.perf_counter()
+            if self._options.work_while_starting:
+                return
+            self._here = None
+            while (address := self._cluster.address(wait=1.0)) is None:
+                continue
+            self._connect(address)
+        else:
+            self._connect(self._options.address or "auto")
+        while not self._some_actor_lives(wait=60):
+            continue
+        self.ready_at = time.perf_counter()
+
+    def _connect(self, address: str) -> None:
+        """Join the cluster and ask for the actors."""
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
         self._ray = ray
-        self._options = options
-        self._started = _connect(ray, options, job.read.block_bytes)
+        if not ray.is_initialized():
+            _use_token()
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=True)
         cpus = int(ray.cluster_resources().get("CPU", 1))
-        self.actors = options.actors or max(1, cpus)
-        actor = ray.remote(_ActorBody)
+        self.actors = self._options.actors or max(1, cpus)
         # A share of a CPU where more actors are wanted than there are CPUs, a whole one otherwise: pending
         # actors make an autoscaling cluster grow.
-        share = 1 if self.actors <= cpus or options.address else max(0.01, cpus / self.actors)
-        self._actor = actor.options(num_cpus=share, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")
-        self._job = job
-        self._slots: list[_Slot] = []
+        share = 1 if self.actors <= cpus or self._options.address else max(0.01, cpus / self.actors)
+        self._actor = ray.remote(_ActorBody).options(
+            num_cpus=share, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD"
+        )
+        # a worker process for the first reader starts beside the actors, not after them
+        ray.remote(_warm_up).options(num_cpus=0).remote()
+        for _ in range(self.actors):
+            actor = self._actor.remote(self._job)
+            self._slots.append(_Slot(actor, actor.ready.remote()))
+
+    def _some_actor_lives(self, wait: float) -> bool:
+        done, _ = self._ray.wait([s.ready for s in self._slots if not s.alive], num_returns=1, timeout=wait)
+        for slot in self._slots:
+            if slot.ready in done:
+                self._check_start(slot)
+        return any(slot.alive for slot in self._slots)
 
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
-        """References to blocks that a reader task puts into the object store, a few ahead of the actors."""
+        """Blocks that a reader task puts into the object store, a few ahead of the actors, as references.
+
+        A file that this process began to read while Ray was coming up, it reads to its end.
+        """
+        if self._here is not None:
+            for block in _without_skipped(piece, options, skip):
+                yield block if block is None or self._here is not None else self._ray.put(block)
+            return
         reader = self._ray.remote(_without_skipped).options(
             num_cpus=0,
             num_returns="streaming",
@@ -178,19 +277,60 @@ class RayExecutor:
         for number, reference in enumerate(reader.remote(piece, options, skip)):
             yield None if number in skip else reference
 
-    def start(self) -> None:
-        # a worker process for the first reader starts beside the actors, not after them
-        self._ray.remote(_warm_up).options(num_cpus=0).remote()
-        for _ in range(self.actors):
-            actor = self._actor.remote(self._job)
-            self._slots.append(_Slot(actor, actor.ready.remote()))
-        while not any(slot.alive for slot in self._slots):
-            done, _ = self._ray.wait([s.ready for s in self._slots], num_returns=1, timeout=60)
-            for slot in self._slots:
-                if slot.ready in done:
-                    self._check_start(slot)
-
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
+        begun = time.perf_counter()
+        patience = self._options.work_while_starting
+        while self._here is not None and not self._take_over():
+            if self._remaining_seconds(time.perf_counter() - begun) > patience:
+                time.sleep(0.05)
+                continue
+            task = next(tasks, None)
+            if task is None:
+                return
+            result = _process_here(self._here, task, self._options.retries)
+            if not isinstance(result, Failure):
+                self._done_here.append(result)
+                self._note_progress(task, result)
+            yield task, result
+        yield from self._run_on_actors(tasks)
+
+    def _note_progress(self, task: Task, entry: dict[str, Any]) -> None:
+        if isinstance(task, ShardTask) and task.segment == 0:
+            stream = task.shard.split("-")[0] if "-" in task.shard else task.shard
+            size = sum(p.file.size for p in task.pieces if p.start == 0) or entry["consumed"]
+            self._read_here[stream] = max(self._read_here.get(stream, 0), size)
+
+    def _remaining_seconds(self, elapsed: float) -> float:
+        """How long the rest of the input would take here, by the share of its bytes that is done; 0 before the first."""
+        done = sum(self._read_here.values())
+        if not done or done >= self.total_bytes:
+            return 0.0
+        if self._seconds_here is None or self._done_at != done:
+            self._seconds_here, self._done_at = elapsed, done
+        return self._seconds_here * (self.total_bytes - done) / done
+
+    def _take_over(self) -> bool:
+        """Whether an actor is there; from then on this process only drives."""
+        assert self._cluster is not None and self._here is not None
+        if self._ray is None:
+            address = self._cluster.address()
+            if address is None:
+                return False
+            self._connect(address)
+        if not self._some_actor_lives(wait=0):
+            return False
+        from raylib.metrics import StageMetrics
+
+        metrics = StageMetrics()
+        for entry in self._done_here:
+            _record(metrics, self._here.store, entry)
+        self.ready_at = time.perf_counter()
+        self.bytes_before = sum(entry.get("bytes_in", 0) for entry in self._done_here)
+        self._here, self._done_here = None, []
+        _give_back_memory()
+        return True
+
+    def _run_on_actors(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         ray = self._ray
         attempts: dict[Task, int] = {}
         again: deque[Task] = deque()
@@ -278,28 +418,39 @@ class RayExecutor:
         for slot in self._slots:
             self._ray.kill(slot.actor)
         self._slots = []
-        if self._started:
-            self._ray.shutdown()
+        if self._cluster is not None:
+            if self._ray is not None:
+                self._ray.shutdown()
+            self._closing = threading.Thread(target=self._cluster.stop)
+            self._closing.start()
+
+    def wait_closed(self) -> None:
+        if self._closing is not None:
+            self._closing.join()
 
 
-def _connect(ray: Any, options: EngineOptions, block_bytes: int) -> bool:
-    """Connect to Ray; true when this started a cluster of its own (which then ends with the run)."""
-    if ray.is_initialized():
-        return False
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-    if options.address or os.environ.get("RAY_ADDRESS"):
-        ray.init(address=options.address or "auto", **quiet)
-        return False
-    # As many CPUs as the machine has; more only when the recipe asks for more actors than that.
-    cpus = max(options.actors or 1, os.cpu_count() or 1)
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(
-        num_cpus=cpus,
-        include_dashboard=options.dashboard,
-        object_store_memory=_object_store_bytes(cpus, block_bytes),
-        **quiet,
-    )
-    return True
+def _use_token() -> None:
+    """Present the token of ~/.ray/auth_token, if there is one and `RAY_AUTH_MODE` does not say otherwise.
+
+    A cluster that Ray starts asks for it by default; `ray.init(address=...)` does not send it by default.
+    """
+    import importlib
+    import logging
+
+    name = "ray._private.authentication.authentication_token_setup"
+    try:
+        setup = importlib.import_module(name)
+        logging.getLogger(name).setLevel(logging.ERROR)  # it would advise every user to read about tokens
+        setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    except (ImportError, AttributeError):
+        return  # an older Ray, without authentication
+
+
+def _starts_own(options: EngineOptions) -> bool:
+    """Whether there is no cluster to join: none in this process, none by address or environment."""
+    ray = sys.modules.get("ray")
+    joined = ray is not None and hasattr(ray, "is_initialized") and ray.is_initialized()
+    return not (joined or options.address or os.environ.get("RAY_ADDRESS"))
 
 
 def _object_store_bytes(actors: int, block_bytes: int) -> int:

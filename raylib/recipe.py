@@ -72,7 +72,8 @@ class EngineOptions(_Options):
     environment, or a local one that is started and stopped with the run. actors: workers; empty: one
     a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry; empty: 4 or 8 by
     the size of the input. retries: how often a task is tried before its shard is quarantined. resolve_mb: memory of one resolve task.
-    dashboard: start Ray's dashboard with a local cluster. seed: of everything that is sampled.
+    dashboard: start Ray's dashboard with a local cluster. work_while_starting: an input
+    that one core is done with in about so many seconds is worked on while a local Ray comes up; 0: never. seed: of everything that is sampled.
     keep_work: keep intermediate shards, so that a changed recipe redoes only what changed.
     """
 
@@ -83,6 +84,7 @@ class EngineOptions(_Options):
     retries: int = pydantic.Field(3, ge=1)
     resolve_mb: float = pydantic.Field(128, gt=0)
     dashboard: bool = False
+    work_while_starting: float = pydantic.Field(4.0, ge=0)
     seed: int = 0
     keep_work: bool = True
 

@@ -52,7 +52,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
             stream.write(orjson.dumps({"id": f"{i:06d}", "text": text}) + b"\n")
         stream.write(b'{"id": "cut", "text": "')
     (folder / "recipe.yaml").write_text(
-        f"input: {{path: {folder}/in.jsonl}}\noutput: {{path: {folder}/out}}\nengine: {{actors: 2, batch_mb: 0.8}}\nstages:{STAGES}"
+        f"input: {{path: {folder}/in.jsonl}}\noutput: {{path: {folder}/out}}\nengine: {{actors: 2, batch_mb: 0.8, work_while_starting: 0}}\nstages:{STAGES}"
     )
     reference = Recipe.from_file(
         folder / "recipe.yaml", {"output.path": f"{folder}/reference", "engine.mode": "inline"}
