@@ -6,6 +6,7 @@ two tasks an actor, so neither the driver's memory nor the object store grows wi
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -203,8 +204,7 @@ class RayExecutor:
         self._closing: threading.Thread | None = None
         self.ready_at, self.bytes_before, self.total_bytes = 0.0, 0, 0
         self._read_here: dict[str, int] = {}
-        self._seconds_here: float | None = None
-        self._done_at = 0
+        self._pace = math.inf
         cpus = os.cpu_count() or 1
         self.actors = options.actors or cpus
         if _starts_own(options):
@@ -278,36 +278,36 @@ class RayExecutor:
             yield None if number in skip else reference
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
-        begun = time.perf_counter()
-        patience = self._options.work_while_starting
         while self._here is not None and not self._take_over():
-            if self._remaining_seconds(time.perf_counter() - begun) > patience:
+            if self._remaining_seconds() > self._options.work_while_starting:
                 time.sleep(0.05)
                 continue
+            begun = time.perf_counter()
             task = next(tasks, None)
             if task is None:
                 return
             result = _process_here(self._here, task, self._options.retries)
             if not isinstance(result, Failure):
                 self._done_here.append(result)
-                self._note_progress(task, result)
+                self._note_progress(task, result, time.perf_counter() - begun)
             yield task, result
         yield from self._run_on_actors(tasks)
 
-    def _note_progress(self, task: Task, entry: dict[str, Any]) -> None:
+    def _note_progress(self, task: Task, entry: dict[str, Any], seconds: float) -> None:
+        """Bytes of the input that are done, and the best pace so far: the first tasks also pay for warming up."""
         if isinstance(task, ShardTask) and task.segment == 0:
-            stream = task.shard.split("-")[0] if "-" in task.shard else task.shard
+            before = sum(self._read_here.values())
+            stream = task.shard.split("-")[0]
             size = sum(p.file.size for p in task.pieces if p.start == 0) or entry["consumed"]
             self._read_here[stream] = max(self._read_here.get(stream, 0), size)
+            advanced = sum(self._read_here.values()) - before
+            if advanced > 0:
+                self._pace = min(self._pace, seconds / advanced)
 
-    def _remaining_seconds(self, elapsed: float) -> float:
-        """How long the rest of the input would take here, by the share of its bytes that is done; 0 before the first."""
+    def _remaining_seconds(self) -> float:
+        """How long the rest of the input would take this process, 0 before there is a pace to go by."""
         done = sum(self._read_here.values())
-        if not done or done >= self.total_bytes:
-            return 0.0
-        if self._seconds_here is None or self._done_at != done:
-            self._seconds_here, self._done_at = elapsed, done
-        return self._seconds_here * (self.total_bytes - done) / done
+        return self._pace * max(self.total_bytes - done, 0) if done else 0.0
 
     def _take_over(self) -> bool:
         """Whether an actor is there; from then on this process only drives."""
