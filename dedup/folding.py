@@ -25,6 +25,7 @@ __all__ = ["fold", "fold_hashes", "folded_codepoints", "raw_hashes"]
 
 _DROP = 0
 _SPECIAL = 0xFFFFFFFF
+_EXPAND = 0xFFFFFFFE
 _SPACE = 0x20
 # Marks of Chinese and European text that say the same.
 _UNIFIED = {
@@ -65,10 +66,32 @@ def _table(punctuation: bool) -> np.ndarray[Any, Any]:
             table[code] = _DROP
         elif len(folded) == 1:
             table[code] = ord(folded)
+        elif all(fold(c, punctuation=punctuation) == c != " " and not unicodedata.combining(c) for c in folded):
+            table[code] = _EXPAND
         else:
             table[code] = _SPECIAL
     table[0xFFFF] = _SPECIAL
     return table
+
+
+def _expanded(view: CodePoints, kept: Any, folded: Any, counts: Any, punctuation: bool) -> tuple[Any, Any]:
+    """Put in what characters such as ℃ and ㎡ become, two characters or more; `folded` and `counts` are updated."""
+    places = np.flatnonzero(folded == _EXPAND)
+    codes = view.narrow[places]
+    at, extra, owners = [], [], []
+    after = np.cumsum(kept)
+    for code in np.unique(codes).tolist():
+        mine = places[codes == code]
+        first, *more = (ord(c) for c in fold(chr(code), punctuation=punctuation))
+        folded[mine] = first
+        for position, value in enumerate(more):
+            at.append(after[mine])
+            extra.append((np.full(len(mine), value, np.uint32), np.full(len(mine), position), mine))
+        owners.append(np.repeat(np.searchsorted(view.starts, mine, side="right") - 1, len(more)))
+    counts += np.bincount(np.concatenate(owners), minlength=len(counts))
+    values = np.concatenate([e[0] for e in extra])
+    order = np.lexsort((np.concatenate([e[1] for e in extra]), np.concatenate([e[2] for e in extra])))
+    return np.insert(folded[kept], np.concatenate(at)[order], values[order]), counts
 
 
 def folded_codepoints(texts: pa.Array, *, punctuation: bool = False) -> CodePoints:
@@ -89,7 +112,10 @@ def folded_codepoints(texts: pa.Array, *, punctuation: bool = False) -> CodePoin
         kept[1:] &= ~again
     counts = view.count(kept)
     exact = (view.count(folded == _SPECIAL) > 0) | ((counts == 0) & (view.lengths > 0))
-    values = folded[kept]
+    if (folded == _EXPAND).any():
+        values, counts = _expanded(view, kept, folded, counts, punctuation)
+    else:
+        values = folded[kept]
     rows = np.flatnonzero(exact)
     if len(rows):
         # rare: put the exactly folded texts in place of what the table gave

@@ -134,7 +134,7 @@ def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | N
     data = text.buffers()[2]
     if data is not None and memoryview(data).tobytes().find(0) >= 0:
         return None
-    if pc.any(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)).as_py():
+    if pc.any(pc.or_(pc.utf8_is_space(text), pc.equal(pc.binary_length(text), 0))).as_py():
         return None
     whole = pa.Table.from_arrays(columns, schema=schema)
     empty = mark_rejected(whole.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string()))

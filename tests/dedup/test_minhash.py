@@ -101,7 +101,9 @@ def test_hash_functions_are_fixed_forever() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.text(alphabet="好的，。、… \n\tA1ｂﬁé\u0301①㎡😀“”《》", max_size=25), max_size=6), st.booleans())
+@given(
+    st.lists(st.text(alphabet="好的，。、… \n\tA1ｂﬁé\u0301①㎡℃㍿½´😀“”《》", max_size=25), max_size=6), st.booleans()
+)
 def test_folding_table_equals_the_definition(texts: list[str], punctuation: bool) -> None:
     view = folded_codepoints(pa.array(texts, pa.large_string()), punctuation=punctuation)
     for row, text in enumerate(texts):

@@ -274,3 +274,55 @@ def test_cli_errors_are_one_clear_line(tmp_path: Path, write_jsonl: Write) -> No
     assert "bad.yaml:4" in done.stderr
     assert "did you mean 'length'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_tokens_of_a_given_tokenizer_are_counted(tmp_path: Path, write_jsonl: Write) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="[UNK]"))
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=300, special_tokens=["[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator([ARTICLE], trainer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    source = write_jsonl(rows(40))
+    summary = run(recipe(source, tmp_path / "out", output__tokenizer=str(tmp_path / "tokenizer.json"))).summary
+    texts = pq.read_table(tmp_path / "out" / "kept")["text"].to_pylist()
+    assert summary["tokens_kept"] == sum(len(tokenizer.encode(t).ids) for t in texts)
+    assert "tokens kept" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_misfits_of_a_layout_are_rejects(tmp_path: Path, write_jsonl: Write) -> None:
+    given = [{"id": "1", "data": ["问", "答"]}, {"id": "2", "data": ["问", "答", "再问", "再答"]}]
+    out = tmp_path / "out"
+    run(recipe(write_jsonl(given), out, [], output__format="jsonl", output__layout="alpaca"))
+    (rejected,) = pq.read_table(out / "rejected").to_pylist()
+    assert (rejected["id"], rejected["stage"], rejected["reason"]) == ("2", "layout", "wrong_layout")
+    assert "one turn" in rejected["detail"]
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.parametrize("patience", [0, 60])
+def test_a_local_ray_of_its_own(tmp_path: Path, write_jsonl: Write, patience: int) -> None:
+    """Started by the run, whether it waits for the actors or works meanwhile: same bytes, and nothing left running."""
+    import psutil
+
+    source = write_jsonl([*rows(800), b"{broken"])
+    run(recipe(source, tmp_path / "inline"))
+    text = recipe(source, tmp_path / "ray", engine__mode="ray", engine__work_while_starting=patience).to_yaml()
+    (tmp_path / "r.yaml").write_text(text)
+    command = [sys.executable, "-m", "raylib", "run", str(tmp_path / "r.yaml"), "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "inline") == content(tmp_path / "ray")
+    helpers = [p for p in psutil.process_iter(["cmdline"]) if "raylib.local_cluster" in (p.info["cmdline"] or [])]
+    assert not helpers
+
+
+def test_a_ray_that_cannot_start_is_an_error_that_says_why() -> None:
+    from raylib.errors import RaylibError
+    from raylib.local_cluster import LocalCluster
+
+    cluster = LocalCluster(num_cpus=-5, object_store_memory=1)
+    cluster.start()
+    with pytest.raises(RaylibError, match="could not be started"):
+        cluster.address(wait=60)
+    cluster.stop()
