@@ -262,20 +262,27 @@ class RayExecutor:
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
         """Blocks that a reader task puts into the object store, a few ahead of the actors, as references.
 
-        A file that this process began to read while Ray was coming up, it reads to its end.
+        While Ray is coming up, this process reads; what it has read is passed over by the reader afterwards.
         """
+        given = 0
         if self._here is not None:
             for block in _without_skipped(piece, options, skip):
-                yield block if block is None or self._here is not None else self._ray.put(block)
-            return
+                if self._here is None:
+                    break  # the reader gives this one
+                yield block
+                given += 1
+            else:
+                return
         reader = self._ray.remote(_without_skipped).options(
             num_cpus=0,
             num_returns="streaming",
             _generator_backpressure_num_objects=_READ_AHEAD,
             scheduling_strategy="SPREAD",
         )
-        for number, reference in enumerate(reader.remote(piece, options, skip)):
-            yield None if number in skip else reference
+        passed = skip | frozenset(range(given))
+        for number, reference in enumerate(reader.remote(piece, options, passed)):
+            if number >= given:
+                yield None if number in skip else reference
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         while self._here is not None and not self._take_over():
@@ -415,12 +422,14 @@ class RayExecutor:
             again.append(task)
 
     def close(self) -> None:
-        for slot in self._slots:
-            self._ray.kill(slot.actor)
-        self._slots = []
-        if self._cluster is not None:
+        if self._cluster is None:
+            for slot in self._slots:
+                self._ray.kill(slot.actor)
+            return
+        try:
             if self._ray is not None:
                 self._ray.shutdown()
+        finally:
             self._closing = threading.Thread(target=self._cluster.stop)
             self._closing.start()
 
