@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.lsh import band_keys
-from dedup.minhash import MinHashDedup, estimated_jaccard, signatures
+from dedup.minhash import MinHashDedup, estimated_jaccard, signature_column, signature_matrix, signatures
 from raylib.schema import text_of
 from raylib.stage import Outcome, StageInfo, keep_all, register, split_rejected
 
@@ -133,16 +133,12 @@ class MinHashIndex:
     def _records(self, table: pa.Table, texts: pa.Array, matrix: Matrix) -> pa.Table:
         import pyarrow.compute as pc
 
-        low = np.ascontiguousarray(matrix.astype(np.uint8))
-        binary = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(self.stage.permutations), len(table), [None, pa.py_buffer(low.tobytes())]
-        )
         return pa.table(
             {
                 "id": table["id"],
                 "source": table["source"],
                 "head": pc.utf8_slice_codeunits(texts, 0, _HEAD),
-                "signature": binary,
+                "signature": signature_column(matrix),
             }
         )
 
@@ -186,7 +182,7 @@ class MinHashIndex:
             return
         matrix = self._signatures_of(self.stage, texts)
         asked = band_keys(matrix, self.bands, self.rows)
-        low = np.ascontiguousarray(matrix.astype(np.uint8))
+        low = signature_matrix(signature_column(matrix))
         owner = np.repeat(np.arange(len(texts)), self.bands)
         for name in self.segment_names:
             segment = self._segment(name)
@@ -200,8 +196,7 @@ class MinHashIndex:
             if not pairs:
                 continue
             asking, rows = np.array(sorted(pairs), np.int64).T
-            column = segment.records["signature"].take(pa.array(rows)).combine_chunks()
-            held = np.frombuffer(column.buffers()[1], np.uint8, len(rows) * low.shape[1]).reshape(len(rows), -1)
+            held = signature_matrix(segment.records["signature"].take(pa.array(rows)))
             both = np.concatenate([low[asking], held])
             similarity = estimated_jaccard(both, np.arange(len(rows)), np.arange(len(rows)) + len(rows))
             for i in np.flatnonzero(similarity >= least).tolist():

@@ -12,16 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from dedup.clusters import contract, distinct_pairs, label_components, node_keys, nodes_of, star_rows
 from dedup.exact import priority_column, row_verdicts
+from dedup.folding import id_hashes
 from dedup.lsh import band_keys, optimal_bands
 from dedup.shingles import Unit, tokens
 from raylib.schema import single_chunk, text_of
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register, split_rejected
 
-__all__ = ["MinHashDedup", "estimated_jaccard", "signatures", "true_jaccard"]
+__all__ = ["MinHashDedup", "estimated_jaccard", "signature_column", "signature_matrix", "signatures", "true_jaccard"]
 
 _ALL_PAIRS = 16  # buckets up to this size are compared pair by pair
 _LEADERS = 64  # larger ones with this many leaders at most
@@ -55,6 +55,20 @@ def signatures(
 def _low_bytes(matrix: Matrix) -> Matrix:
     """The low byte of every value: enough to compare, at a quarter of the space (b-bit MinHash, Li and König 2010)."""
     return np.ascontiguousarray(matrix.astype(np.uint8))
+
+
+def signature_column(matrix: Matrix) -> pa.Array:
+    """The low bytes of signatures (n, permutations) as a column of fixed-size binary."""
+    data = pa.py_buffer(_low_bytes(matrix).tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(matrix.shape[1]), len(matrix), [None, data])
+
+
+def signature_matrix(column: pa.ChunkedArray) -> Matrix:
+    """The column of `signature_column` as uint8 of shape (n, permutations), without a copy where it is one chunk."""
+    array = single_chunk(column)
+    width = array.type.byte_width
+    flat = np.frombuffer(array.buffers()[1], np.uint8, len(array) * width, array.offset * width)
+    return flat.reshape(len(array), width)
 
 
 def estimated_jaccard(low: Matrix, left: Matrix, right: Matrix) -> Matrix:
@@ -155,14 +169,9 @@ class MinHashDedup:
         return pa.table({"row": pa.array(row), "key": pa.array(keys.ravel())})
 
     def facts(self, table: pa.Table) -> pa.Table:
-        low = _low_bytes(self._signatures(table))
-        binary = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(self.permutations), len(table), [None, pa.py_buffer(low.tobytes())]
-        )
-        ids = table["id"].to_pylist()
         columns: dict[str, Any] = {
-            "signature": binary,
-            "rank": pa.array(np.array([xxhash.xxh64_intdigest((i or "").encode()) for i in ids], np.uint64)),
+            "signature": signature_column(self._signatures(table)),
+            "rank": pa.array(id_hashes(table)),
             "id": table["id"],
             "source": table["source"],
         }
@@ -185,12 +194,6 @@ class MinHashDedup:
 
         return resolve_in_memory(self, sketches)
 
-    def _matrix(self, facts: pa.Table) -> Matrix:
-        column = single_chunk(facts["signature"])
-        return np.frombuffer(column.buffers()[1], np.uint8, len(column) * self.permutations).reshape(
-            len(column), self.permutations
-        )
-
     def _pairs(self, store: SketchStore) -> Shuffled:
         table = pa.concat_tables(list(store.tables()))
         keys = table["key"].to_numpy()
@@ -208,7 +211,7 @@ class MinHashDedup:
         nodes, index = np.unique(node, return_inverse=True)
         facts = store.facts(nodes, ["signature", "rank"])
         rank = facts["rank"].to_numpy()
-        low = self._matrix(facts)
+        low = signature_matrix(facts["signature"])
         order = np.lexsort((nodes[index], rank[index], bucket))
         left, right, unread = _verified(bucket[order], index[order], lambda a, b: self._similar(low, a, b))
         if self.verify == "jaccard":
@@ -251,7 +254,7 @@ class MinHashDedup:
         order = _by_priority(facts, component, member, len(self.priority))
         facts = facts.take(pa.array(order))
         member, component = member[order], component[order]
-        group, keeper, similarity = self._groups(component, self._matrix(facts))
+        group, keeper, similarity = self._groups(component, signature_matrix(facts["signature"]))
         return self._decide(facts, member, component, group, keeper, similarity)
 
     def _groups(self, component: Matrix, low: Matrix) -> tuple[Matrix, Matrix, Matrix]:

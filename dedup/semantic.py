@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from dedup.exact import priority_column, row_verdicts
+from dedup.folding import id_hashes
 from raylib.schema import single_chunk
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register, split_rejected
 
@@ -108,8 +108,7 @@ class SemanticDedup:
         from quality.embedding import embedding_matrix
 
         matrix = embedding_matrix(table, self.column).astype(np.float16)
-        hashed = xxhash.xxh64_intdigest
-        key = np.array([hashed((i or "").encode(), self.seed) for i in table["id"].to_pylist()], np.uint64)
+        key = id_hashes(table, self.seed)
         width = 2 * matrix.shape[1]
         vectors = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(width), len(table), [None, pa.py_buffer(matrix.tobytes())]

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from dedup.folding import id_hashes
 from raylib.schema import single_chunk
 from raylib.stage import Outcome, SketchStore, StageInfo, keep_all, mark_rejected, register
 
@@ -90,11 +90,10 @@ class SubstringDedup:
     def sketch(self, table: pa.Table) -> pa.Table:
         if "text" not in table.column_names:
             raise ValueError("substring_dedup works on documents")
-        keys = [xxhash.xxh64_intdigest((i or "").encode()) for i in table["id"].to_pylist()]
         return pa.table(
             {
                 "row": pa.array(np.arange(len(table), dtype=np.int32)),
-                "key": pa.array(np.array(keys, np.uint64)),
+                "key": pa.array(id_hashes(table)),
                 "id": table["id"],
                 "text": table["text"],
             }

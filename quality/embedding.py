@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 
-from dedup.folding import folded_codepoints
+from dedup.folding import folded_codepoints, id_hashes
 from raylib.schema import text_of
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register
 
@@ -123,8 +122,7 @@ class Embed:
         if self.model != TFIDF:
             empty = {"row": pa.array([], pa.int32()), "key": pa.array([], pa.uint64()), "text": pa.array([], pa.large_string())}  # fmt: skip
             return pa.table(empty)
-        hashed = xxhash.xxh64_intdigest
-        key = np.array([hashed((i or "").encode(), self.seed) for i in table["id"].to_pylist()], np.uint64)
+        key = id_hashes(table, self.seed)
         rows = np.argsort(key, kind="stable")[: max(50, len(table) // _SHARE)]
         texts = self._texts(table).take(pa.array(rows))
         return pa.table({"row": pa.array(rows.astype(np.int32)), "key": pa.array(key[rows]), "text": texts})
