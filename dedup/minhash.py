@@ -249,22 +249,22 @@ class MinHashDedup:
         member = np.concatenate([node, roots])
         component = np.concatenate([root, roots])
         if len(member) == 0:
-            return Shuffled(_verdicts([], [], [], [], [], []))
+            return Shuffled(_verdicts([], [], [], [], []))
         facts = store.facts(member)
         order = _by_priority(facts, component, member, len(self.priority))
         facts = facts.take(pa.array(order))
         member, component = member[order], component[order]
-        group, keeper, similarity = self._groups(component, signature_matrix(facts["signature"]))
-        return self._decide(facts, member, component, group, keeper, similarity)
+        keeper, similarity = self._groups(component, signature_matrix(facts["signature"]))
+        return self._decide(facts, member, keeper, similarity)
 
-    def _groups(self, component: Matrix, low: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-        """For sorted members: number of their group, row of the record that stays, similarity to it."""
+    def _groups(self, component: Matrix, low: Matrix) -> tuple[Matrix, Matrix]:
+        """For sorted members: row of the record that stays, similarity to it."""
         opens = np.concatenate([[True], component[1:] != component[:-1]])
         first = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), 0))
         similarity = estimated_jaccard(low, first, np.arange(len(first)))
         sizes = np.bincount(first, minlength=len(first))[first]
         if self.split == "none":
-            return first, first, similarity
+            return first, similarity
         keeper = first.copy()
         large = sizes > (self.giant if self.split == "giant" else 2)
         apart = large & (similarity < self.threshold)
@@ -277,17 +277,15 @@ class MinHashDedup:
             joined = (near >= self.threshold) | (leader == rest)
             keeper[rest[joined]], similarity[rest[joined]] = leader[joined], near[joined]
             apart[rest[joined]] = False
-        return keeper, keeper, similarity
+        return keeper, similarity
 
-    def _decide(
-        self, facts: pa.Table, member: Matrix, component: Matrix, group: Matrix, keeper: Matrix, similarity: Matrix
-    ) -> Shuffled:
-        sizes = np.bincount(group, minlength=len(group))
+    def _decide(self, facts: pa.Table, member: Matrix, keeper: Matrix, similarity: Matrix) -> Shuffled:
+        sizes = np.bincount(keeper, minlength=len(keeper))
         ids = facts["id"].take(pa.array(keeper))
         stays = keeper == np.arange(len(keeper))
         wanted = pa.array(np.ones(len(stays), np.bool_) if self.mark else ~stays)
-        rows = _verdicts(member, ~stays, ids, sizes[keeper], similarity, component).filter(wanted)
-        return Shuffled(rows, notes=_notes(facts, member, component, keeper, similarity, sizes))
+        rows = _verdicts(member, ~stays, ids, sizes[keeper], similarity).filter(wanted)
+        return Shuffled(rows, notes=_notes(facts, member, keeper, similarity))
 
     # ---- apply --------------------------------------------------------------------------------
 
@@ -373,7 +371,7 @@ def _by_priority(facts: pa.Table, component: Matrix, member: Matrix, count: int)
     return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names]).to_numpy()
 
 
-def _verdicts(member: Any, removed: Any, keeper: Any, size: Any, similarity: Any, component: Any) -> pa.Table:
+def _verdicts(member: Any, removed: Any, keeper: Any, size: Any, similarity: Any) -> pa.Table:
     member = np.asarray(member, np.uint64)
     return pa.table(
         {
@@ -389,36 +387,17 @@ def _verdicts(member: Any, removed: Any, keeper: Any, size: Any, similarity: Any
     )
 
 
-def _notes(
-    facts: pa.Table, member: Matrix, component: Matrix, keeper: Matrix, similarity: Matrix, sizes: Matrix
-) -> dict[str, Any]:
-    """What the report needs: cluster sizes, the biggest clusters, sources of duplicates, a sample of pairs."""
-    heads = np.flatnonzero((keeper == np.arange(len(keeper))) & (sizes > 1))
-    counts = np.unique(sizes[heads], return_counts=True)
-    biggest = heads[np.argsort(-sizes[heads], kind="stable")][:20]
-    clusters = []
-    for head in biggest.tolist():
-        rows = np.flatnonzero(keeper == head)[:4]
-        clusters.append(
-            {"size": int(sizes[head]), "nodes": member[rows].tolist(), "similarity": similarity[rows].round(3).tolist()}
-        )
+def _notes(facts: pa.Table, member: Matrix, keeper: Matrix, similarity: Matrix) -> dict[str, Any]:
+    """What the report needs, and a sample of pairs whose true similarity it can look up."""
+    from dedup.section import cluster_notes
+
     gone = np.flatnonzero(keeper != np.arange(len(keeper)))
-    source = facts["source"].to_pylist()
-    matrix: dict[str, int] = {}
-    for row in gone.tolist():
-        pair = f"{source[keeper[row]]}\t{source[row]}"
-        matrix[pair] = matrix.get(pair, 0) + 1
     rank = facts["rank"].to_numpy()
     sample = gone[np.argsort(rank[gone], kind="stable")][:200]
     pairs = [
         [int(member[keeper[r]]), int(member[r]), float(similarity[r].round(4)), int(rank[r])] for r in sample.tolist()
     ]
-    return {
-        "sizes": {str(size): int(count) for size, count in zip(*counts, strict=True)},
-        "biggest": clusters,
-        "sources": matrix,
-        "pairs": pairs,
-    }
+    return {**cluster_notes(member, facts["source"].to_pylist(), keeper, similarity), "pairs": pairs}
 
 
 register(

@@ -10,9 +10,34 @@ import pyarrow as pa
 
 from raylib.stage import SketchStore
 
-__all__ = ["cluster_section", "size_bars", "source_matrix"]
+__all__ = ["cluster_notes", "cluster_section", "size_bars", "source_matrix"]
 
 _SHOWN = 1500  # characters of a text in the report
+
+
+def cluster_notes(node: Any, source: Sequence[str], keeper: Any, similarity: Any) -> dict[str, Any]:
+    """Notes of one task about its clusters: sizes, the biggest ones, sources of what stayed and what was removed.
+
+    keeper: for each record the row of the one that stays of its cluster, itself for that one; a cluster's first row.
+    """
+    rows = np.arange(len(keeper))
+    sizes = np.bincount(keeper, minlength=len(keeper))
+    heads = np.flatnonzero((keeper == rows) & (sizes > 1))
+    counts = np.unique(sizes[heads], return_counts=True)
+    biggest = []
+    for head in heads[np.argsort(-sizes[heads], kind="stable")][:20].tolist():
+        shown = np.flatnonzero(keeper == head)[:4]
+        values = [round(float(v), 3) for v in similarity[shown]]
+        biggest.append({"size": int(sizes[head]), "nodes": node[shown].tolist(), "similarity": values})
+    sources: dict[str, int] = {}
+    for row in np.flatnonzero(keeper != rows).tolist():
+        pair = f"{source[keeper[row]]}\t{source[row]}"
+        sources[pair] = sources.get(pair, 0) + 1
+    return {
+        "sizes": {str(size): int(count) for size, count in zip(*counts, strict=True)},
+        "biggest": biggest,
+        "sources": sources,
+    }
 
 
 def size_bars(sizes: Mapping[str, int]) -> dict[str, Any]:

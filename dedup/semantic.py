@@ -219,24 +219,11 @@ def _vectors(table: pa.Table) -> Matrix:
 
 def _notes(table: pa.Table, parent: Matrix, similarity: Matrix) -> dict[str, Any]:
     from dedup.clusters import nodes_of
+    from dedup.section import cluster_notes
 
-    root = np.where(parent >= 0, parent, np.arange(len(parent)))
-    sizes = np.bincount(root, minlength=len(root))
+    keeper = np.where(parent >= 0, parent, np.arange(len(parent)))
     node = nodes_of(table["shard"].to_numpy(), table["row"].to_numpy())
-    heads = np.flatnonzero(sizes > 1)
-    counts = np.unique(sizes[heads], return_counts=True)
-    clusters = []
-    for head in heads[np.argsort(-sizes[heads], kind="stable")][:20].tolist():
-        rows = np.concatenate([[head], np.flatnonzero(parent == head)[:3]])
-        shown = [1.0, *similarity[rows[1:]].round(3).tolist()]
-        clusters.append({"size": int(sizes[head]), "nodes": node[rows].tolist(), "similarity": shown})
-    source = table["source"].to_pylist()
-    matrix: dict[str, int] = {}
-    for row in np.flatnonzero(parent >= 0).tolist():
-        pair = f"{source[parent[row]]}\t{source[row]}"
-        matrix[pair] = matrix.get(pair, 0) + 1
-    sizes_by_count = {str(size): int(count) for size, count in zip(*counts, strict=True)}
-    return {"sizes": sizes_by_count, "biggest": clusters, "sources": matrix}
+    return cluster_notes(node, table["source"].to_pylist(), keeper, np.where(parent >= 0, similarity, 1.0))
 
 
 register(
