@@ -29,8 +29,8 @@ from raylib.schema import guess_kind
 from raylib.shards import FitsLayout, Manifest, start_store
 from raylib.sources import Piece, SourceFile, Unit, find_files, plan
 from raylib.stage import GlobalStage, Round, rounds_of
-from raylib.statistics import add_counts, merge_samples
-from raylib.worker import Job, ResolveTask, Segment, ShardTask, sketches, stage_labels
+from raylib.statistics import add_counts, merge_samples, summed_splits
+from raylib.worker import Job, ResolveTask, Segment, ShardTask, is_model_based, sketches, stage_labels
 
 __all__ = ["Progress", "RunResult", "run"]
 
@@ -84,13 +84,30 @@ def _segments(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
     apply: StageSpec | None = None
     local: list[StageSpec] = []
     for spec in stages:
-        if isinstance(spec.make(), GlobalStage):
+        stage = spec.make()
+        held = [s for s in (apply, *local) if s is not None]
+        if held and (is_model_based(stage) or any(is_model_based(s.make()) for s in held)):
+            # what a model scored is committed at once, and its actors have nothing else to do
+            segments.append(Segment(apply, tuple(local), None))
+            apply, local = None, []
+        if isinstance(stage, GlobalStage):
             segments.append(Segment(apply, tuple(local), spec))
             apply, local = spec, []
         else:
             local.append(spec)
     segments.append(Segment(apply, tuple(local), None))
     return tuple(segments)
+
+
+def _check(specs: tuple[StageSpec, ...]) -> None:
+    """What stages can tell to be wrong before any work. Raises RecipeError."""
+    for spec in specs:
+        stage = spec.make()
+        if hasattr(stage, "check"):
+            try:
+                stage.check()
+            except ValueError as error:
+                raise RecipeError(f"stage {spec.name!r}: {error}") from None
 
 
 def _digest(*parts: Any) -> str:
@@ -107,16 +124,21 @@ def _stage_identity(spec: StageSpec | None) -> Any:
 
         return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
     described = spec.describe()
-    files = {}
+    files: dict[str, Any] = {}
     stage = spec.make()
     given = [v for value in described[spec.name].values() for v in (value if isinstance(value, list) else [value])]
     for value in given:
-        if isinstance(value, str) and value and len(value) < 1000 and os.path.isfile(value):
-            status = os.stat(value)
-            small = status.st_size <= 64 << 20
-            content = hashlib.blake2b(Path(value).read_bytes(), digest_size=16).hexdigest() if small else ""
-            files[value] = [status.st_size, content or status.st_mtime_ns]
+        if isinstance(value, str) and value and len(value) < 1000 and os.path.exists(value):
+            inside = [value] if os.path.isfile(value) else sorted(str(p) for p in Path(value).glob("*") if p.is_file())
+            files |= {name: _file_identity(name) for name in inside}
     return [described, files, stage.identity() if hasattr(stage, "identity") else None]
+
+
+def _file_identity(path: str) -> list[Any]:
+    status = os.stat(path)
+    small = status.st_size <= 64 << 20
+    content = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if small else ""
+    return [status.st_size, content or status.st_mtime_ns]
 
 
 @dataclass
@@ -159,6 +181,7 @@ class _Run:
         stages = recipe.stages
         if recipe.output.format == "jsonl" and recipe.output.layout:
             stages = (*stages, StageSpec("layout", object=FitsLayout(recipe.output.layout)))
+        _check(stages)
         segments = _segments(stages)
         files, skipped = find_files(recipe.input.path)
         self._check_output_is_no_input(files)
@@ -180,6 +203,7 @@ class _Run:
             seed=recipe.engine.seed,
             samples=recipe.output.samples,
             tokenizer=recipe.output.tokenizer,
+            split_by=recipe.output.split_by,
         )
         self.chain = self._chain_keys()
         self.manifest = Manifest(self.store)
@@ -252,7 +276,7 @@ class _Run:
         for i, segment in enumerate(job.segments):
             stages = [_stage_identity(s) for s in (segment.apply, *segment.local, segment.sketch)]
             last = i == len(job.segments) - 1
-            tail = [job.output_format, job.layout, job.tokenizer] if last else []
+            tail = [job.output_format, job.layout, job.tokenizer, job.split_by] if last else []
             key = _digest(key, stages, tail)
             keys.append(key)
         return keys
@@ -266,10 +290,12 @@ class _Run:
         total = sum(u.bytes for u in self.units)
         names = stage_labels(segment.local)
         title = " + ".join([*([segment.apply.name] if segment.apply else []), *names])
+        if segment.sketch is None and number < len(self.job.segments) - 1:
+            self.resolved[number] = _Shuffle(number, (), "", 0)
         shards = None if number == 0 else len(self.entries[f"s{number - 1}"])
         self.progress.phase(_short(title) or "read", total if number == 0 else 0, shards)
         tasks = self._first_tasks(executor) if number == 0 else self._next_tasks(number)
-        self._commit(phase, executor.run(tasks))
+        self._commit(phase, executor.run(tasks, model=segment.model_based))
         if number == 0:
             self._check_not_empty()
         if segment.sketch is not None:
@@ -476,6 +502,9 @@ class _Run:
             "characters_in": counts.get("characters_in", 0),
             "characters_kept": counts.get("characters_kept", 0),
             **({"tokens_kept": counts.get("tokens_kept", 0)} if self.job.tokenizer else {}),
+            "records_added": counts.get("records_added", 0),
+            "columns": counts.get("columns", {}),
+            **({"splits": summed_splits(counts.get("splits", {}))} if self.job.split_by else {}),
             "bytes_in": bytes_in,
             "seconds": round(elapsed, 3),
             "seconds_start": round(executor.ready_at - started, 3),
@@ -520,6 +549,8 @@ class _Run:
         self._check_books(summary, last)
         self.store.write("samples.json", orjson.dumps(self.samples))
         self.store.write("summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+        if "splits" in summary:
+            self.store.write("splits.json", orjson.dumps(summary["splits"], option=orjson.OPT_INDENT_2))
         sections = self._sections()
         if sections:
             self.store.write("sections.json", orjson.dumps(sections))
@@ -541,7 +572,8 @@ class _Run:
         sections = {}
         for number, shuffle in self.resolved.items():
             spec = self.job.segments[number].sketch
-            assert spec is not None
+            if spec is None:
+                continue
             stage = spec.make()
             if hasattr(stage, "section"):
                 sections[spec.name] = stage.section(self.notes[spec.name], sketches(self.store, number, shuffle.shards))
@@ -556,6 +588,7 @@ class _Run:
             for i in range(1, last + 1)
             for s in set(self.entries[f"s{i - 1}"]) - set(self.entries[f"s{i}"])
         )
+        expected += summary["records_added"]
         counted = (summary["records_kept"], summary["records_rejected"])
         if counted != (kept_files, rejected_files) or kept_files + rejected_files != expected:
             raise ShardError(

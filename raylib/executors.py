@@ -64,7 +64,9 @@ class Executor(Protocol):
         """Blocks of a large file, as something that a task can carry; None for those in `skip`."""
         ...
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]: ...
+    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
+        """Do tasks. model: their stages load a model, so they belong on GPUs where there are any."""
+        ...
 
     def close(self) -> None:
         """Begin to give workers and cluster back."""
@@ -106,7 +108,7 @@ class InlineExecutor:
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
         yield from _without_skipped(piece, options, skip)
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
+    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         assert self._worker is not None, "start() comes first"
         for task in tasks:
             yield task, _process_here(self._worker, task, self.options.retries)
@@ -182,6 +184,7 @@ class _Slot:
 
     actor: Any
     ready: Any
+    make: Any = None  # to place it anew
     alive: bool = False
     waiting: deque[tuple[Any, Task]] = field(default_factory=deque)
 
@@ -198,6 +201,7 @@ class RayExecutor:
         self._job, self._options = job, options
         self._ray: Any = None
         self._slots: list[_Slot] = []
+        self._gpu_slots: list[_Slot] = []
         self._cluster: LocalCluster | None = None
         self._here: Worker | None = None
         self._done_here: list[dict[str, Any]] = []
@@ -250,7 +254,7 @@ class RayExecutor:
         ray.remote(_warm_up).options(num_cpus=0).remote()
         for _ in range(self.actors):
             actor = self._actor.remote(self._job)
-            self._slots.append(_Slot(actor, actor.ready.remote()))
+            self._slots.append(_Slot(actor, actor.ready.remote(), make=self._actor))
 
     def _some_actor_lives(self, wait: float) -> bool:
         done, _ = self._ray.wait([s.ready for s in self._slots if not s.alive], num_returns=1, timeout=wait)
@@ -284,9 +288,10 @@ class RayExecutor:
             if number >= given:
                 yield None if number in skip else reference
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
+    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         while self._here is not None and not self._take_over():
-            if self._remaining_seconds() > self._options.work_while_starting:
+            # a model is never run here: on another number of threads its sums would come out with other last bits
+            if model or self._remaining_seconds() > self._options.work_while_starting:
                 time.sleep(0.05)
                 continue
             begun = time.perf_counter()
@@ -298,7 +303,22 @@ class RayExecutor:
                 self._done_here.append(result)
                 self._note_progress(task, result, time.perf_counter() - begun)
             yield task, result
-        yield from self._run_on_actors(tasks)
+        slots = self._model_slots() if model else self._slots
+        yield from self._run_on_actors(tasks, slots)
+
+    def _model_slots(self) -> list[_Slot]:
+        """Actors with GPUs, made when they are first needed; the ordinary ones where there are no GPUs."""
+        gpus = self._ray.cluster_resources().get("GPU", 0)
+        share = self._options.gpus_per_model
+        if gpus < share:
+            return self._slots
+        if not self._gpu_slots:
+            # no CPUs of their own: the ordinary actors, idle meanwhile, hold those
+            actor = self._actor.options(num_cpus=0, num_gpus=share)
+            for _ in range(int(gpus / share)):
+                made = actor.remote(self._job)
+                self._gpu_slots.append(_Slot(made, made.ready.remote(), make=actor))
+        return self._gpu_slots
 
     def _note_progress(self, task: Task, entry: dict[str, Any], seconds: float) -> None:
         """Bytes of the input that are done, and the best pace so far: the first tasks also pay for warming up."""
@@ -337,13 +357,15 @@ class RayExecutor:
         _give_back_memory()
         return True
 
-    def _run_on_actors(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
+    def _run_on_actors(
+        self, tasks: Iterator[Task], slots: list[_Slot]
+    ) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         ray = self._ray
         attempts: dict[Task, int] = {}
         again: deque[Task] = deque()
         exhausted = False
         while True:
-            for slot in self._free_slots():
+            for slot in self._free_slots(slots):
                 if again:
                     self._send(slot, again.popleft())
                 elif not exhausted:
@@ -352,18 +374,19 @@ class RayExecutor:
                         exhausted = True
                         break
                     self._send(slot, task)
-            references = [r for s in self._slots for r, _ in list(s.waiting)[:1]]
-            starting = [s.ready for s in self._slots if not s.alive]
+            references = [r for s in slots for r, _ in list(s.waiting)[:1]]
+            starting = [s.ready for s in slots if not s.alive]
             if not references and exhausted and not again:
                 return
             done, _ = ray.wait(references + starting, num_returns=1, timeout=10)
             for reference in done:
-                yield from self._finish(reference, attempts, again)
+                yield from self._finish(reference, slots, attempts, again)
 
-    def _free_slots(self) -> Iterator[_Slot]:
+    @staticmethod
+    def _free_slots(slots: list[_Slot]) -> Iterator[_Slot]:
         """Slots with room, emptiest first, so that every actor gets a task before any gets two."""
         for depth in range(_IN_FLIGHT):
-            for slot in self._slots:
+            for slot in slots:
                 if slot.alive and len(slot.waiting) == depth:
                     yield slot
 
@@ -373,10 +396,10 @@ class RayExecutor:
         slot.waiting.append((slot.actor.process.remote(bare, block), task))
 
     def _finish(
-        self, reference: Any, attempts: dict[Task, int], again: deque[Task]
+        self, reference: Any, slots: list[_Slot], attempts: dict[Task, int], again: deque[Task]
     ) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
         ray = self._ray
-        for slot in self._slots:
+        for slot in slots:
             if reference == slot.ready and not slot.alive:
                 self._check_start(slot)
                 return
@@ -408,7 +431,7 @@ class RayExecutor:
             if cause or "__init__" in str(error):
                 raise RaylibError(f"a worker cannot set up its stages: {_error_text(error)}") from None
             time.sleep(0.2)  # died while starting, perhaps with its node: place a new one
-            slot.actor = self._actor.remote(self._job)
+            slot.actor = slot.make.remote(self._job)
             slot.ready = slot.actor.ready.remote()
 
     def _retry(
@@ -423,7 +446,7 @@ class RayExecutor:
 
     def close(self) -> None:
         if self._cluster is None:
-            for slot in self._slots:
+            for slot in (*self._slots, *self._gpu_slots):
                 self._ray.kill(slot.actor)
             return
         try:

@@ -56,6 +56,8 @@ class OutputOptions(_Options):
     layout: for jsonl, write conversations back as data, alpaca, sharegpt or openai.
     samples: how many kept and how many rejected records the report shows.
     tokenizer: path of a tokenizer.json (or its folder): kept tokens are counted with it.
+    split_by: a column, such as `stage`: kept records go to one folder for each of its values (`kept/stage1`,
+    `kept/stage2` ...), and `splits.json` says what each holds.
     """
 
     path: str
@@ -63,6 +65,7 @@ class OutputOptions(_Options):
     layout: Literal["", "data", "alpaca", "sharegpt", "openai"] = ""
     samples: int = pydantic.Field(100, ge=0, le=1000)
     tokenizer: str = ""
+    split_by: str = ""
 
 
 class EngineOptions(_Options):
@@ -75,6 +78,7 @@ class EngineOptions(_Options):
     dashboard: start Ray's dashboard with a local cluster. work_while_starting: an input
     that one core is done with in about so many seconds is worked on while a local Ray comes up; 0: never. seed: of everything that is sampled.
     keep_work: keep intermediate shards, so that a changed recipe redoes only what changed.
+    gpus_per_model: GPUs (or a share of one) of an actor that runs a stage with a model, where the cluster has GPUs.
     """
 
     mode: Literal["ray", "inline"] = "ray"
@@ -87,6 +91,7 @@ class EngineOptions(_Options):
     work_while_starting: float = pydantic.Field(4.0, ge=0)
     seed: int = 0
     keep_work: bool = True
+    gpus_per_model: float = pydantic.Field(1.0, gt=0)
 
 
 @dataclass(frozen=True)

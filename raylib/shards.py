@@ -284,7 +284,15 @@ def start_store(root: str, *, fresh: bool) -> Store:
     if fresh and ours:
         for folder in ("kept", "rejected", ".work"):
             store.delete_folder(folder)
-        for name in ("manifest.jsonl", "summary.json", "report.html", "recipe.yaml", "samples.json", "sections.json"):
+        for name in (
+            "manifest.jsonl",
+            "summary.json",
+            "report.html",
+            "recipe.yaml",
+            "samples.json",
+            "sections.json",
+            "splits.json",
+        ):
             if store.exists(name):
                 store.delete(name)
     return store

@@ -46,6 +46,7 @@ class Outcome:
 
     kept: pa.Table
     rejected: pa.Table
+    added: int = 0  # rows of `kept` that are copies of others, as up-sampling makes them
 
 
 @runtime_checkable
@@ -54,6 +55,10 @@ class LocalStage(Protocol):
 
     Any stage may also have `setup()`, called once an actor, and `identity()`: what beside its parameters
     and the files they name determines its output (the version of an index, say).
+
+    A stage with `model_based = True` loads a model: it runs in a segment of its own, committed as soon as it is
+    done, so that no shard is scored twice; on a GPU where the cluster has some; and `setup()` waits until the first
+    shard. Its `check()` is called before any work and raises ValueError for what can be seen to be wrong by then.
     """
 
     def __call__(self, table: pa.Table) -> Outcome: ...

@@ -15,13 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from raylib.schema import text_of
+from raylib.schema import SCHEMAS, text_of
 
 __all__ = ["HISTOGRAM_EDGES", "ShardStatistics", "add_counts", "merge_samples", "shard_sample_size"]
 
 # Length classes: 0, 1, 2-3, 4-7, ... characters; the last takes everything from 2^24.
 HISTOGRAM_EDGES = [0, *(1 << i for i in range(25))]
 _SAMPLE_CHARACTERS = 3000
+_OWN = {name for schema in SCHEMAS.values() for name in schema.names} | {"__row"}
+_NULL = "(none)"
 
 
 def _lengths(table: pa.Table) -> np.ndarray[Any, Any]:
@@ -33,6 +35,41 @@ def _histogram(lengths: np.ndarray[Any, Any]) -> list[int]:
     positive = lengths > 0
     classes[positive] = np.minimum(np.log2(lengths[positive]).astype(np.int64) + 1, len(HISTOGRAM_EDGES) - 1)
     return np.bincount(classes, minlength=len(HISTOGRAM_EDGES)).tolist()
+
+
+def value_counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs: text as it is, numbers rounded to three digits; additive over shards.
+
+    Up to 200 texts; the others count as `(other)`. Empty for columns that are neither numbers nor text.
+    """
+    kind = column.type
+    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        pairs = sorted(pc.value_counts(column).to_pylist(), key=lambda p: (-p["counts"], str(p["values"])))
+        out = {_NULL if p["values"] is None else str(p["values"]).lower() if pa.types.is_boolean(kind) else p["values"]: p["counts"] for p in pairs[:200]}  # fmt: skip
+        if len(pairs) > 200:
+            out["(other)"] = out.get("(other)", 0) + sum(p["counts"] for p in pairs[200:])
+        return out
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        return {}
+    values = column.drop_null().to_numpy().astype(np.float64)
+    finite = values[np.isfinite(values)]
+    size = np.floor(np.log10(np.maximum(np.abs(finite), 1e-300)))
+    scale = 10.0 ** (2 - size)
+    rounded, counts = np.unique(np.where(finite == 0, 0.0, np.round(finite * scale) / scale), return_counts=True)
+    out = {f"{v:.4g}": 0 for v in rounded.tolist()}
+    for value, count in zip(rounded.tolist(), counts.tolist(), strict=True):
+        out[f"{value:.4g}"] += count
+    missing = len(column) - len(finite)
+    return {**out, **({_NULL: missing} if missing else {})}
+
+
+def summed_splits(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts of each folder of a split output, with means of the scores in place of sums."""
+    out = {}
+    for name, counts in sorted(splits.items()):
+        means = {column: round(s["sum"] / s["count"], 6) for column, s in sorted(counts["scores"].items())}
+        out[name] = {**{k: v for k, v in counts.items() if k != "scores"}, "mean": means}
+    return out
 
 
 def add_counts(total: dict[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,16 +138,25 @@ class ShardStatistics:
             self.add({"sources": self._by_source(rejects, "in", None)})
 
     def stage(
-        self, name: str, before: pa.Table, kept: pa.Table, seconds: float, characters: tuple[int, int], changed: int
+        self,
+        name: str,
+        before: pa.Table,
+        kept: pa.Table,
+        rejected: int,
+        seconds: float,
+        characters: tuple[int, int],
+        changed: int,
     ) -> None:
-        """Count what a stage did to a table."""
+        """Count what a stage did to a table, and the values of columns that it added."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        new = [c for c in kept.column_names if c not in before.column_names]
+        self._columns(kept, new, "scored")
         self.add(
             {
                 "stages": {
                     name: {
                         "in": len(before),
-                        "rejected": len(before) - len(kept),
+                        "rejected": rejected,
                         "changed": changed,
                         "characters_in": characters[0],
                         "characters_out": characters[1],
@@ -152,6 +198,7 @@ class ShardStatistics:
                 "histogram_kept": _histogram(lengths),
             }
         )
+        self._columns(table, [c for c in table.column_names if c not in _OWN], "kept")
         for row, draw in self._drawn(table, self.kept):
             self.kept.append(
                 {
@@ -163,6 +210,26 @@ class ShardStatistics:
                 }
             )
         self.kept = merge_samples([self.kept], self.sample_size)
+
+    def _columns(self, table: pa.Table, names: Iterable[str], when: str) -> None:
+        for name in names:
+            counts = value_counts(table[name])
+            if counts:
+                self.add({"columns": {name: {when: counts}}})
+
+    def split(self, name: str, table: pa.Table, tokens: int | None) -> None:
+        """Count the records of one folder of a split output, and sum their scores."""
+        sums: dict[str, Any] = {}
+        for column in table.column_names:
+            values = table[column]
+            if column not in _OWN and (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+                count = len(values) - values.null_count
+                if count:
+                    sums[column] = {"sum": round(float(pc.sum(values).as_py()), 6), "count": count}
+        counts: dict[str, Any] = {"records": len(table), "characters": int(_lengths(table).sum()), "scores": sums}
+        if tokens is not None:
+            counts["tokens"] = tokens
+        self.add({"splits": {name: counts}})
 
     def _drawn(self, table: pa.Table, held: list[dict[str, Any]]) -> list[tuple[int, int]]:
         """Rows that belong into the sample so far: those with the smallest hashes of (seed, id)."""

@@ -5,8 +5,9 @@ Knows nothing of Ray: the engine runs the same `Worker` in this process (`inline
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ from raylib.recipe import StageSpec
 from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.shards import EXTENSIONS, Store, TableWriter
 from raylib.sources import Piece
-from raylib.stage import Shuffled, SketchStore, mark_rejected, rounds_of
+from raylib.stage import Shuffled, SketchStore, mark_rejected, nearest, rounds_of
 from raylib.statistics import ShardStatistics, shard_sample_size
 
 __all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker", "sketches"]
@@ -39,6 +40,16 @@ class Segment:
     apply: StageSpec | None
     local: tuple[StageSpec, ...]
     sketch: StageSpec | None
+
+    @property
+    def model_based(self) -> bool:
+        """Whether a stage in it loads a model."""
+        return any(is_model_based(s.make()) for s in (self.apply, *self.local) if s is not None)
+
+
+def is_model_based(stage: Any) -> bool:
+    """Whether a stage loads a model (`model_based`); see LocalStage."""
+    return bool(getattr(stage, "model_based", False))
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class Job:
     seed: int = 0
     samples: int = 100
     tokenizer: str = ""
+    split_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,6 +196,7 @@ class _Batch:
     table: pa.Table
     original: pa.Table
     _characters: int | None = None
+    copied: bool = False
 
     @property
     def characters(self) -> int:
@@ -205,6 +218,7 @@ class Worker:
     job: Job
     _stages: list[tuple[Any, list[tuple[str, Any]], Any]] = field(default_factory=list)
     _appliers: dict[int, tuple[tuple[str, ...], Any]] = field(default_factory=dict)
+    _models: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.store = Store(self.job.root)
@@ -215,7 +229,7 @@ class Worker:
                 return None
             if id(spec) not in made:
                 stage = spec.make()
-                if hasattr(stage, "setup"):
+                if hasattr(stage, "setup") and not is_model_based(stage):
                     stage.setup()
                 made[id(spec)] = stage
             return made[id(spec)]
@@ -238,6 +252,7 @@ class Worker:
 
     def _shard(self, task: ShardTask, block: Block | None) -> dict[str, Any]:
         apply, local, sketch = self._stages[task.segment]
+        self._load_models(apply, *(stage for _, stage in local))
         last = task.segment == len(self.job.segments) - 1
         position = sum(int(part) for part in task.shard.split("-"))
         statistics = ShardStatistics(self.job.seed, shard_sample_size(self.job.samples, position))
@@ -253,7 +268,11 @@ class Worker:
             rejects = writer(rejected_file, "parquet")
             if last:
                 extension = EXTENSIONS[self.job.output_format]
-                kept = writer(f"kept/part-{task.shard}.{extension}", self.job.output_format, self.job.layout)
+                kept = _KeptFiles(
+                    lambda name: writer(name, self.job.output_format, self.job.layout),
+                    f"part-{task.shard}.{extension}",
+                    self.job.split_by,
+                )
             else:
                 files.append(f".work/s{task.segment}/part-{task.shard}.arrow")
                 intermediate = stack.enter_context(self.store.create(files[-1]))
@@ -267,13 +286,15 @@ class Worker:
                     self._run_local(name, stage, batch, statistics, rejects)
                 table = batch.table
                 empty = table.slice(0, 0)
-                original = batch.original if len(table) == len(batch.original) else batch.original.take(table[_ROW])
+                untouched = len(table) == len(batch.original) and not batch.copied
+                original = batch.original if untouched else batch.original.take(table[_ROW])
                 if last:
                     final = table.drop_columns([_ROW])
                     statistics.keep(final, original)
                     if self._tokenizer is not None:
                         statistics.add({"tokens_kept": self._count_tokens(final)})
-                    kept.write(final)
+                    for split, part in kept.write(final):
+                        statistics.split(split, part, self._count_tokens(part) if self._tokenizer is not None else None)
                     continue
                 if sketch is not None:
                     part = sketch.sketch(table)
@@ -306,7 +327,7 @@ class Worker:
         counts = statistics.counts
         records = counts.get("records_in", 0) if task.segment == 0 else counter.loaded
         done = counts.get("records_kept", 0) if last else rows
-        if records != done + rejects.rows:
+        if records + counts.get("records_added", 0) != done + rejects.rows:
             raise ShardError(f"shard {task.shard}: {records} records in, {done} kept + {rejects.rows} rejected")
         return {
             "files": {name: self.store.size(name) for name in files},
@@ -317,6 +338,14 @@ class Worker:
             "consumed": counter.consumed,
             "sketch_bytes": sum(s.nbytes for s in sketches),
         }
+
+    def _load_models(self, *stages: Any) -> None:
+        """Set up stages with models when their first shard comes, once a worker."""
+        for stage in stages:
+            if is_model_based(stage) and id(stage) not in self._models:
+                self._models.add(id(stage))
+                if hasattr(stage, "setup"):
+                    stage.setup()
 
     def _resolve(self, task: ResolveTask) -> dict[str, Any]:
         rounds = rounds_of(self._stages[task.segment][2])
@@ -421,19 +450,24 @@ class Worker:
         outcome = stage(before)
         seconds = time.perf_counter() - started
         kept = outcome.kept
-        if len(kept) + len(outcome.rejected) != len(before):
+        if len(kept) + len(outcome.rejected) != len(before) + outcome.added:
             raise ShardError(
                 f"stage {name}: {len(before)} records in, {len(kept)} kept + {len(outcome.rejected)} rejected"
             )
         characters_before = batch.characters
         changed = 0
         same_texts = kept is before
-        if len(kept) == len(before) and not same_texts:
+        if len(kept) == len(before) and not same_texts and not outcome.added:
             old, new = text_of(before), text_of(kept)
             changed = 0 if new is old else int(pc.sum(pc.not_equal(old, new)).as_py() or 0)
             same_texts = changed == 0
         batch.replace(kept.combine_chunks() if kept is not before else kept, same_texts=same_texts)
-        statistics.stage(name, before, kept, seconds, (characters_before, batch.characters), changed)
+        if outcome.added:
+            batch.copied = True
+            statistics.add({"records_added": outcome.added})
+        statistics.stage(
+            name, before, kept, len(outcome.rejected), seconds, (characters_before, batch.characters), changed
+        )
         if len(outcome.rejected):
             original = batch.original.take(outcome.rejected[_ROW])
             for column in ("stage", "reason", "detail"):
@@ -498,6 +532,59 @@ class Worker:
     def _count_tokens(self, table: pa.Table) -> int:
         encoded = self._tokenizer.encode_batch_fast(text_of(table).to_pylist(), add_special_tokens=False)
         return sum(len(e.ids) for e in encoded)
+
+
+@dataclass
+class _KeptFiles:
+    """Where kept records of a shard go: one file, or one in a folder for each value of a column."""
+
+    create: Callable[[str], TableWriter]
+    name: str
+    column: str
+    _writers: dict[str, TableWriter] = field(default_factory=dict)
+
+    def write(self, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        """Write a table; gives (folder, its part of the table) where records are split."""
+        if not self.column:
+            self._writer("").write(table)
+            return
+        if self.column not in table.column_names:
+            raise ShardError(f"output.split_by: no column {self.column!r}{nearest(self.column, table.column_names)}")
+        values = table[self.column]
+        for value in sorted(pc.unique(values).to_pylist(), key=str):
+            mask = pc.is_null(values) if value is None else pc.equal(values, value)
+            part = table.filter(pc.fill_null(mask, False))
+            folder = split_name(self.column, value)
+            self._writer(folder + "/").write(part)
+            if len(part):
+                yield folder, part
+
+    def _writer(self, folder: str) -> TableWriter:
+        if folder not in self._writers:
+            if len(self._writers) >= 100:
+                raise ShardError(f"output.split_by: {self.column!r} has over 100 values; split by one with few")
+            self._writers[folder] = self.create(f"kept/{folder}{self.name}")
+        return self._writers[folder]
+
+    def close(self, empty: pa.Table) -> None:
+        """Finish all files; `empty` gives the schema of one without rows."""
+        if not self.column:
+            self._writer("")
+        for writer in self._writers.values():
+            writer.close(empty)
+
+    @property
+    def rows(self) -> int:
+        return sum(writer.rows for writer in self._writers.values())
+
+
+def split_name(column: str, value: Any) -> str:
+    """Folder of the records with this value: `stage1` for numbers, the value itself for text, `none` for null."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return re.sub(r"[^\w\-.]+", "_", value).strip(".") or "empty"
+    return f"{column}{value}".lower()
 
 
 @dataclass
