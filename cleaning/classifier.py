@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cleaning.garbled import _segmenter
+from cleaning.garbled import segmenter_of
 from cleaning.rule import reject
 
 __all__ = ["ad_classifier"]
@@ -28,7 +28,7 @@ def _load(path: str) -> Any:
 
 def _sentence(text: str) -> str:
     """Segmented, on one line: fastText takes a newline for the end of an example."""
-    return " ".join(w for w in _segmenter("rjieba")(text) if not w.isspace()) or " "
+    return " ".join(w for w in segmenter_of("rjieba")(text) if not w.isspace()) or " "
 
 
 def label_probabilities(model: Any, sentence: str) -> dict[str, float]:

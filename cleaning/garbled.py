@@ -19,7 +19,7 @@ _SIGNATURES = r"锟斤拷|烫烫烫|屯屯屯|\x{fffd}|锘縷|ï¿½|鈥[檚滄]
 
 
 @functools.lru_cache(maxsize=2)
-def _segmenter(name: str) -> Callable[[str], list[str]]:
+def segmenter_of(name: str) -> Callable[[str], list[str]]:
     if name == "jieba":
         import jieba
 
@@ -73,7 +73,7 @@ def garbled(
         density = 1000 * count / max(int(view.lengths[row]), 1)
         if density > max_signatures:
             out[row] = f"{count} mojibake signatures, {density:.1f} for 1000 characters > {max_signatures}"
-    cut = _segmenter(segmenter)
+    cut = segmenter_of(segmenter)
     han = han_flags(view)
     han_before = np.concatenate([[0], np.cumsum(han)])
     han_values = view.values[han]

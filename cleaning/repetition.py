@@ -19,7 +19,7 @@ from cleaning.codepoints import (
 )
 from cleaning.rule import evidence, reject
 
-__all__ = ["character_repetition", "repetition"]
+__all__ = ["character_repetition", "repeats_of_ngrams", "repetition"]
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _IGNORED = table_of(CHINESE_PUNCTUATION + ASCII_PUNCTUATION)
@@ -51,7 +51,7 @@ def _ngram_hashes(values: Any, n: int) -> Any:
         size *= 2
 
 
-def _repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tuple[Any, Any, Any]:
+def repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tuple[Any, Any, Any]:
     """For each text: n-grams seen before in it, count of its commonest n-gram, and number of n-grams.
 
     One sort of (text, hash) keys for the whole batch; 40 bits of hash a text make a false match
@@ -194,7 +194,7 @@ def _reject_ngrams(view: CodePoints, live: Any, out: list[str | None], scale: fl
     length = np.maximum(view.lengths, 1)
     candidates = live
     for n, ceiling in _TOP.items():
-        _, commonest, _ = _repeats_of_ngrams(view, n, candidates)
+        _, commonest, _ = repeats_of_ngrams(view, n, candidates)
         part = commonest * n / length
         _note(
             out, candidates & (part > ceiling * scale) & (commonest > 2), part, f"commonest {n}-gram", ceiling * scale
@@ -205,7 +205,7 @@ def _reject_ngrams(view: CodePoints, live: Any, out: list[str | None], scale: fl
             break
     live = _may_repeat(view, min(_DUPLICATE), min(_DUPLICATE.values()) * scale, live)
     for n, ceiling in _DUPLICATE.items() if live.any() else ():
-        before, _, grams = _repeats_of_ngrams(view, n, live)
+        before, _, grams = repeats_of_ngrams(view, n, live)
         part = before / np.maximum(grams, 1)
         _note(out, live & (part > ceiling * scale), part, f"repeated {n}-grams", ceiling * scale)
         live = live & (part > min(_DUPLICATE.values()) * scale)
@@ -230,6 +230,6 @@ def character_repetition(texts: pa.Array, *, n: int = 10, max: float = 0.5) -> p
     rows = _may_repeat(view, n, max, view.lengths >= n)
     if not rows.any():
         return pa.nulls(len(texts), pa.large_string())
-    before, _, grams = _repeats_of_ngrams(view, n, rows)
+    before, _, grams = repeats_of_ngrams(view, n, rows)
     part = before / np.maximum(grams, 1)
     return evidence(texts, part > max, lambda i: f"{part[i]:.2f} > {max}")

@@ -105,14 +105,10 @@ class SemanticDedup:
             raise ValueError(f"threshold must lie in (0, 1], is {self.threshold}")
 
     def sketch(self, table: pa.Table) -> pa.Table:
-        from quality.embedding import embedding_matrix
+        from quality.embedding import embedding_matrix, packed_vectors
 
-        matrix = embedding_matrix(table, self.column).astype(np.float16)
+        vectors = packed_vectors(embedding_matrix(table, self.column))
         key = id_hashes(table, self.seed)
-        width = 2 * matrix.shape[1]
-        vectors = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(width), len(table), [None, pa.py_buffer(matrix.tobytes())]
-        )
         columns: dict[str, Any] = {
             "row": pa.array(np.arange(len(table), dtype=np.int32)),
             "key": pa.array(key),
@@ -209,12 +205,9 @@ class SemanticDedup:
 
 
 def _vectors(table: pa.Table) -> Matrix:
-    """The column `vector` (float16 bytes) as float32, shape (n, d), unit rows."""
-    column = single_chunk(table["vector"])
-    width = column.type.byte_width // 2
-    data = np.frombuffer(column.buffers()[1], np.float16, len(column) * width, column.offset * width * 2)
-    matrix = data.reshape(len(column), width).astype(np.float32)
-    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    from quality.embedding import unpacked_vectors
+
+    return unpacked_vectors(table["vector"])
 
 
 def _notes(table: pa.Table, parent: Matrix, similarity: Matrix) -> dict[str, Any]:

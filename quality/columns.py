@@ -1,7 +1,8 @@
-"""Columns that later stages no longer need."""
+"""Columns that stages add, and that later ones no longer need."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,7 +10,15 @@ import pyarrow as pa
 from raylib.schema import SCHEMAS
 from raylib.stage import Outcome, StageInfo, keep_all, nearest, register
 
-__all__ = ["DropColumns"]
+__all__ = ["DropColumns", "with_columns"]
+
+
+def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    """The table with these columns, in place of those of the same names."""
+    table = table.drop_columns([name for name in columns if name in table.column_names])
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.folding import folded_codepoints, id_hashes
-from raylib.schema import text_of
+from raylib.schema import single_chunk, text_of
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register
 
 __all__ = ["Embed", "embedding_array", "embedding_matrix"]
@@ -46,6 +46,26 @@ def embedding_matrix(table: pa.Table, column: str = "embedding") -> np.ndarray[A
     if not width:
         width = len(values) // max(len(array), 1)
     return values.astype(np.float32).reshape(len(array), width)
+
+
+def packed_vectors(matrix: np.ndarray[Any, Any]) -> pa.Array:
+    """A matrix (n, d) as one binary value of float16 a row: what sketches carry."""
+    data = np.ascontiguousarray(matrix, np.float16)
+    kind = pa.binary(2 * matrix.shape[1])
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(matrix), [None, pa.py_buffer(data)])
+
+
+def unpacked_vectors(column: pa.ChunkedArray | pa.Array) -> np.ndarray[Any, Any]:
+    """What `packed_vectors` packed, as float32 of shape (n, d) with unit rows."""
+    return unit_rows(half_vectors(column).astype(np.float32))
+
+
+def half_vectors(column: pa.ChunkedArray | pa.Array) -> np.ndarray[Any, Any]:
+    """What `packed_vectors` packed, as it is: float16 of shape (n, d), without a copy."""
+    array = single_chunk(column)
+    width = array.type.byte_width // 2
+    data = np.frombuffer(array.buffers()[1], np.float16, len(array) * width, array.offset * width * 2)
+    return data.reshape(len(array), width)
 
 
 def _features(texts: pa.Array, size: int) -> Any:
@@ -83,7 +103,8 @@ def _weighted(counts: Any, idf: np.ndarray[Any, Any]) -> Any:
     return normalize(counts, copy=False)
 
 
-def _unit(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def unit_rows(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Each row divided by its length; zero rows stay zero."""
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     return matrix / np.maximum(norms, 1e-12)
 
@@ -110,6 +131,11 @@ class Embed:
     def __post_init__(self) -> None:
         if not 1 <= self.dimensions < self.features:
             raise ValueError(f"dimensions must lie between 1 and features = {self.features}, is {self.dimensions}")
+
+    @property
+    def model_based(self) -> bool:
+        """A sentence-transformers model wants a GPU; the built-in one does not."""
+        return self.model != TFIDF
 
     def _texts(self, table: pa.Table) -> pa.Array:
         import pyarrow.compute as pc
@@ -186,7 +212,7 @@ class Embed:
     def _fitted(self, model: pa.Table) -> Callable[[pa.Array], np.ndarray[Any, Any]]:
         idf, center = np.asarray(model["idf"][0].values), np.asarray(model["center"][0].values)
         components = np.asarray(model["components"][0].values).reshape(self.dimensions, self.features).T.copy()
-        return lambda texts: _unit(_weighted(_features(texts, self.features), idf) @ components - center)
+        return lambda texts: unit_rows(_weighted(_features(texts, self.features), idf) @ components - center)
 
 
 def _no_verdicts(store: SketchStore) -> Shuffled:

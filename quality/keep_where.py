@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from raylib.schema import single_chunk, text_of
 from raylib.stage import Outcome, StageInfo, keep_all, nearest, register, split_rejected
 
-__all__ = ["KeepWhere", "evaluate"]
+__all__ = ["KeepWhere", "evaluate", "value"]
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: pc.equal,
@@ -46,14 +46,19 @@ def evaluate(expression: str, table: pa.Table) -> pa.Array:
     a list), and/or/not, + - * /, and length(), contains(), matches(), is_null(), lower(). Nulls
     compare as false. Raises ValueError that names what is wrong.
     """
+    found = value(expression, table)
+    if not isinstance(found, (pa.Array, pa.ChunkedArray)) or found.type != pa.bool_():
+        raise ValueError(f"keep_where: {expression!r} is no condition: it must come out true or false for each record")
+    return pc.fill_null(single_chunk(found), False)
+
+
+def value(expression: str, table: pa.Table) -> Any:
+    """What an expression comes to: an array, or a plain value when it names no column. Raises ValueError."""
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"keep_where: cannot read {expression!r}: {error}") from None
-    value = _value(tree, table, expression)
-    if not isinstance(value, (pa.Array, pa.ChunkedArray)) or value.type != pa.bool_():
-        raise ValueError(f"keep_where: {expression!r} is no condition: it must come out true or false for each record")
-    return pc.fill_null(single_chunk(value), False)
+    return _value(tree, table, expression)
 
 
 def _value(node: ast.AST, table: pa.Table, source: str) -> Any:

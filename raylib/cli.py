@@ -12,11 +12,12 @@ import yaml
 
 from raylib.engine import Progress
 from raylib.errors import RaylibError
+from raylib.quality_cli import classifier_app, perplexity_app, report_app
 
 if TYPE_CHECKING:
     from raylib.recipe import Recipe
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run_shown"]
 
 app = typer.Typer(
     help="Clean, deduplicate and score text for language models, on Ray. Start with `raylib run recipe.yaml`.",
@@ -132,10 +133,10 @@ def run(
     overrides = _overrides(set_)
     if address:
         overrides["engine.address"] = address
-    _run_shown(Recipe.from_file(recipe, overrides), fresh=fresh, limit=limit, quiet=quiet)
+    run_shown(Recipe.from_file(recipe, overrides), fresh=fresh, limit=limit, quiet=quiet)
 
 
-def _run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool) -> None:
+def run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool) -> None:
     """Run with a progress display, then print the summary."""
     from raylib.engine import run as run_recipe
 
@@ -206,8 +207,12 @@ def dedup(
     if method == "semantic":
         stages.insert(0, {"embed": {"model": embedding}})
     data = {"name": f"dedup-{method}", "input": {"path": list(source)}, "output": {"path": out}, "stages": stages}
-    _run_shown(Recipe.from_dict(data, "dedup", overrides=overrides), fresh=fresh, limit=None, quiet=quiet)
+    run_shown(Recipe.from_dict(data, "dedup", overrides=overrides), fresh=fresh, limit=None, quiet=quiet)
 
+
+app.add_typer(classifier_app, name="classifier")
+app.add_typer(perplexity_app, name="perplexity")
+app.add_typer(report_app, name="report")
 
 index_app = typer.Typer(help="A saved set to deduplicate later data against, or to ask for similar texts.")
 app.add_typer(index_app, name="index")

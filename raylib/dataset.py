@@ -162,6 +162,33 @@ class Dataset:
         """Apply a function to tables of records; it may change and add columns but not rows."""
         return self._with(StageSpec("map", object=_Map(function)))
 
+    def score(self, *scorers: Any) -> Dataset:
+        """Add scores as columns: `ds.score(ifd("path/to/model"), difficulty())`.
+
+        A scorer is a stage object (see `quality.scorers`) or the name of a stage. Nothing is cut: look first, then
+        `keep_where` or `select`.
+        """
+        return self._with(*(_spec_of(s) for s in scorers))
+
+    def keep_where(self, where: str) -> Dataset:
+        """Keep records for which a condition over columns holds: `ds.keep_where("ifd < 1 and quality >= 4")`."""
+        return self.stage("keep_where", where=where)
+
+    def select(
+        self, k: int = 0, *, fraction: float = 0.0, by: str = "", diverse: bool = True, **parameters: Any
+    ) -> Dataset:
+        """Keep the best `k` records (or a fraction): `ds.select(k=2000, by="quality", diverse=True)`.
+
+        With `diverse`, records too close to a better one are passed over (Deita's selection); the built-in embedding
+        is added for that when the plan has none, and taken away again. `parameters` are those of the stage `select`.
+        """
+        method = parameters.pop("method", "deita" if diverse else "top")
+        stage = StageSpec("select", {"k": k, "fraction": fraction, "by": by, "method": method, **parameters})
+        stage.make()
+        if method == "top" or any(s.name == "embed" for s in self.stages):
+            return self._with(stage)
+        return self._with(StageSpec("embed"), stage, StageSpec("drop_columns", {"columns": ("embedding",)}))
+
     def on(self, mode: str = "ray", **options: Any) -> Dataset:
         """Choose the engine: `ray` or `inline`, and its options (`actors=4`, `address="auto"`)."""
         recipe = Recipe.from_dict(
@@ -261,6 +288,29 @@ class Dataset:
             self._cache.index = index
         return list(self._cache.index.query(text, k=k, min_similarity=min_similarity))
 
+    def plot_tsne(
+        self,
+        color: str = "source",
+        *,
+        compare: Dataset | None = None,
+        points: int = 5000,
+        embedding: str = "",
+        seed: int = 0,
+        path: str | Path | None = None,
+    ) -> Any:
+        """A t-SNE map of the kept records (runs the plan), as a matplotlib figure that a notebook shows.
+
+        color: source, cluster, or any column. compare: another dataset, drawn beside this one in the same space.
+        points: drawn at random from each. embedding: as of `raylib report diversity`. path: also write the
+        interactive page (`diversity.html`) and the picture into this folder.
+        """
+        from quality.diversity_page import DiversityOptions, figure_of, sample_of
+
+        sets = {"records": self} if compare is None else {"before": self, "after": compare}
+        samples = [sample_of(name, ds.iter_tables(), points, seed) for name, ds in sets.items()]
+        options = DiversityOptions(points=points, embedding=embedding, seed=seed, colour=(color,))
+        return figure_of(samples, options, path)
+
     def show(self, n: int = 5, width: int = 300) -> None:
         """Print the first `n` kept records, each text cut to `width` characters."""
         for row in self.take(n):
@@ -347,6 +397,22 @@ class Rejected:
     def __repr__(self) -> str:
         reasons = "\n".join(f"  {k}: {v:,}" for k, v in self.result.summary["by_reason"].items())
         return f"<raylib rejects, {self.count():,} records\n{reasons}>"
+
+
+def _spec_of(scorer: Any) -> StageSpec:
+    """The spec of a stage object, so that recipes and resume see its name and parameters."""
+    if isinstance(scorer, str):
+        spec = StageSpec(scorer)
+        spec.make()
+        return spec
+    for name in stage_names():
+        info = stage_info(name)
+        if type(scorer) is info.make:
+            given = {f: getattr(scorer, f) for f, default in info.parameters.items() if getattr(scorer, f) != default}
+            return StageSpec(name, given)
+    if callable(scorer):
+        return StageSpec(type(scorer).__name__, object=scorer)
+    raise TypeError(f"score: {scorer!r} is no stage; use one of quality.scorers, such as ifd('path/to/model')")
 
 
 def _default_mode() -> Literal["ray", "inline"]:

@@ -14,7 +14,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ def _segments(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
         else:
             local.append(spec)
     segments.append(Segment(apply, tuple(local), None))
-    return tuple(segments)
+    names = iter(stage_labels(stages))
+    return tuple(replace(s, labels=tuple(next(names) for _ in range(len(s.local) + bool(s.apply)))) for s in segments)
 
 
 def _check(specs: tuple[StageSpec, ...]) -> None:
@@ -288,8 +289,7 @@ class _Run:
         phase = f"s{number}"
         self.entries[phase] = {}
         total = sum(u.bytes for u in self.units)
-        names = stage_labels(segment.local)
-        title = " + ".join([*([segment.apply.name] if segment.apply else []), *names])
+        title = " + ".join(segment.labels)
         if segment.sketch is None and number < len(self.job.segments) - 1:
             self.resolved[number] = _Shuffle(number, (), "", 0)
         shards = None if number == 0 else len(self.entries[f"s{number - 1}"])
@@ -476,9 +476,7 @@ class _Run:
         self.samples: dict[str, list[dict[str, Any]]] = {"kept": [], "rejected": []}
         tail = {"records_in", "characters_in", "histogram_in"}
         for number, segment in enumerate(self.job.segments):
-            if segment.apply is not None:
-                stage_names[segment.apply.name] = None
-            stage_names |= dict.fromkeys(stage_labels(segment.local))
+            stage_names |= dict.fromkeys(segment.labels)
             for shard in self.entries[f"s{number}"]:
                 part = orjson.loads(self.store.read(f".work/s{number}/stats-{shard}.json"))
                 part_counts = part["counts"]
@@ -504,6 +502,7 @@ class _Run:
             **({"tokens_kept": counts.get("tokens_kept", 0)} if self.job.tokenizer else {}),
             "records_added": counts.get("records_added", 0),
             "columns": counts.get("columns", {}),
+            "notes": counts.get("notes", {}),
             **({"splits": summed_splits(counts.get("splits", {}))} if self.job.split_by else {}),
             "bytes_in": bytes_in,
             "seconds": round(elapsed, 3),

@@ -19,7 +19,7 @@ from raylib.schema import SCHEMAS, guess_kind, layout, text_of
 from raylib.shards import Store
 from raylib.sources import Piece, find_files
 from raylib.stage import GlobalStage, nearest
-from raylib.worker import stage_labels
+from raylib.worker import is_model_based, stage_labels
 
 __all__ = ["inspect_path", "trace_run"]
 
@@ -109,7 +109,16 @@ def trace_run(out: str, *, rule: str = "", samples: int = 3) -> Iterator[str]:
             if not rule or rule == label:
                 yield f"[bold]{label}[/]: looks at all records; see rejected/ and the report"
             continue
-        outcome = stage(table)
+        if is_model_based(stage):
+            if not rule or rule == label:
+                yield f"[bold]{label}[/]: loads a model; see the columns in kept/ and the report"
+            continue
+        try:
+            outcome = stage(table)
+        except ValueError as error:  # it needs columns of a stage that was passed over
+            if not rule or rule == label:
+                yield f"[bold]{label}[/]: not traced: {escape(str(error))}"
+            continue
         if not rule or rule == label:
             yield from _describe_stage(label, table, outcome.kept, outcome.rejected, samples)
         table = outcome.kept

@@ -124,7 +124,7 @@ class StageSpec:
         if self.object is not None:
             return {self.name: {"python": repr(self.object)}}
         stage = self.make()
-        return {self.name: {f.name: _plain(getattr(stage, f.name)) for f in fields(stage)}}
+        return {self.name: {f.name: _plain(getattr(stage, f.name)) for f in fields(stage) if f.init}}
 
 
 def _plain(value: Any) -> Any:

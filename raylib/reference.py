@@ -15,6 +15,7 @@ _KINDS = {
     "rewrite": "Rewriting rules",
     "cut": "Cutting rules",
     "reject": "Rejecting rules",
+    "score": "Scoring stages",
     "global": "Global stages",
 }
 

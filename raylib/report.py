@@ -112,11 +112,133 @@ def _sections(sections: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
             elif block["kind"] == "matrix":
                 top = max([v for row in block["values"] for v in row] or [1])
                 drawn["cells"] = [[(v, round((v / max(top, 1)) ** 0.5, 3)) for v in row] for row in block["values"]]
+            elif block["kind"] == "maps":
+                drawn |= _maps(block)
             elif block["kind"] == "pairs":
                 drawn["items"] = [{**i, "html": difference(i["before"], i["after"])} for i in block["items"]]
             blocks.append(drawn)
         out.append({"name": name, "title": section["title"], "blocks": blocks})
     return out
+
+
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart, and a few more
+_COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#8B6BC9",
+    "#B8A600",
+    "#7A5C3E",
+    "#4C9F70",
+)
+_OTHERS = "#9aa3ad"
+
+
+def _maps(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Two panels of points (x, y, index of a name, selected, text): all of them, and the others faded out."""
+    points = block["points"]
+    xs, ys = [p[0] for p in points] or [0.0], [p[1] for p in points] or [0.0]
+    low_x, low_y = min(xs), min(ys)
+    width, height = max(max(xs) - low_x, 1e-6), max(max(ys) - low_y, 1e-6)
+    colours = [_COLOURS[i] if i < len(_COLOURS) else _OTHERS for i in range(max(len(block["names"]), 1))]
+    panels = []
+    for number, title in enumerate(block["panels"]):
+        shown = []
+        for x, y, name, selected, text in sorted(points, key=lambda p: p[3]):
+            faded = number > 0 and not selected
+            place = {"x": round(1000 * (x - low_x) / width, 1), "y": round(1000 * (y - low_y) / height, 1)}
+            look = {"colour": _OTHERS if faded else colours[name], "alpha": 0.12 if faded else 0.7}
+            shown.append({**place, **look, "text": f"{block['names'][name]}: {text}"})
+        count = len(points) if number == 0 else sum(bool(p[3]) for p in points)
+        panels.append({"title": title, "points": shown, "count": count})
+    return {"drawn": panels, "colours": colours, "view": "-15 -15 1030 1030", "radius": 5}
+
+
+def _notes(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What scorers counted: tokens and speed of models, requests and cost of judges; folders of a split output."""
+    blocks: list[dict[str, Any]] = []
+    rows = []
+    for name, counts in summary.get("notes", {}).items():
+        shown = {k: v for k, v in counts.items() if v}
+        if counts.get("tokens") and counts.get("seconds"):
+            shown["tokens a second and worker"] = counts["tokens"] / counts["seconds"]
+        words = ", ".join(f"{k.replace('_', ' ')} {v:,.4g}" if isinstance(v, float) and v < 100 else f"{k.replace('_', ' ')} {v:,.0f}" for k, v in shown.items())  # fmt: skip
+        rows.append([name, words])
+    if rows:
+        blocks.append({"kind": "table", "title": "What the scorers used", "head": ["stage", "counts"], "rows": rows})
+    splits = summary.get("splits", {})
+    if splits:
+        means = sorted({m for s in splits.values() for m in s["mean"]})[:12]
+        head = ["folder", "records", "characters", *(["tokens"] if any("tokens" in s for s in splits.values()) else []), *(f"mean {m}" for m in means)]  # fmt: skip
+        body = []
+        for name, part in splits.items():
+            cells = [name, f"{part['records']:,}", f"{part['characters']:,}"]
+            cells += [f"{part.get('tokens', 0):,}"] if "tokens" in head else []
+            body.append(cells + [f"{part['mean'][m]:,.4g}" if m in part["mean"] else "" for m in means])
+        blocks.append({"kind": "table", "title": "Folders of the output", "head": head, "rows": body})
+    return {"name": "used", "title": "Scorers and output", "blocks": blocks} if blocks else None
+
+
+def _columns(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Histograms of the columns that stages added: when they were added, and of the kept records."""
+    items = [i for name, counts in summary.get("columns", {}).items() if (i := _column(name, counts)) is not None]
+    if not items:
+        return None
+    title = "Pale: as scored. Solid: kept. Hover for numbers."
+    return {"name": "columns", "title": "Scores", "blocks": [{"kind": "histograms", "title": title, "items_": items}]}
+
+
+def _column(name: str, counts: Mapping[str, Mapping[str, int]], bins: int = 30) -> dict[str, Any] | None:
+    scored, kept = counts.get("scored", {}), counts.get("kept", {})
+    scored = scored or kept
+    keys = [k for k in {**scored, **kept} if k != "(none)"]
+    if len(keys) < 2:
+        return None  # a column with one value has no shape
+    try:
+        values = {k: float(k) for k in keys}
+        low, high = _ends(scored or kept, values)
+        whole = all(v == int(v) for v in values.values()) and high - low < bins
+        step = 1.0 if whole else max((high - low) / bins, 1e-12)
+        classes = round((high - low) / step) + 1 if whole else bins
+        place = {k: min(max(int((v - low) / step + 1e-9), 0), classes - 1) for k, v in values.items()}
+        labels = [f"{low + i * step:.4g}" if whole else f"{low + i * step:.3g} to {low + (i + 1) * step:.3g}" for i in range(classes)]  # fmt: skip
+        ends = (f"{low:.4g}", f"{high:.4g}")
+    except ValueError:
+        order = sorted(keys, key=lambda k: (-scored.get(k, 0), k))[:bins]
+        place = {k: i for i, k in enumerate(order)}
+        labels, classes = order, len(order)
+        ends = (order[0], order[-1] if len(order) > 1 else "")
+    totals = [[0] * classes, [0] * classes]
+    for total, part in zip(totals, (scored, kept), strict=True):
+        for key, count in part.items():
+            if key in place:
+                total[place[key]] += count
+    top = max(1, *totals[0], *totals[1])
+    width = 240 / classes
+    bars = []
+    for i, (a, b) in enumerate(zip(*totals, strict=True)):
+        tall = [round(70 * v / top, 2) for v in (a, b)]
+        bars.append({"x": round(i * width + 0.3, 2), "w": round(max(width - 0.6, 0.4), 2), "label": labels[i], "scored": a, "kept": b, "h1": tall[0], "h2": tall[1], "y1": 74 - tall[0], "y2": 74 - tall[1]})  # fmt: skip
+    missing = scored.get("(none)", 0)
+    note = f"{sum(scored.values()):,} scored, {sum(kept.values()):,} kept" + (f", {missing:,} without" if missing else "")  # fmt: skip
+    return {"name": name, "bars": bars, "low": ends[0][:24], "high": ends[1][:24], "note": note}
+
+
+def _ends(counts: Mapping[str, int], values: Mapping[str, float]) -> tuple[float, float]:
+    """Where a histogram begins and ends: all values but the outermost 0.5 % on each side."""
+    ranked = sorted((values[k], n) for k, n in counts.items() if k in values)
+    total, below = sum(n for _, n in ranked), 0
+    low, high = ranked[0][0], ranked[-1][0]
+    for v, n in ranked:
+        if below <= 0.005 * total:
+            low = v
+        if below <= 0.995 * total:
+            high = v
+        below += n
+    return low, high
 
 
 def render_report(
@@ -149,5 +271,5 @@ def render_report(
         kept=kept,
         rejected=samples["rejected"],
         recipe=recipe,
-        sections=_sections(sections or {}),
+        sections=[s for s in (_notes(summary), _columns(summary)) if s is not None] + _sections(sections or {}),
     )

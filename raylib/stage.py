@@ -59,6 +59,7 @@ class LocalStage(Protocol):
     A stage with `model_based = True` loads a model: it runs in a segment of its own, committed as soon as it is
     done, so that no shard is scored twice; on a GPU where the cluster has some; and `setup()` waits until the first
     shard. Its `check()` is called before any work and raises ValueError for what can be seen to be wrong by then.
+    `notes()` gives counters (tokens, seconds, requests, cost) since its last call; they add up in the report.
     """
 
     def __call__(self, table: pa.Table) -> Outcome: ...

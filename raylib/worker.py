@@ -27,7 +27,7 @@ from raylib.sources import Piece
 from raylib.stage import Shuffled, SketchStore, mark_rejected, nearest, rounds_of
 from raylib.statistics import ShardStatistics, shard_sample_size
 
-__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker", "sketches"]
+__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker", "is_model_based", "load_tokenizer", "sketches"]
 
 _ROW = "__row"
 _ORIGINAL = "__original_"
@@ -40,6 +40,11 @@ class Segment:
     apply: StageSpec | None
     local: tuple[StageSpec, ...]
     sketch: StageSpec | None
+    labels: tuple[str, ...] = ()  # of `apply`, if any, and of the local stages: unique in the recipe
+
+    @property
+    def local_labels(self) -> tuple[str, ...]:
+        return self.labels[1:] if self.apply is not None else self.labels
 
     @property
     def model_based(self) -> bool:
@@ -235,10 +240,9 @@ class Worker:
             return made[id(spec)]
 
         for segment in self.job.segments:
-            names = stage_labels(segment.local)
-            local = [(name, make(spec)) for name, spec in zip(names, segment.local, strict=True)]
+            local = [(name, make(spec)) for name, spec in zip(segment.local_labels, segment.local, strict=True)]
             self._stages.append((make(segment.apply), local, make(segment.sketch)))
-        self._tokenizer: Any = _load_tokenizer(self.job.tokenizer) if self.job.tokenizer else None
+        self._tokenizer: Any = load_tokenizer(self.job.tokenizer) if self.job.tokenizer else None
 
     # ---- tasks --------------------------------------------------------------------------------
 
@@ -309,6 +313,9 @@ class Worker:
                 if len(stored):
                     batch_writer.write_table(stored.combine_chunks())
                 rows += len(stored)
+            for name, stage in local:
+                if hasattr(stage, "notes"):
+                    statistics.add({"notes": {name: stage.notes()}})
             statistics.add({})
             assert empty is not None  # `_load` gives at least one batch, if only an empty one
             rejects.close(self._empty_rejects())
@@ -400,7 +407,7 @@ class Worker:
             batch = _Batch(_with_rows(table), original)
             if apply is not None:
                 part = _verdicts_of(verdicts, row, len(table))
-                label = task_label(self.job.segments[task.segment].apply)
+                label = self.job.segments[task.segment].labels[0]
                 self._run(label, lambda t, part=part: act(t, part), batch, statistics, rejects)
             row += len(table)
             yield batch
@@ -594,10 +601,6 @@ class _Counter:
     loaded: int = 0
 
 
-def task_label(spec: StageSpec | None) -> str:
-    return spec.name if spec is not None else ""
-
-
 def stage_labels(specs: Iterable[StageSpec]) -> list[str]:
     """Stage names made unique: a second `length` is counted as `length#2`."""
     seen: dict[str, int] = {}
@@ -662,7 +665,8 @@ def _verdicts_of(verdicts: pa.Table | None, start: int, count: int) -> pa.Table:
     return part.set_column(part.column_names.index("row"), "row", position).combine_chunks()
 
 
-def _load_tokenizer(path: str) -> Any:
+def load_tokenizer(path: str) -> Any:
+    """A `tokenizers` tokenizer from its tokenizer.json, or the folder that holds it. Raises ShardError."""
     from pathlib import Path
 
     try:

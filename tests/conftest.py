@@ -31,6 +31,21 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer and a tiny LLaMA, trained on the spot and saved as any user's model would be."""
+    from examples.tiny_model import build
+    from tests.texts import ARTICLE, CLASSICAL, CODE, ENGLISH, POEM, conversations
+
+    texts = [ARTICLE, ENGLISH, CLASSICAL, POEM, CODE]
+    texts += [
+        f"user\n{c['messages'][0]['content']}\nassistant\n{c['messages'][1]['content']}\n</s>"
+        for c in conversations(60)
+    ]
+    out = tmp_path_factory.mktemp("tiny") / "model"
+    return build(texts * 3, out, vocabulary=600, layers=2, width=64, length=64, batch=8, steps=60, seconds=60)
+
+
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[Any]:
     """A real local cluster, shared by the tests that do not kill it."""
     import ray
