@@ -11,8 +11,10 @@ import gzip
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parent / "data"
+INSTRUCTIONS = Path(__file__).parent / "instructions"
 
 TOPICS = {
     "tea": [
@@ -207,7 +209,66 @@ def records(rng: random.Random) -> list[dict[str, str]]:
     return rows
 
 
+EASY = ["说一句关于{}的话。", "用一句话介绍{}。", "{}是什么样的？", "写一个和{}有关的标题。"]
+HARD = [
+    "请围绕{}写一段说明，至少三句话，并在最后给出一条建议。",
+    "分析{}近几年的变化，说明原因，再按照“首先、其次、最后”的格式列出三点。",
+    "比较两种关于{}的说法，指出各自的依据，回答不超过一百五十个字。",
+    "为什么人们关心{}？请分步骤解释，并举出两个例子。",
+]
+NAMES = {
+    "tea": "茶叶",
+    "railway": "铁路",
+    "library": "图书馆",
+    "health": "健康",
+    "city": "城市生活",
+    "software": "软件",
+}
+
+
+def instructions(rng: random.Random) -> list[dict[str, Any]]:
+    """Instructions of known difficulty about the same topics, some copied, some flawed."""
+    rows: list[dict[str, Any]] = []
+    for topic, sentences in TOPICS.items():
+        name = NAMES.get(topic, topic)
+        for i in range(60):
+            hard = i % 3 == 0
+            asked = rng.choice(HARD if hard else EASY).format(name)
+            told = rng.sample(sentences, 4 if hard else 1)
+            answer = (
+                "".join(f"{w}，{s}" for w, s in zip(("首先", "其次", "然后", "最后"), told, strict=False))
+                if hard
+                else told[0]
+            )
+            rows.append(
+                {
+                    "id": f"{topic}-{i}",
+                    "source": topic,
+                    "instruction": asked,
+                    "input": rng.choice(["", "", f"背景：{rng.choice(sentences)}"]),
+                    "output": answer,
+                }
+            )
+    for row in rng.sample(rows, 20):
+        rows.append({**row, "id": row["id"] + "-copy"})
+    flaws = [
+        "抱歉，我无法提供这方面的帮助。",
+        "作为一个人工智能语言模型，这个问题没有答案。",
+        "### Response: 见上文。",
+        "这件事要从头说起，",
+        "",
+    ]
+    for i in range(30):
+        row = rng.choice(rows)
+        rows.append({**row, "id": f"flawed-{i}", "output": flaws[i % len(flaws)]})
+    rng.shuffle(rows)
+    return rows
+
+
 def main() -> None:
+    made = instructions(random.Random(20261125))
+    INSTRUCTIONS.mkdir(exist_ok=True)
+    (INSTRUCTIONS / "instructions.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in made), "utf-8")  # fmt: skip
     rng = random.Random(20261124)
     DATA.mkdir(exist_ok=True)
     rows = records(rng)

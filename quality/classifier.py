@@ -31,14 +31,15 @@ _PREFIX = "__label__"
 class TrainOptions:
     """How a classifier is trained. `tune` finds better values of the first few for a set at hand.
 
-    segmenter: rjieba (compiled, default), jieba, or characters. stop_words: drop (default) or keep. word_ngrams, dimension, epochs,
+    segmenter: rjieba (compiled, default), jieba, or characters. stop_words: keep (default) or drop: pronouns and
+    negations tell a lot of offence, 0.8 points of F1 on COLDataset, and of news topics nothing. word_ngrams, dimension, epochs,
     learning_rate: of fastText. subword_min, subword_max: character n-grams inside of words, 0: none. loss:
     softmax, or ova (one logistic loss a label). buckets: of the n-gram table; the model's size is buckets x dimension
     x 4 bytes. max_characters: of a text that are looked at.
     """
 
     segmenter: Segmenter = "rjieba"
-    stop_words: Literal["drop", "keep"] = "drop"
+    stop_words: Literal["keep", "drop"] = "keep"
     word_ngrams: int = 3
     dimension: int = 100
     epochs: int = 25

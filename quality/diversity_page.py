@@ -332,13 +332,23 @@ def write_picture(drawing: Drawing, path: Path, options: DiversityOptions) -> No
 
 
 def _figure(drawing: Drawing, by: str) -> Any:
+    import io
+
     from matplotlib import font_manager
     from matplotlib.figure import Figure
+
+    class Map(Figure):
+        """A figure that a notebook shows whether or not pyplot is set up there."""
+
+        def _repr_png_(self) -> bytes:
+            stream = io.BytesIO()
+            self.savefig(stream, format="png", dpi=110, bbox_inches="tight")
+            return stream.getvalue()
 
     colours, legend = _colours(drawing, by)
     known = {f.name for f in font_manager.fontManager.ttflist}
     fonts = [f for f in ("Noto Sans CJK SC", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei", "SimHei") if f in known]  # fmt: skip
-    figure = Figure(figsize=(7 * len(drawing.samples), 7.2))
+    figure = Map(figsize=(7 * len(drawing.samples), 7.2))
     axes = figure.subplots(1, len(drawing.samples), sharex=True, sharey=True, squeeze=False)[0]
     for axis, sample, places, colour in zip(axes, drawing.samples, drawing.places, colours, strict=True):
         size = float(np.clip(9000 / len(places), 0.6, 16))

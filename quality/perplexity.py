@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from quality.columns import with_columns
 from quality.language_model import LanguageModel, Scored, check_model
 from quality.ngram import CharacterNgram
+from quality.words import segmenter
 from raylib.schema import text_of
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, nearest, register
 
@@ -24,9 +25,10 @@ __all__ = ["Perplexity", "PerplexityBuckets"]
 class Perplexity:
     """Add `perplexity` of each record's text: exp of the mean loss, a token or a character.
 
-    `model` is the folder of a causal transformers model (perplexity a token, over the first `max_tokens`), or a
-    character n-gram model that `raylib perplexity train` made from clean text (perplexity a character). Null for
-    texts without a token to predict.
+    `model` is the folder of a causal transformers model (perplexity a token, over the first `max_tokens`); a character
+    n-gram model that `raylib perplexity train` made from clean text (perplexity a character); or a KenLM model
+    (.arpa, .bin, .binary, .klm) over characters or over words, as `kenlm_unit` says (perplexity a unit). Null for texts
+    without anything to predict.
     """
 
     model: str
@@ -34,6 +36,7 @@ class Perplexity:
     max_tokens: int = 1024
     batch_tokens: int = 0
     device: str = "auto"
+    kenlm_unit: Literal[characters, words] = "characters"
     _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
 
     @property
@@ -48,7 +51,9 @@ class Perplexity:
 
     def setup(self) -> None:
         """Load the model."""
-        if Path(self.model).is_file():
+        if Path(self.model).suffix in _KENLM:
+            self._loaded["ngram"] = _Kenlm(self.model, self.kenlm_unit)
+        elif Path(self.model).is_file():
             self._loaded["ngram"] = CharacterNgram.load(self.model)
         else:
             self._loaded["model"] = LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
@@ -80,6 +85,33 @@ class Perplexity:
         prefix = model.prefix
         sequences = [Scored([*prefix, *i][:limit], len(prefix)) for i in ids]
         return np.asarray(np.exp(model.losses(sequences)))
+
+
+_KENLM = {".arpa", ".bin", ".binary", ".klm"}
+
+
+class _Kenlm:
+    """A KenLM model (Heafield 2011) over characters or words, of which it knows only how they are separated."""
+
+    def __init__(self, path: str, unit: str) -> None:
+        try:
+            import kenlm
+        except ImportError as error:
+            raise ValueError("perplexity: a KenLM model needs the extra `kenlm`: pip install 'raylib-data[kenlm]'") from error  # fmt: skip
+        try:
+            self._model = kenlm.Model(path)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"perplexity: {path} is no KenLM model: {error}") from None
+        self._cut = segmenter("characters" if unit == "characters" else "rjieba")
+
+    def perplexity(self, texts: pa.Array) -> np.ndarray[Any, Any]:
+        out = np.full(len(texts), np.nan)
+        for row, text in enumerate(texts.to_pylist()):
+            units = [u for u in self._cut(text) if not u.isspace()]
+            if units:
+                # the end of the sentence is predicted too
+                out[row] = 10.0 ** (-self._model.score(" ".join(units), bos=True, eos=True) / (len(units) + 1))
+        return out
 
 
 _BINS = 2048

@@ -228,7 +228,8 @@ def wilson(hits: int, total: int, confidence: float = 0.95) -> tuple[float, floa
     share = hits / total
     middle = (share + z * z / (2 * total)) / (1 + z * z / total)
     reach = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    low = 0.0 if hits == 0 else max(0.0, middle - reach)
+    return low, 1.0 if hits == total else min(1.0, middle + reach)
 
 
 def evaluate_answers(

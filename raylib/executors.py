@@ -247,14 +247,18 @@ class RayExecutor:
         # A share of a CPU where more actors are wanted than there are CPUs, a whole one otherwise: pending
         # actors make an autoscaling cluster grow.
         share = 1 if self.actors <= cpus or self._options.address else max(0.01, cpus / self.actors)
-        self._actor = ray.remote(_ActorBody).options(
-            num_cpus=share, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD"
-        )
+        self._actor = self._placed(num_cpus=share)
         # a worker process for the first reader starts beside the actors, not after them
         ray.remote(_warm_up).options(num_cpus=0).remote()
         for _ in range(self.actors):
             actor = self._actor.remote(self._job)
             self._slots.append(_Slot(actor, actor.ready.remote(), make=self._actor))
+
+    def _placed(self, **resources: float) -> Any:
+        """The actor class with these resources; an actor that dies is restarted by Ray."""
+        return self._ray.remote(_ActorBody).options(
+            max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD", **resources
+        )
 
     def _some_actor_lives(self, wait: float) -> bool:
         done, _ = self._ray.wait([s.ready for s in self._slots if not s.alive], num_returns=1, timeout=wait)
@@ -314,7 +318,7 @@ class RayExecutor:
             return self._slots
         if not self._gpu_slots:
             # no CPUs of their own: the ordinary actors, idle meanwhile, hold those
-            actor = self._actor.options(num_cpus=0, num_gpus=share)
+            actor = self._placed(num_cpus=0, num_gpus=share)
             for _ in range(int(gpus / share)):
                 made = actor.remote(self._job)
                 self._gpu_slots.append(_Slot(made, made.ready.remote(), make=actor))
