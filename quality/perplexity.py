@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,7 @@ class Perplexity:
     max_tokens: int = 1024
     batch_tokens: int = 0
     device: str = "auto"
-    kenlm_unit: Literal[characters, words] = "characters"
+    kenlm_unit: Literal["characters", "words"] = "characters"
     _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
 
     @property
