@@ -288,19 +288,15 @@ def vendi_score(vectors: Matrix) -> float:
     return float(np.exp(-(values * np.log(values)).sum()))
 
 
-def metrics_of(vectors: Matrix, centroids: Matrix, *, seed: int = 0) -> dict[str, Any]:
+def metrics_of(vectors: Matrix, labels: Matrix, clusters: int, *, seed: int = 0) -> dict[str, Any]:
     """Diversity of a set in numbers: mean nearest-neighbour distance, cluster entropy, Vendi score.
 
-    centroids: (c, d) unit rows of a clustering that is the same for all sets that are compared.
+    labels: cluster of each vector in a clustering of `clusters` that is the same for all sets that are compared.
     """
-    labels = np.concatenate(
-        [nearest_centroid(_unit(vectors[i : i + _CHUNK]), centroids)[0] for i in range(0, len(vectors), _CHUNK)]
-        or [np.zeros(0, np.int64)]
-    )
     distances = nearest_neighbour_distances(vectors, seed=seed)
     return {
         "records": len(vectors),
         "nearest_neighbour_distance": round(float(distances.mean()), 5) if len(distances) else 0.0,
-        "cluster_entropy": round(cluster_entropy(labels, len(centroids)), 5),
+        "cluster_entropy": round(cluster_entropy(labels, clusters), 5),
         "vendi_score": round(vendi_score(vectors), 3),
     }

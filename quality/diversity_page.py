@@ -159,7 +159,7 @@ def draw(samples: list[Sample], options: DiversityOptions) -> Drawing:
     borders = np.cumsum([0, *(len(v) for v in vectors)])
     # distances shrink as a set grows, so sets are compared at the size of the smallest
     same = min(len(v) for v in vectors)
-    metrics = {s.name: metrics_of(v[:same], centroids, seed=options.seed) | {"total": s.total} for s, v in zip(samples, vectors, strict=True)}  # fmt: skip
+    metrics = {s.name: metrics_of(v[:same], s.labels[:same], len(centroids), seed=options.seed) | {"total": s.total} for s, v in zip(samples, vectors, strict=True)}  # fmt: skip
     distances = [nearest_neighbour_distances(v[:same], seed=options.seed) for v in vectors]
     parts = [places[a:b] for a, b in itertools.pairwise(borders)]
     return Drawing(samples, parts, centroids, topics, metrics, distances, embedding)

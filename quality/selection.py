@@ -75,7 +75,7 @@ class Select:
         }
         if self.method != "top":
             columns["vector"] = packed_vectors(embedding_matrix(table, self.column))
-        if self.method == "quota" and "cluster" in table.column_names:
+        if self.method != "top" and "cluster" in table.column_names:
             columns["cluster"] = table["cluster"].cast(pa.int64())
         return pa.table(columns)
 
@@ -198,13 +198,17 @@ class Select:
 
     def _notes(self, table: pa.Table, vectors: Matrix, rows: Matrix, store: SketchStore) -> dict[str, Any]:
         rng = np.random.default_rng(self.seed)
-        centroids = self._centroids(vectors)
+        labels = table["cluster"].to_numpy() if "cluster" in table.column_names else self._labels(vectors)
+        clusters = int(labels.max(initial=0)) + 1
         random = np.sort(rng.choice(len(vectors), len(rows), replace=False))
         notes: dict[str, Any] = {
             "metrics": {
-                "candidates": metrics_of(vectors, centroids, seed=self.seed),
-                "selected": metrics_of(vectors[np.sort(rows)], centroids, seed=self.seed),
-                "random": metrics_of(vectors[random], centroids, seed=self.seed),
+                name: metrics_of(vectors[part], labels[part], clusters, seed=self.seed)
+                for name, part in (
+                    ("candidates", np.arange(len(vectors))),
+                    ("selected", np.sort(rows)),
+                    ("random", random),
+                )
             }
         }
         if self.maps:

@@ -1,0 +1,362 @@
+"""Token files: memory-mapped tokens with targets, shuffled when they are written so that training reads in order.
+
+A token folder holds `tokens.bin` (uint16 or uint32), `targets.bin` (uint8, not for pretraining text), `starts.npy`
+(int64, where each sequence begins, one more than sequences), and `tokens.json` (what it is and how it was made). A
+preference is three sequences in a row: prompt, chosen, rejected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raylib.errors import RecordError, TrainingError
+from raylib.schema import text_of
+from training.templates import Renderer
+
+__all__ = ["TokenOptions", "TokenSet", "count_tokens", "tokenize"]
+
+Array = np.ndarray[Any, Any]
+Kind = Literal["pretrain", "sft", "preference"]
+_BATCH = 1000  # texts that the tokenizer gets at once; it spreads them over the cores
+
+
+@dataclass(frozen=True)
+class TokenOptions:
+    """kind: pretrain, sft or preference; auto: by the records. template: of conversations. max_tokens: longer samples
+    are cut: a prompt at its start, then answers at their end; 0: no limit. max_prompt: of preferences, tokens that a
+    prompt keeps when a pair is too long. seed: of the shuffle."""
+
+    kind: Literal["auto", "pretrain", "sft", "preference"] = "auto"
+    template: str = "auto"
+    max_tokens: int = 0
+    max_prompt: int = 1024
+    seed: int = 0
+
+
+@dataclass
+class _Part:
+    """What one input file gave, before the shuffle."""
+
+    ids: list[Array] = field(default_factory=list)
+    targets: list[Array] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    tokens: Counter[str] = field(default_factory=Counter)
+    records: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+
+    def add(self, ids: Sequence[int], targets: Sequence[bool] | None) -> None:
+        self.ids.append(np.asarray(ids, np.uint32))
+        self.lengths.append(len(ids))
+        if targets is not None:
+            self.targets.append(np.asarray(targets, np.uint8))
+
+
+class TokenSet:
+    """A token folder, opened: nothing is read until it is asked for."""
+
+    def __init__(self, path: str | Path) -> None:
+        folder = Path(path)
+        if not (folder / "tokens.json").is_file():
+            raise TrainingError(f"{path} is no token folder (no tokens.json); `raylib tokenize` makes one")
+        self.path = folder
+        self.info: dict[str, Any] = orjson.loads((folder / "tokens.json").read_bytes())
+        self.kind: Kind = self.info["kind"]
+        self.starts: Array = np.load(folder / "starts.npy", mmap_mode="r")
+        self.tokens: Array = _mapped(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
+        self.targets: Array | None = None
+        if self.kind != "pretrain":
+            self.targets = _mapped(folder / "targets.bin", np.dtype(np.uint8), self.info["tokens"])
+        if int(self.starts[-1]) != self.info["tokens"]:
+            raise TrainingError(f"{path} is damaged: the index ends at {int(self.starts[-1])}, tokens.json says {self.info['tokens']}")  # fmt: skip
+
+    def __len__(self) -> int:
+        """Sequences; of preferences, pairs."""
+        return (len(self.starts) - 1) // (3 if self.kind == "preference" else 1)
+
+    def sequence(self, number: int) -> tuple[Array, Array | None]:
+        """Tokens and targets of one sequence."""
+        a, b = int(self.starts[number]), int(self.starts[number + 1])
+        return self.tokens[a:b], None if self.targets is None else self.targets[a:b]
+
+
+def _mapped(path: Path, dtype: Any, count: int) -> Array:
+    if path.stat().st_size != count * dtype.itemsize:
+        raise TrainingError(f"{path} is damaged: {path.stat().st_size} bytes, expected {count * dtype.itemsize}")
+    return np.memmap(path, dtype, "r") if count else np.zeros(0, dtype)
+
+
+# ---- making them ----------------------------------------------------------------------------------
+
+
+def tokenize(sources: Sequence[str], out: str | Path, tokenizer_path: str, options: TokenOptions | None = None) -> dict[str, Any]:  # fmt: skip
+    """Tokenise records of files or runs into a token folder; returns what `tokens.json` holds.
+
+    Files that were done before an interruption are not done again. The order of samples is a random one that
+    `options.seed` determines.
+
+    Raises:
+        TrainingError: no records, or the folder holds tokens of something else.
+    """
+    from transformers import AutoTokenizer
+
+    options = options or TokenOptions()
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path, local_files_only=True, trust_remote_code=False)
+    folder = Path(out)
+    files = _files(sources)
+    key = _key(files, tokenizer_path, options)
+    if (folder / "tokens.json").is_file():
+        old: dict[str, Any] = orjson.loads((folder / "tokens.json").read_bytes())
+        if old["key"] == key:
+            return old
+        raise TrainingError(f"{out} holds tokens made otherwise; choose another folder or delete it")
+    work = folder / f"parts-{key}"
+    work.mkdir(parents=True, exist_ok=True)
+    kind = options.kind if options.kind != "auto" else _guess(files)
+    begun = time.perf_counter()
+    parts, done_before = [], 0
+    for number, (name, path) in enumerate(files):
+        target = work / f"{number:06d}"
+        if (target / "part.json").is_file():
+            done_before += 1
+        else:
+            _write_part(_tokenized(path, name, tokenizer, kind, options), target)
+        parts.append(target)
+    info = _join(parts, folder, kind, tokenizer, options)
+    seconds = time.perf_counter() - begun
+    info |= {
+        "key": key, "kind": kind, "tokenizer": str(tokenizer_path), "vocabulary": len(tokenizer), "seconds": round(seconds, 2),
+        "tokens_per_second": round(info["tokens"] / max(seconds, 1e-9)), "parts_done_before": done_before, "options": vars(options),
+    }  # fmt: skip
+    _write(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
+    shutil.rmtree(work)
+    return info
+
+
+def _files(sources: Sequence[str]) -> list[tuple[str, str]]:
+    """(default source name, path) of every file, in order; of a run's folder its kept files."""
+    from raylib.sources import find_files
+
+    found = []
+    for source in sources:
+        place = f"{source.rstrip('/')}/kept" if (Path(source) / "manifest.jsonl").is_file() else source
+        found += [(f.path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0], f.path) for f in find_files(place)[0]]
+    return found
+
+
+def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOptions) -> str:
+    facts: list[Any] = [vars(options)]
+    for _, path in files:
+        status = os.stat(path) if os.path.exists(path) else None
+        facts.append([path, status.st_size if status else 0, status.st_mtime_ns if status else 0])
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        file = Path(tokenizer_path) / name
+        facts.append([name, hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else ""])
+    return hashlib.blake2b(orjson.dumps(facts), digest_size=8).hexdigest()
+
+
+def _tables(path: str, kind: str = "auto") -> Iterator[pa.Table]:
+    import pyarrow.parquet as pq
+
+    from raylib.stage import tables_of
+
+    if path.endswith(".parquet"):
+        schema = pq.read_schema(path)
+        if {"messages", "text", "prompt"} & set(schema.names) and "id" in schema.names:
+            for batch in pq.ParquetFile(path).iter_batches(5000):
+                yield pa.Table.from_batches([batch])
+            return
+    yield from tables_of(path, kind)
+
+
+def _guess(files: Sequence[tuple[str, str]]) -> Kind:
+    for _, path in files:
+        for table in _tables(path):
+            if "chosen" in table.column_names:
+                return "preference"
+            return "sft" if "messages" in table.column_names else "pretrain"
+    raise TrainingError("no records to tokenise")
+
+
+def _tokenized(path: str, name: str, tokenizer: Any, kind: str, options: TokenOptions) -> _Part:
+    part = _Part()
+    wanted = {"pretrain": "document", "sft": "conversation", "preference": "preference"}[kind]
+    renderer = Renderer(tokenizer, options.template) if kind != "pretrain" else None
+    for table in _tables(path, wanted):
+        sources = [s or name for s in table["source"].to_pylist()]
+        for begin in range(0, len(table), _BATCH):
+            rows, named = table.slice(begin, _BATCH), sources[begin : begin + _BATCH]
+            if renderer is None:
+                _pretrain(rows, named, tokenizer, part)
+            elif kind == "sft":
+                _sft(rows, named, renderer, options, part)
+            else:
+                _preferences(rows, named, renderer, options, part)
+    return part
+
+
+def _pretrain(rows: pa.Table, sources: list[str], tokenizer: Any, part: _Part) -> None:
+    """Texts, each between the tokens that begin and end one."""
+    texts = pc.fill_null(text_of(rows), "").to_pylist()
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        encoded = [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
+    else:
+        encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    for ids, source in zip(encoded, sources, strict=True):
+        if not ids:
+            part.dropped["empty"] += 1
+            continue
+        part.add([*begin, *ids, *end], None)
+        part.tokens[source] += len(ids) + len(begin) + len(end)
+        part.records[source] += 1
+
+
+def _sft(rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, part: _Part) -> None:
+    if "messages" not in rows.column_names:
+        raise TrainingError("sft needs conversations; these records are none")
+    for messages, source in zip(rows["messages"].to_pylist(), sources, strict=True):
+        try:
+            made = renderer.conversation(messages or [])
+        except RecordError as error:
+            part.dropped[error.reason] += 1
+            continue
+        ids, targets = made.ids, made.targets
+        if options.max_tokens and len(ids) > options.max_tokens:
+            part.cut += 1
+            ids, targets = _shortened(ids, targets, options.max_tokens)
+            if not any(targets):
+                part.dropped["targets_cut"] += 1
+                continue
+        part.add(ids, targets)
+        part.tokens[source] += len(ids)
+        part.records[source] += 1
+
+
+def _shortened(ids: list[int], targets: list[bool], limit: int) -> tuple[list[int], list[bool]]:
+    """The prompt loses its start, keeping its end and at least a quarter of the room for the answer; then the end goes."""
+    first = targets.index(True)
+    room = max(limit // 4, limit - (len(ids) - first))  # for what stands before the first answer
+    drop = max(0, first - room)
+    return ids[drop : drop + limit], targets[drop : drop + limit]
+
+
+def _preferences(rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, part: _Part) -> None:
+    columns = (rows["prompt"].to_pylist(), rows["chosen"].to_pylist(), rows["rejected"].to_pylist())
+    for prompt, chosen, rejected, source in zip(*columns, sources, strict=True):
+        if not chosen or not rejected:
+            part.dropped["empty_answer"] += 1
+            continue
+        try:
+            asked = renderer.prompt(prompt)
+        except RecordError as error:
+            part.dropped[error.reason] += 1
+            continue
+        good, bad = renderer.answer(chosen), renderer.answer(rejected)
+        if good == bad:
+            part.dropped["equal_answers"] += 1
+            continue
+        limit = options.max_tokens
+        if limit and len(asked) + max(len(good), len(bad)) > limit:
+            part.cut += 1
+            keep = max(min(options.max_prompt, limit - 1), limit - max(len(good), len(bad)))
+            asked = asked[-keep:]
+            good, bad = good[: limit - len(asked)], bad[: limit - len(asked)]
+            if good == bad:
+                part.dropped["answers_cut_equal"] += 1
+                continue
+        for ids, target in ((asked, False), (good, True), (bad, True)):
+            part.add(ids, [target] * len(ids))
+            part.tokens[source] += len(ids)
+        part.records[source] += 1
+
+
+def _write_part(part: _Part, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    np.save(target / "ids.npy", np.concatenate(part.ids) if part.ids else np.zeros(0, np.uint32))
+    np.save(target / "targets.npy", np.concatenate(part.targets) if part.targets else np.zeros(0, np.uint8))
+    np.save(target / "lengths.npy", np.asarray(part.lengths, np.int64))
+    facts = {"tokens": part.tokens, "records": part.records, "dropped": part.dropped, "cut": part.cut}
+    _write(target / "part.json", orjson.dumps(facts))
+
+
+def _join(parts: Sequence[Path], folder: Path, kind: str, tokenizer: Any, options: TokenOptions) -> dict[str, Any]:
+    """All parts as one, in random order: a permutation of samples, gathered from mapped parts in blocks."""
+    width = 3 if kind == "preference" else 1
+    lengths = [np.load(p / "lengths.npy") for p in parts]
+    ids = [np.load(p / "ids.npy", mmap_mode="r") for p in parts]
+    masks = [np.load(p / "targets.npy", mmap_mode="r") for p in parts]
+    owner = np.concatenate([np.full(len(x) // width, i, np.int32) for i, x in enumerate(lengths)] or [np.zeros(0, np.int32)])  # fmt: skip
+    if len(owner) == 0:
+        raise TrainingError("no records to tokenise: everything was dropped, or the input is empty")
+    offsets = [np.concatenate([[0], np.cumsum(x)]) for x in lengths]
+    local = np.concatenate([np.arange(len(x) // width) for x in lengths])
+    order = np.random.default_rng(options.seed).permutation(len(owner))
+    dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
+    starts = np.zeros(len(owner) * width + 1, np.int64)
+    folder.mkdir(parents=True, exist_ok=True)
+    at = 0
+    with (folder / "tokens.bin").open("wb") as tokens, (folder / "targets.bin").open("wb") as targets:
+        for position, sample in enumerate(order.tolist()):
+            part, first = int(owner[sample]), int(local[sample]) * width
+            offset = offsets[part]
+            a, b = int(offset[first]), int(offset[first + width])
+            tokens.write(ids[part][a:b].astype(dtype).tobytes())
+            if kind != "pretrain":
+                targets.write(masks[part][a:b].tobytes())
+            starts[position * width + 1 : (position + 1) * width + 1] = at + (offset[first + 1 : first + width + 1] - a)
+            at += b - a
+        for stream in (tokens, targets):
+            stream.flush()
+            os.fsync(stream.fileno())
+    if kind == "pretrain":
+        (folder / "targets.bin").unlink()
+    np.save(folder / "starts.npy", starts)
+    totals: dict[str, Counter[str]] = {name: Counter() for name in ("tokens", "records", "dropped")}
+    cut = 0
+    for p in parts:
+        facts = orjson.loads((p / "part.json").read_bytes())
+        cut += facts["cut"]
+        for name, total in totals.items():
+            total.update(facts[name])
+    return {
+        "dtype": dtype.name, "tokens": at, "samples": len(owner), "cut": cut, "dropped": dict(totals["dropped"]),
+        "tokens_by_source": dict(sorted(totals["tokens"].items())), "samples_by_source": dict(sorted(totals["records"].items())),
+    }  # fmt: skip
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, dict[str, int]]:
+    """Documents, characters and tokens by source, without writing anything."""
+    from quality.mixture import mixture_of
+    from raylib.worker import load_tokenizer
+
+    tokenizer = load_tokenizer(tokenizer_path)
+
+    def named(path: str, name: str) -> Iterator[pa.Table]:
+        for table in _tables(path):
+            source = pc.if_else(pc.equal(pc.fill_null(table["source"], ""), ""), name, table["source"])
+            yield table.set_column(table.column_names.index("source"), "source", source)
+
+    return mixture_of(itertools.chain.from_iterable(named(path, name) for name, path in _files(sources)), "source", tokenizer)  # fmt: skip
