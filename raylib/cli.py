@@ -13,11 +13,12 @@ import yaml
 from raylib.engine import Progress
 from raylib.errors import RaylibError
 from raylib.quality_cli import classifier_app, perplexity_app, report_app
+from raylib.train_cli import register_commands
 
 if TYPE_CHECKING:
     from raylib.recipe import Recipe
 
-__all__ = ["app", "main", "run_shown"]
+__all__ = ["app", "main", "overrides", "run_shown"]
 
 app = typer.Typer(
     help="Clean, deduplicate and score text for language models, on Ray. Start with `raylib run recipe.yaml`.",
@@ -101,7 +102,7 @@ class _Bars(Progress):
         self._bars.stop()
 
 
-def _overrides(items: list[str]) -> dict[str, Any]:
+def overrides(items: list[str]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for item in items:
         key, sign, value = item.partition("=")
@@ -130,10 +131,10 @@ def run(
     """Run a recipe: read, clean, deduplicate, write, report."""
     from raylib.recipe import Recipe
 
-    overrides = _overrides(set_)
+    given = overrides(set_)
     if address:
-        overrides["engine.address"] = address
-    run_shown(Recipe.from_file(recipe, overrides), fresh=fresh, limit=limit, quiet=quiet)
+        given["engine.address"] = address
+    run_shown(Recipe.from_file(recipe, given), fresh=fresh, limit=limit, quiet=quiet)
 
 
 def run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool) -> None:
@@ -200,16 +201,17 @@ def dedup(
     name = _METHODS[method]
     if threshold is not None and method not in ("minhash", "semantic"):
         raise RaylibError(f"--threshold: {method} has no threshold; it belongs to minhash and semantic")
-    settings = _overrides(set_)
-    overrides = {k: settings.pop(k) for k in list(settings) if "." in k}
+    settings = overrides(set_)
+    dotted = {k: settings.pop(k) for k in list(settings) if "." in k}
     parameters = settings | ({"threshold": threshold} if threshold is not None else {})
     stages: list[Any] = [{name: parameters}]
     if method == "semantic":
         stages.insert(0, {"embed": {"model": embedding}})
     data = {"name": f"dedup-{method}", "input": {"path": list(source)}, "output": {"path": out}, "stages": stages}
-    run_shown(Recipe.from_dict(data, "dedup", overrides=overrides), fresh=fresh, limit=None, quiet=quiet)
+    run_shown(Recipe.from_dict(data, "dedup", overrides=dotted), fresh=fresh, limit=None, quiet=quiet)
 
 
+register_commands(app)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(perplexity_app, name="perplexity")
 app.add_typer(report_app, name="report")

@@ -240,7 +240,7 @@ class RayExecutor:
 
         self._ray = ray
         if not ray.is_initialized():
-            _use_token()
+            use_token()
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=True)
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.actors = self._options.actors or max(1, cpus)
@@ -465,7 +465,7 @@ class RayExecutor:
             self._closing.join()
 
 
-def _use_token() -> None:
+def use_token() -> None:
     """Present the token of ~/.ray/auth_token, if there is one and `RAY_AUTH_MODE` does not say otherwise.
 
     A cluster that Ray starts asks for it by default; `ray.init(address=...)` does not send it by default.

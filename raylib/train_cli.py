@@ -1,0 +1,212 @@
+"""Commands about training: `raylib tokenize`, `train`, `evaluate`, `generate`, `export`, `count`, `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from raylib.errors import RaylibError
+
+__all__ = ["evaluate_app", "register_commands"]
+
+evaluate_app = typer.Typer(help="Evaluate models: perplexity, safety.")
+
+Sources = Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders of runs, globs or URIs.")]
+Tokenizer = Annotated[str, typer.Option(help="Folder of a tokenizer or model.")]
+
+
+def _overrides(items: list[str]) -> dict[str, Any]:
+    from raylib.cli import overrides
+
+    return overrides(items)
+
+
+def tokenize(
+    source: Sources,
+    out: Annotated[str, typer.Option("--out", "-o", help="Token folder.")],
+    tokenizer: Tokenizer,
+    kind: Annotated[str, typer.Option(help="auto, pretrain, sft or preference.")] = "auto",
+    template: Annotated[
+        str, typer.Option(help="auto (the tokenizer's), plain, chatml, qwen, llama2, llama3, mistral.")
+    ] = "auto",
+    max_tokens: Annotated[int, typer.Option(min=0, help="Longer samples are cut; 0: no limit.")] = 0,
+    max_prompt: Annotated[int, typer.Option(min=1, help="Tokens that the prompt of a pair keeps.")] = 1024,
+    seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
+) -> None:
+    """Turn records into token files that training maps into memory; an interrupted one continues."""
+    from training.tokens import TokenOptions
+    from training.tokens import tokenize as make
+
+    if kind not in ("auto", "pretrain", "sft", "preference"):
+        raise RaylibError(f"--kind {kind!r}: auto, pretrain, sft or preference")
+    info = make(source, out, tokenizer, TokenOptions(kind, template, max_tokens, max_prompt, seed))  # type: ignore[arg-type]
+    for name, tokens in info["tokens_by_source"].items():
+        typer.echo(f"{name}: {tokens:,} tokens, {info['samples_by_source'][name]:,} samples")
+    lost = ", ".join(f"{n:,} {reason}" for reason, n in info["dropped"].items()) or "none"
+    typer.echo(f"{info['tokens']:,} tokens in {info['samples']:,} samples ({info['kind']}), {info['cut']:,} cut, dropped: {lost}")  # fmt: skip
+    typer.echo(f"{info['tokens_per_second']:,} tokens/s; {out}")
+
+
+def count(source: Sources, tokenizer: Tokenizer) -> None:
+    """Documents, characters and tokens of each source."""
+    from training.tokens import count_tokens
+
+    found = count_tokens(source, tokenizer)
+    for name, row in found.items():
+        typer.echo(
+            f"{name}: {row['documents']:,} documents, {row['characters']:,} characters, {row['tokens']:,} tokens"
+        )
+    total = {k: sum(r[k] for r in found.values()) for k in ("documents", "characters", "tokens")}
+    typer.echo(f"all: {total['documents']:,} documents, {total['characters']:,} characters, {total['tokens']:,} tokens")
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML configuration; docs/training.md has every field.")],
+    set_: Annotated[list[str], typer.Option("--set", help="Override a field: --set optimizer.learning_rate=1e-5")] = [],  # noqa: B006
+    mode: Annotated[str, typer.Option(help="auto, here, local (torch.distributed.run) or ray.")] = "auto",
+    address: Annotated[str, typer.Option(help="Address of a running Ray cluster.")] = "",
+) -> None:
+    """Train: pretraining, fine-tuning, phases of difficulty, preferences. The same command continues a run by its name."""
+    from training.config import TrainConfig
+    from training.launch import run
+
+    if mode not in ("auto", "here", "local", "ray"):
+        raise RaylibError(f"--mode {mode!r}: auto, here, local or ray")
+    result = run(TrainConfig.from_file(config, _overrides(set_)), mode=mode, address=address)  # type: ignore[arg-type]
+    typer.echo(f"{'finished' if result.finished else 'stopped'} at step {result.step}: {result.folder}")
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="Folder of a model.")],
+    prompts: Annotated[str, typer.Argument(help="Records with prompts: conversations, preferences or safety records.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines to write.")],
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 512,
+    temperature: Annotated[float, typer.Option(min=0, help="0: greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    samples: Annotated[int, typer.Option(min=1, help="Answers a prompt.")] = 1,
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first N prompts; 0: all.")] = 0,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Let a model answer prompts."""
+    from training.generate import Generator, Sampling
+
+    asked = prompts_of(prompts, limit)
+    made = Generator(model)
+    with out.open("wb") as stream:
+        for number in range(samples):
+            sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed + number)
+            answers = made.answer([messages for _, messages, _ in asked], sampling, batch=batch)
+            for (name, messages, category), answer in zip(asked, answers, strict=True):
+                record = {"id": name, "prompt": messages, "response": answer, "model": model, "sample": number}
+                stream.write(orjson.dumps({**record, **({"category": category} if category else {})}) + b"\n")
+    typer.echo(f"{len(asked) * samples:,} answers: {out}")
+
+
+def prompts_of(path: str, limit: int = 0) -> list[tuple[str, list[dict[str, str]], str | None]]:
+    """(id, messages up to the last question, category) of every record."""
+    from raylib.stage import tables_of
+
+    out: list[tuple[str, list[dict[str, str]], str | None]] = []
+    for table in tables_of(path):
+        for row in table.to_pylist():
+            messages = row.get("prompt") or row.get("messages")
+            if messages is None:
+                messages = [{"role": "user", "content": row["text"]}]
+            while messages and messages[-1]["role"] == "assistant":
+                messages = messages[:-1]
+            if messages:
+                out.append((row["id"], messages, row.get("category")))
+            if limit and len(out) >= limit:
+                return out
+    if not out:
+        raise RaylibError(f"{path}: no prompts")
+    return out
+
+
+@evaluate_app.command("ppl")
+def evaluate_ppl(
+    model: Annotated[str, typer.Argument(help="Folder of a model.")],
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKENS...", help="Token folders.")],
+    length: Annotated[int, typer.Option(min=8, help="Tokens of a row.")] = 2048,
+) -> None:
+    """Perplexity of a model on token folders, over all and by each."""
+    from training.evaluate import evaluate_model
+
+    for name, value in evaluate_model(model, tokens, length=length).items():
+        typer.echo(f"{name}: {value:.4f}")
+
+
+@evaluate_app.command("safety")
+def evaluate_safety(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL [MODEL]", help="Folders of one or two models.")],
+    prompts: Annotated[str, typer.Option(help="File of harmful prompts.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON report.")] = Path("safety.json"),
+    judge: Annotated[
+        str, typer.Option(help="Model of an OpenAI-compatible endpoint; empty: refusals and a lexicon.")
+    ] = "",
+    base_url: Annotated[str, typer.Option(help="The endpoint; empty: OPENAI_BASE_URL.")] = "",
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Harmless rate of a model's answers by category with Wilson intervals; two models are compared."""
+    from quality.endpoint import Endpoint
+    from quality.safety import compare, evaluate_answers
+    from training.generate import Generator, Sampling
+
+    if len(models) > 2:
+        raise RaylibError(f"{len(models)} models: one, or two to compare")
+    asked = prompts_of(prompts, limit)
+    texts = [m[-1]["content"] for _, m, _ in asked]
+    given = [c for _, _, c in asked]
+    endpoint = Endpoint(judge, base_url, cache="~/.cache/raylib/judge.sqlite") if judge else None
+    found = []
+    for model in models:
+        answers = Generator(model).answer([m for _, m, _ in asked], Sampling(max_new_tokens))
+        found.append(evaluate_answers(texts, answers, given if any(given) else None, endpoint=endpoint))
+        whole = found[-1]["overall"]
+        typer.echo(f"{model}: {whole['rate']:.1%} harmless ({whole['low']:.1%} to {whole['high']:.1%}) of {whole['judged']:,}")  # fmt: skip
+        for name, row in found[-1]["by_category"].items():
+            typer.echo(f"  {name}: {row['rate']:.1%} ({row['low']:.1%} to {row['high']:.1%}) of {row['judged']:,}")
+    report: dict[str, Any] = {"models": models, "evaluations": found}
+    if len(found) == 2:
+        report["comparison"] = compare(*found)
+        apart = [r["category"] for r in report["comparison"] if r["apart"]]
+        typer.echo(f"intervals apart: {', '.join(apart) or 'none'}")
+    out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    typer.echo(f"report: {out}")
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Folder of a run.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder of the model.")],
+    which: Annotated[str, typer.Option(help="final, best, or final-PHASE.")] = "final",
+    dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32.")] = "bf16",
+) -> None:
+    """Copy a run's model, with tokenizer and chat template, as a Hugging Face folder."""
+    from training.export import export_model
+
+    typer.echo(f"model: {export_model(run, out, which, dtype)}")
+
+
+def doctor(output: Annotated[str, typer.Argument(help="Where runs will be written.")] = ".") -> None:
+    """Look for what would stop a run on this machine."""
+    from training.doctor import examine
+
+    worst = "ok"
+    for finding in examine(output):
+        fix = f"\n      {finding.fix}" if finding.fix else ""
+        typer.echo(f"{finding.level:<5} {finding.subject}: {finding.found}{fix}")
+        worst = finding.level if finding.level == "fail" or worst == "ok" else worst
+    if worst == "fail":
+        raise typer.Exit(1)
+
+
+def register_commands(app: typer.Typer) -> None:
+    """Add these commands to the `raylib` command."""
+    for command in (tokenize, count, train, generate, export, doctor):
+        app.command()(command)
+    app.add_typer(evaluate_app, name="evaluate")

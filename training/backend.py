@@ -1,0 +1,216 @@
+"""What steps a model: DeepSpeed with ZeRO, or plain PyTorch in one process. The loop sees one small interface."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from raylib.errors import TrainingError
+from training.config import TrainConfig
+from training.models import parameter_groups
+from training.objectives import Scorer
+
+__all__ = ["Backend", "DeepSpeedBackend", "PlainBackend", "World", "make_backend"]
+
+
+class World:
+    """This worker among the others, and the few things that workers tell each other."""
+
+    def __init__(self) -> None:
+        self.rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        self.size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        self.device = torch.device("cpu")
+        if torch.cuda.is_available():
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+            torch.cuda.set_device(self.device)
+
+    def total(self, value: Tensor) -> Tensor:
+        """Sum over all workers, float64, on the CPU."""
+        value = value.double().to(self.device)
+        if self.size > 1:
+            torch.distributed.all_reduce(value)
+        return value.cpu()
+
+    def gather(self, value: Any) -> list[Any]:
+        """A small object of every worker, on every worker."""
+        if self.size == 1:
+            return [value]
+        out: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(out, value)
+        return out
+
+    def barrier(self) -> None:
+        if self.size > 1:
+            torch.distributed.barrier()
+
+
+class Backend(Protocol):
+    """A model that is being trained. `scorer` is called like the module that was given."""
+
+    scorer: Any
+    module: Scorer
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a micro-batch's gradients: `loss` is its part of the step's loss."""
+        ...
+
+    def step(self, rate: float) -> float:
+        """Clip, update with this learning rate, clear gradients. Returns the gradient norm before clipping."""
+        ...
+
+    def discard(self) -> None:
+        """Clear gradients without an update."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write weights and optimizer states; all workers call it."""
+        ...
+
+    def load(self, folder: Path) -> None: ...
+
+    def weights(self) -> dict[str, Tensor] | None:
+        """All weights of the wrapped model on worker 0, float32 or as trained; None on the others. All workers call it."""
+        ...
+
+
+class PlainBackend:
+    """AdamW on one process: for debugging, and as the reference that DeepSpeed is compared with."""
+
+    def __init__(self, config: TrainConfig, module: Scorer, world: World) -> None:
+        self.config, self.world = config, world
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[config.model.dtype]
+        if self._dtype is torch.float16:
+            raise TrainingError("model.dtype: fp16 needs loss scaling; use backend deepspeed, or bf16")
+        self.module = module.to(world.device)
+        self.scorer = self._forward if self._dtype is not torch.float32 else self.module
+        options = config.optimizer
+        groups = parameter_groups(module, options.weight_decay, config.parallel.layers_a_group)
+        self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=options.epsilon)
+
+    def _forward(self, *arguments: Any) -> Tensor:
+        with torch.autocast(self.world.device.type, dtype=self._dtype):
+            out: Tensor = self.module(*arguments)
+        return out
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def step(self, rate: float) -> float:
+        parameters = [p for g in self._optimizer.param_groups for p in g["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.optimizer.clip)
+        if not torch.isfinite(norm):
+            self.discard()
+            return float(norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def discard(self) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def save(self, folder: Path) -> None:
+        torch.save({"module": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}, folder / "state.pt")
+
+    def load(self, folder: Path) -> None:
+        state = torch.load(folder / "state.pt", map_location=self.world.device, weights_only=True)
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def weights(self) -> dict[str, Tensor] | None:
+        return {name: value.detach().cpu() for name, value in self.module.model.state_dict().items()}
+
+
+class DeepSpeedBackend:
+    """A DeepSpeed engine of any ZeRO stage."""
+
+    def __init__(self, config: TrainConfig, module: Scorer, world: World) -> None:
+        import deepspeed
+
+        self.config, self.world, self.module = config, world, module
+        self._engine, *_ = deepspeed.initialize(
+            model=module,
+            model_parameters=parameter_groups(module, config.optimizer.weight_decay, config.parallel.layers_a_group),
+            config=deepspeed_config(config, world),
+        )
+        self.scorer = self._engine
+
+    def backward(self, loss: Tensor) -> None:
+        # gradients are averaged over workers; our loss is already the worker's part of the whole
+        self._engine.backward(loss * self.world.size, scale_wrt_gas=False)
+        if not self._engine.is_gradient_accumulation_boundary():
+            self._engine.step()
+
+    def step(self, rate: float) -> float:
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = rate
+        # without ZeRO in float32 the engine clips but does not tell the norm
+        grads = [p.grad for p in self.module.parameters() if p.grad is not None] if not self.config.parallel.zero_stage else []  # fmt: skip
+        own = float(torch.nn.utils.get_total_norm(grads)) if grads else float("nan")
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        return own if norm is None else float(norm)
+
+    def discard(self) -> None:
+        # an engine keeps its own count of micro-batches: only a step ends one, so it is taken with no rate
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = 0.0
+        self._engine.step()
+
+    def save(self, folder: Path) -> None:
+        self._engine.save_checkpoint(str(folder), tag="deepspeed", save_latest=False)
+
+    def load(self, folder: Path) -> None:
+        found, _ = self._engine.load_checkpoint(str(folder), tag="deepspeed", load_lr_scheduler_states=False)
+        if found is None:
+            raise TrainingError(f"{folder} holds no state that DeepSpeed can load")
+
+    def weights(self) -> dict[str, Tensor] | None:
+        if self.config.parallel.zero_stage == 3:
+            state = self._engine._zero3_consolidated_16bit_state_dict()
+        else:
+            state = self._engine.module.state_dict()
+        if self.world.rank or state is None:
+            return None
+        return {name.removeprefix("model."): value.detach().cpu() for name, value in state.items()}
+
+
+def deepspeed_config(config: TrainConfig, world: World) -> dict[str, Any]:
+    """The configuration for `deepspeed.initialize`."""
+    options, parallel = config.optimizer, config.parallel
+    zero: dict[str, Any] = {"stage": parallel.zero_stage, "contiguous_gradients": world.size > 1, "overlap_comm": False}
+    if parallel.zero_stage == 3:
+        zero |= {"sub_group_size": 5e8, "stage3_gather_16bit_weights_on_model_save": True, "stage3_param_persistence_threshold": 1e5}  # fmt: skip
+    if parallel.offload and parallel.zero_stage:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": world.device.type == "cuda"}
+    return {
+        "train_batch_size": config.micro_batch * config.accumulation * world.size,
+        "train_micro_batch_size_per_gpu": config.micro_batch,
+        "gradient_accumulation_steps": config.accumulation,
+        "gradient_clipping": options.clip,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "optimizer": {
+            "type": "AdamW",
+            # the optimizer of torch: nothing to compile, and the same arithmetic as without DeepSpeed
+            "params": {"lr": options.learning_rate, "betas": list(options.betas), "eps": options.epsilon, "torch_adam": True},
+        },
+        "bf16": {"enabled": config.model.dtype == "bf16"},
+        "fp16": {"enabled": config.model.dtype == "fp16"},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "steps_per_print": 1 << 30,
+        "wall_clock_breakdown": False,
+    }  # fmt: skip
+
+
+def make_backend(config: TrainConfig, module: Scorer, world: World) -> Backend:
+    """The backend that the configuration names."""
+    if config.parallel.backend == "plain":
+        return PlainBackend(config, module, world)
+    return DeepSpeedBackend(config, module, world)

@@ -1,0 +1,118 @@
+"""What would stop a run, found before it: compilers, shared memory, file limits, disks, accelerators."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Finding", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """level: ok, warn or fail; fix: what to do."""
+
+    level: str
+    subject: str
+    found: str
+    fix: str = ""
+
+
+def examine(output: str = ".") -> list[Finding]:
+    """Everything that is worth a look before a long run on this machine."""
+    return [*_packages(), _compiler(), _shared_memory(), _file_limit(), _disk(output), *_accelerators(), _tokenizers()]
+
+
+def _packages() -> list[Finding]:
+    found = []
+    for name, why in (("torch", "training"), ("transformers", "models"), ("deepspeed", "ZeRO"), ("ray", "workers")):
+        try:
+            found.append(Finding("ok", name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            found.append(Finding("fail", name, "not installed", f"pip install 'raylib-data[train]' ({why} needs it)"))
+    return found
+
+
+def _compiler() -> Finding:
+    missing = [
+        tool for tool in ("g++", "ninja") if shutil.which(tool) is None and not (tool == "ninja" and _has("ninja"))
+    ]
+    if missing:
+        return Finding("warn", "compiler", f"{' and '.join(missing)} not found", "install g++ 9 or later and ninja; DeepSpeed compiles its offload and shared-memory operators when they are first used")  # fmt: skip
+    return Finding("ok", "compiler", "g++ and ninja are there")
+
+
+def _has(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _shared_memory() -> Finding:
+    place = Path("/dev/shm")
+    if not place.is_dir():
+        return Finding("warn", "/dev/shm", "missing", "mount a tmpfs there: workers exchange tensors through it")
+    free = shutil.disk_usage(place).free / 2**30
+    stale = [p.name for p in place.glob("nccl-*") if p.stat().st_uid == os.getuid()]
+    if stale:
+        return Finding("warn", "/dev/shm", f"{len(stale)} segments of earlier NCCL runs", f"rm /dev/shm/nccl-* when no run is active ({free:.1f} GiB free)")  # fmt: skip
+    if free < 1:
+        return Finding(
+            "fail", "/dev/shm", f"{free:.2f} GiB free", "give the container more shared memory (--shm-size=16g)"
+        )
+    return Finding("ok", "/dev/shm", f"{free:.1f} GiB free")
+
+
+def _file_limit() -> Finding:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 65_536:
+        return Finding("warn", "open files", f"limit {soft:,} (hard {hard:,})", "ulimit -n 1048576 before `ray start`")
+    return Finding("ok", "open files", f"limit {soft:,}")
+
+
+def _disk(output: str) -> Finding:
+    place = Path(output).absolute()
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    share = usage.used / usage.total
+    words = f"{usage.free / 2**30:,.0f} GiB free, {share:.0%} used"
+    if share >= 0.95:
+        return Finding("fail", f"disk of {output}", words, "free some: a run stops at 95 %")
+    if share >= 0.8:
+        return Finding("warn", f"disk of {output}", words, "a checkpoint takes 16 bytes a parameter, and `keep` of them stay")  # fmt: skip
+    return Finding("ok", f"disk of {output}", words)
+
+
+def _accelerators() -> list[Finding]:
+    if not _has("torch"):
+        return []
+    import torch
+
+    if not torch.cuda.is_available():
+        return [Finding("warn", "accelerator", "none; training runs on the CPU", "for tests and tiny models only")]
+    found = []
+    for i in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(i)
+        level = "ok" if free > 0.9 * total else "warn"
+        fix = "" if level == "ok" else "another process holds memory of it (nvidia-smi)"
+        found.append(Finding(level, f"GPU {i}", f"{torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free", fix))  # fmt: skip
+    if torch.cuda.device_count() > 1:
+        joined = all(torch.cuda.can_device_access_peer(0, i) for i in range(1, torch.cuda.device_count()))
+        if not joined:
+            found.append(Finding("warn", "interconnect", "GPUs do not reach each other's memory", "ZeRO-3 will be slow over PCIe; prefer ZeRO-2 or fewer workers"))  # fmt: skip
+    return found
+
+
+def _tokenizers() -> Finding:
+    value = os.environ.get("TOKENIZERS_PARALLELISM", "")
+    if value.lower() in ("1", "true"):
+        return Finding("warn", "TOKENIZERS_PARALLELISM", value, "unset it: workers fork after the tokenizer was used")
+    return Finding("ok", "TOKENIZERS_PARALLELISM", value or "unset; workers set it to false")

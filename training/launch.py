@@ -1,0 +1,169 @@
+"""Start the workers of a run: here, as local processes, or by Ray Train. The only file here that imports ray."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from raylib.errors import TrainingError
+from training.config import TrainConfig
+from training.loop import Loop, Result, run_folder
+
+__all__ = ["Mode", "run"]
+
+Mode = Literal["auto", "here", "local", "ray"]
+
+
+def run(config: TrainConfig, *, mode: Mode = "auto", address: str = "", say: Callable[[str], None] = print) -> Result:
+    """Train; continue the run of that name if it was interrupted.
+
+    Args:
+        config: what to do. Without a name the run gets a new folder and so cannot be continued.
+        mode: here: in this process; local: as processes of this machine, by torch.distributed.run; ray: by Ray Train
+            (v2), with its failure policy; auto: here for one plain worker, ray otherwise.
+        address: of a Ray cluster; empty: the one of the environment, or a local one.
+        say: gets lines for people.
+
+    Raises:
+        TrainingError: with what was wrong, of whichever worker.
+    """
+    config = replace(config, name=run_folder(config).name)
+    folder = run_folder(config)
+    if mode == "auto":
+        mode = "here" if config.parallel.workers == 1 and config.parallel.backend == "plain" else "ray"
+    if mode == "here":
+        if config.parallel.workers > 1:
+            raise TrainingError("mode here is one process; parallel.workers is more")
+        if config.parallel.backend == "deepspeed":
+            _single_process_group()
+        return Loop(config, folder, say=say).run()
+    if mode == "local":
+        return _local(config, folder)
+    return _ray(config, folder, address)
+
+
+def _environment(config: TrainConfig) -> dict[str, str]:
+    """What every worker needs before it imports torch and deepspeed."""
+    env = {"TOKENIZERS_PARALLELISM": "false", "LOCAL_SIZE": str(config.parallel.workers)}
+    if not _wants_gpus(config):
+        env |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    return env
+
+
+def _wants_gpus(config: TrainConfig) -> bool:
+    if config.parallel.gpus != "auto":
+        return config.parallel.gpus == "yes"
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _single_process_group() -> None:
+    """A process group of one, which DeepSpeed wants to have."""
+    import torch
+
+    if torch.distributed.is_initialized():
+        return
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ.setdefault("LOCAL_SIZE", "1")
+    os.environ.setdefault("LOCAL_RANK", "0")
+    with tempfile.NamedTemporaryFile(delete=False) as held:
+        place = held.name
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", init_method=f"file://{place}", rank=0, world_size=1)  # fmt: skip
+
+
+def _result_file(folder: Path) -> Path:
+    return folder / "result.json"
+
+
+def write_result(result: Result, folder: Path) -> None:
+    """Leave the result where the process that started the workers finds it."""
+    _result_file(folder).write_bytes(orjson.dumps(asdict(result)))
+
+
+def _read_result(folder: Path) -> Result:
+    return Result(**orjson.loads(_result_file(folder).read_bytes()))
+
+
+def _local(config: TrainConfig, folder: Path) -> Result:
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "config.json"
+        file.write_bytes(orjson.dumps(config.describe()))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.parallel.workers}", "-m", "training.worker", str(file), str(folder)]  # fmt: skip
+        done = subprocess.run(command, env={**os.environ, **_environment(config), "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    if done.returncode:
+        reason = [line for line in done.stderr.splitlines() if "Error" in line and "torch.distributed" not in line]
+        raise TrainingError(f"a worker failed: {reason[-1].strip() if reason else done.stderr[-2000:]}")
+    return _read_result(folder)
+
+
+def _worker(told: dict[str, Any]) -> None:
+    """What Ray Train calls in each worker; its process group is there already."""
+    import ray.train
+
+    config = TrainConfig.from_dict(told["config"])
+    rank = ray.train.get_context().get_world_rank()
+    os.environ["LOCAL_RANK"] = str(ray.train.get_context().get_local_rank())
+    os.environ["LOCAL_SIZE"] = str(ray.train.get_context().get_local_world_size())
+    gauges: dict[str, Any] = {}
+
+    def report(metrics: dict[str, float]) -> None:
+        from ray.util.metrics import Gauge
+
+        for name, value in metrics.items():
+            plain = "raylib_train_" + "".join(c if c.isalnum() else "_" for c in name)
+            if plain not in gauges:
+                gauges[plain] = Gauge(plain, description=name, tag_keys=("run",))
+            gauges[plain].set(float(value), tags={"run": told["folder"].rsplit("/", 1)[-1]})
+
+    result = Loop(config, Path(told["folder"]), report=report).run()
+    if rank == 0:
+        write_result(result, Path(told["folder"]))
+
+
+def _ray(config: TrainConfig, folder: Path, address: str) -> Result:
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from raylib.executors import use_token
+
+    gpus = _wants_gpus(config)
+    if not ray.is_initialized():
+        if address or os.environ.get("RAY_ADDRESS"):
+            use_token()
+            ray.init(address=address or "auto", log_to_driver=True, logging_level="ERROR")
+        else:
+            ray.init(num_cpus=max(os.cpu_count() or 1, config.parallel.workers + 1), include_dashboard=False, log_to_driver=True, logging_level="ERROR")  # fmt: skip
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"config": config.describe(), "folder": str(folder)},
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+        scaling_config=ScalingConfig(num_workers=config.parallel.workers, use_gpu=gpus),
+        run_config=RunConfig(
+            name=config.name,
+            storage_path=str(folder / "ray"),
+            failure_config=FailureConfig(max_failures=config.parallel.max_failures),
+            worker_runtime_env={"env_vars": _environment(config)},
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if "TrainingError" in line]
+        raise TrainingError(
+            lines[-1].split("TrainingError:", 1)[-1].strip() if lines else str(error)[-3000:]
+        ) from error
+    return _read_result(folder)

@@ -1,0 +1,383 @@
+"""The training loop: one for all objectives, the same in one process, on several workers, and after a resume."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+from torch import Tensor
+
+from raylib.errors import TrainingError
+from training.backend import World, make_backend
+from training.batches import Batch, Rows, RowStream, micro_batches, rows_of
+from training.checkpoints import Checkpoints, random_state, restore_random_state
+from training.config import PhaseConfig, SourceConfig, TrainConfig
+from training.guards import Watchdog, check_storage
+from training.models import build_model, load_tokenizer, model_flops
+from training.objectives import Causal, Dpo, Scorer
+from training.reporting import Reporter
+from training.schedule import learning_rate
+
+__all__ = ["Loop", "Result", "run_folder"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run: its folder, the last step, whether all steps were done, and the last metrics."""
+
+    folder: str
+    step: int
+    finished: bool
+    metrics: dict[str, float]
+
+
+def run_folder(config: TrainConfig) -> Path:
+    """The folder of this run; a name that is not given is made of what is trained, where and when."""
+    if config.name:
+        return Path(config.output) / config.name
+    model = Path(config.model.path).name if config.model.path else str(config.model.shape.get("model_type", "model"))
+    return Path(config.output) / f"{model}-{config.objective}-{platform.node()}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # fmt: skip
+
+
+@dataclass
+class _Data:
+    """What a phase trains on and how far it goes."""
+
+    names: list[str]
+    sources: list[Rows]
+    stream: RowStream
+    objective: Any
+    steps: int
+    rate: float
+
+
+@dataclass
+class Loop:
+    """One worker's part of a run.
+
+    say: where lines for people go; `print` by default, on worker 0. report: told the metrics of each logged step on
+    worker 0, for Ray's metrics.
+    """
+
+    config: TrainConfig
+    folder: Path
+    say: Callable[[str], None] = print
+    report: Callable[[dict[str, float]], None] | None = None
+    world: World = field(default_factory=World)
+
+    def run(self) -> Result:
+        """Train to the end, from the newest checkpoint if there is one."""
+        config, world = self.config, self.world
+        self.tokenizer = load_tokenizer(config.model)
+        self.pad = int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id or 0)  # fmt: skip
+        if world.rank == 0:
+            self._prepare_folder()
+        world.barrier()
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", world, config.keep)
+        self.reporter = Reporter(self.folder, world, config, self.say, self.report)
+        torch.manual_seed(config.seed)
+        np.random.seed(config.seed)
+        self.scorer = Scorer(build_model(config.model, self.tokenizer, config.seed))
+        if config.parallel.backend == "deepspeed" and config.model.dtype != "fp32":
+            self.scorer.to(torch.bfloat16 if config.model.dtype == "bf16" else torch.float16)
+        torch.manual_seed(config.seed + 1 + world.rank)  # dropout differs between workers, weights do not
+        self.flops = model_flops(self.scorer.plain, config.data.sequence_length)
+        self.backend = make_backend(config, self.scorer, world)
+        self.module = self.backend.module
+        self.evaluation = rows_of([s.path for s in config.data.evaluation], config.data.sequence_length, packing=False)
+        found = self.checkpoints.latest()
+        state: dict[str, Any] = {"phase": 0, "step": 0, "best": math.inf, "tokens": 0}
+        if found is not None:
+            state = self._resume(*found)
+        phases = config.phases or (PhaseConfig("", config.data.train, config.epochs, config.steps),)
+        metrics: dict[str, float] = {}
+        finished = True
+        with Watchdog(config.hang_minutes, self.folder / f"stacks-{world.rank}.txt") as self.watchdog:
+            for number in range(state["phase"], len(phases)):
+                if number > state["phase"]:
+                    state |= {"phase": number, "step": 0}
+                    if phases[number].reset:
+                        self._fresh_optimizer()
+                finished, metrics = self._phase(phases[number], state)
+                if not finished:
+                    break
+                if config.phases:
+                    self._save_model(f"final-{phases[number].name}")
+        if finished:
+            self._save_model("final")
+        self.reporter.close()
+        return Result(str(self.folder), state["step"], finished, metrics)
+
+    # ---- beginnings ---------------------------------------------------------------------------
+
+    def _prepare_folder(self) -> None:
+        """The resolved configuration, the command, revision and versions; a folder of another run is refused."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        held = self.folder / "run.json"
+        facts = {
+            "fingerprint": self.config.fingerprint(),
+            "config": self.config.describe(),
+            "command": sys.argv,
+            "revision": _revision(),
+            "versions": {p: _version(p) for p in ("torch", "transformers", "deepspeed", "ray", "raylib-data")},
+            "host": platform.node(),
+            "workers": self.world.size,
+        }
+        if held.is_file():
+            old = orjson.loads(held.read_bytes())
+            if old["fingerprint"] != facts["fingerprint"]:
+                raise TrainingError(f"{self.folder} holds a run with another configuration; give this one another name")
+        held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+
+    def _resume(self, path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        if facts["workers"] != self.world.size and self.config.parallel.backend == "deepspeed":
+            path = self._converted(path)
+        self.backend.load(path)
+        self.checkpoints.load_random_state(path)
+        self._tell(f"resumed from {path.name}: step {facts['step']}")
+        return {k: facts[k] for k in ("phase", "step", "best", "tokens")}
+
+    def _converted(self, path: Path) -> Path:
+        raise TrainingError(
+            f"{path} was written by another number of workers; resume on as many, or start from its weights (model.path)"
+        )
+
+    def _fresh_optimizer(self) -> None:
+        """A new backend over the same weights: fresh moments, as if the run began here."""
+        weights = self.backend.weights()
+        shared: list[Any] = [weights]
+        if self.world.size > 1:
+            torch.distributed.broadcast_object_list(shared, src=0)
+        fresh = Scorer(build_model(self.config.model, self.tokenizer, self.config.seed))
+        fresh.model.load_state_dict(shared[0], strict=False)
+        if self.config.parallel.backend == "deepspeed" and self.config.model.dtype != "fp32":
+            fresh.to(torch.bfloat16 if self.config.model.dtype == "bf16" else torch.float16)
+        self.backend = make_backend(self.config, fresh, self.world)
+        self.module = self.backend.module
+
+    def _data(self, phase: PhaseConfig) -> _Data:
+        config = self.config
+        sources = rows_of([s.path for s in phase.train], config.data.sequence_length, packing=config.data.packing)
+        pairs = bool(sources) and sources[0].kind == "preference"
+        if pairs != (config.objective == "dpo"):
+            raise TrainingError(f"objective {config.objective} cannot learn from {'preferences' if pairs else 'these tokens'}")  # fmt: skip
+        packed = config.data.packing and not pairs
+        stream = RowStream(sources, shares=[s.share for s in phase.train], seed=config.seed, group=0 if packed else config.batch)  # fmt: skip
+        epochs = phase.epochs or config.epochs
+        steps = phase.steps or (0 if phase.epochs else config.steps) or math.ceil(epochs * stream.epoch_rows / config.batch)  # fmt: skip
+        names = _names(phase.train)
+        weights = tuple(s.weight for s in phase.train)
+        objective: Any = Causal(weights)
+        if pairs:
+            objective = Dpo(config.dpo, weights)
+        for name, rows in zip(names, sources, strict=True):
+            self._tell(f"{phase.name + ': ' if phase.name else ''}{name}: {rows.tokens.info['tokens']:,} tokens in {rows.tokens.info['samples']:,} samples, {rows.count:,} rows")  # fmt: skip
+        self._tell(f"{stream.epoch_rows:,} rows an epoch, {config.batch} a step, {steps:,} steps")
+        return _Data(names, sources, stream, objective, steps, phase.learning_rate or config.optimizer.learning_rate)
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def _phase(self, phase: PhaseConfig, state: dict[str, Any]) -> tuple[bool, dict[str, float]]:
+        config, world = self.config, self.world
+        data = self._data(phase)
+        if isinstance(data.objective, Dpo):
+            data.objective.reference = self._reference(data, phase)
+        rates = replace(config.optimizer, learning_rate=data.rate)
+        last_rows = data.steps * config.batch
+        if not config.steps and not phase.steps:  # a whole number of epochs ends in the middle of a step
+            last_rows = min(last_rows, math.ceil((phase.epochs or config.epochs) * data.stream.epoch_rows))
+        metrics: dict[str, float] = {}
+        self.module.train()
+        while state["step"] < data.steps:
+            step = state["step"]
+            begun = time.perf_counter()
+            first = step * config.batch
+            count = min(config.batch, last_rows - first)
+            keys = data.stream.rows(first, count)
+            rows = [data.sources[s].row(r) for s, r in keys]
+            # every worker sees the whole step's rows (they are mapped, not read), so its divisors need no messages
+            counts = data.objective.counts(rows)
+            batches = list(micro_batches(rows, keys, rank=world.rank, world=world.size, micro=config.micro_batch, accumulation=config.accumulation, pad=self.pad, pairs=data.objective.pairs))  # fmt: skip
+            ready = time.perf_counter()
+            sums, finite = self._micro_steps(data.objective, batches, counts)
+            rate = learning_rate(rates, step, data.steps)
+            passed = time.perf_counter()
+            norm = self._update(finite, rate)
+            state["step"] = step + 1
+            tokens = int(world.total(torch.tensor(float(sum(b.tokens for b in batches)))))
+            state["tokens"] += tokens
+            names = [f"{phase.name}/{n}" if phase.name else n for n in data.names]
+            metrics = {
+                **data.objective.metrics({k: world.total(v) for k, v in sums.items()}, names),
+                "lr": rate, "grad_norm": norm, "tokens": state["tokens"], "step_tokens": tokens,
+                "seconds": time.perf_counter() - begun, "seconds_data": ready - begun, "seconds_model": passed - ready,
+                "seconds_update": time.perf_counter() - passed,
+            }  # fmt: skip
+            self.reporter.step(step + 1, data.steps, phase.name, metrics, flops=self.flops, epoch=(step + 1) * config.batch / data.stream.epoch_rows)  # fmt: skip
+            self.watchdog.alive()
+            done = state["step"] == data.steps
+            if self.evaluation and (state["step"] % config.evaluate_every == 0 or done):
+                self._evaluate(state, phase)
+            full = check_storage(self.folder, config, self._tell)
+            full = bool(world.total(torch.tensor(float(full))))
+            if state["step"] % config.save_every == 0 or done or full:
+                self._save(state)
+            if full:
+                self._tell(f"the volume of {self.folder} is {config.storage_stop:.0%} full: saved and stopped")
+                return False, metrics
+        return True, metrics
+
+    def _micro_steps(self, objective: Any, batches: list[Batch], counts: Tensor) -> tuple[dict[str, Tensor], bool]:
+        sums: dict[str, Tensor] = {}
+        finite = True
+        for batch in batches:
+            moved = _to(batch, self.world.device)
+            loss, logged = objective.loss(self.backend.scorer, moved, counts)
+            if not bool(torch.isfinite(loss.detach())):
+                finite = False
+            self.backend.backward(loss)
+            for name, value in logged.items():
+                sums[name] = sums[name] + value.cpu() if name in sums else value.cpu()
+        return sums, finite
+
+    def _update(self, finite: bool, rate: float) -> float:
+        """Step, unless some worker's loss is no number: then all of them skip it, or the run stops."""
+        bad = int(self.world.total(torch.tensor(0.0 if finite else 1.0)))
+        if not bad:
+            norm = self.backend.step(rate)
+            if math.isfinite(norm):
+                return norm
+            self._tell(
+                f"gradient norm {norm}: the step was skipped; a lower learning rate or a longer warm-up may help"
+            )
+            return norm
+        if self.config.non_finite == "stop":
+            raise TrainingError("the loss is no finite number; lower optimizer.learning_rate or lengthen its warm-up, or look at the data of this step")  # fmt: skip
+        self._tell("the loss is no finite number: the step was skipped")
+        self.backend.discard()
+        return math.nan
+
+    # ---- reference, evaluation, saving ----------------------------------------------------------
+
+    def _reference(self, data: _Data, phase: PhaseConfig) -> Callable[[Batch], Tensor]:
+        """Log-probabilities of the weights that the phase began with."""
+        if self.config.dpo.reference == "online":
+            frozen = (
+                Scorer(build_model(self.config.model, self.tokenizer, self.config.seed)).to(self.world.device).eval()
+            )
+            if self.config.model.dtype == "bf16":
+                frozen.to(torch.bfloat16)
+            for parameter in frozen.parameters():
+                parameter.requires_grad_(False)
+            return lambda batch: Dpo.log_probabilities(frozen, batch)[0]
+        place = self.folder / f"reference{'-' + phase.name if phase.name else ''}.npz"
+        if not place.is_file():
+            self._precompute(data, place)
+        held = np.load(place)
+        tables = [held[str(i)] for i in range(len(data.sources))]
+
+        def look_up(batch: Batch) -> Tensor:
+            found = np.stack([tables[s][r] for s, r in batch.indices])  # (pairs, 2)
+            return torch.from_numpy(found.T.reshape(-1).copy())
+
+        return look_up
+
+    @torch.no_grad()
+    def _precompute(self, data: _Data, place: Path) -> None:
+        """All pairs once through the untouched weights, without dropout and without a draw from any generator."""
+        self._tell("computing reference log-probabilities")
+        kept, was_training = random_state(), self.module.training
+        self.module.eval()
+        world, micro = self.world, self.config.micro_batch
+        tables = []
+        for number, rows in enumerate(data.sources):
+            table = torch.zeros(rows.count, 2, dtype=torch.float64)
+            chunk = micro * world.size
+            for begin in range(0, rows.count, chunk):
+                keys = [(number, i) for i in range(begin, min(begin + chunk, rows.count))]
+                (batch,) = micro_batches([rows.row(r) for _, r in keys], keys, rank=world.rank, world=world.size, micro=micro, accumulation=1, pad=self.pad, pairs=True)  # fmt: skip
+                found, _ = Dpo.log_probabilities(self.backend.scorer, _to(batch, world.device))
+                for k, (_, row) in enumerate(batch.indices):
+                    table[row] = torch.stack([found[k], found[len(batch.indices) + k]]).double().cpu()
+            tables.append(world.total(table).float().numpy())
+            self.watchdog.alive()
+        if world.rank == 0:
+            temporary = place.with_suffix(".tmp.npz")
+            np.savez(temporary, **{str(i): t for i, t in enumerate(tables)})  # type: ignore[arg-type]
+            os.replace(temporary, place)
+        world.barrier()
+        restore_random_state(kept)
+        self.module.train(was_training)
+
+    def _evaluate(self, state: dict[str, Any], phase: PhaseConfig) -> None:
+        from training.evaluate import evaluate_rows
+
+        began, kept = time.perf_counter(), random_state()
+        found = evaluate_rows(self.backend.scorer, self.module, self.evaluation, world=self.world, micro=self.config.micro_batch, pad=self.pad, dpo=self.config.dpo if self.config.objective == "dpo" else None, alive=self.watchdog.alive)  # fmt: skip
+        restore_random_state(kept)
+        value = found["loss"]
+        self.reporter.evaluation(state["step"], phase.name, found, time.perf_counter() - began)
+        if value < state["best"]:
+            state["best"] = value
+            self._save_model("best")
+
+    def _save(self, state: dict[str, Any]) -> None:
+        # steps of earlier phases come before: names rise over the whole run
+        number = state["phase"] * 10_000_000 + state["step"]
+        self.checkpoints.save(f"step-{number}", self.backend, dict(state))
+
+    def _save_model(self, name: str) -> None:
+        from training.export import write_model
+
+        weights = self.backend.weights()
+        if self.world.rank == 0 and weights is not None:
+            self.checkpoints.save_model(name, lambda folder: write_model(self.module.model, weights, self.tokenizer, folder))  # fmt: skip
+        self.world.barrier()
+
+    def _tell(self, text: str) -> None:
+        if self.world.rank == 0:
+            self.say(text)
+
+
+def _to(batch: Batch, device: Any) -> Batch:
+    if device.type == "cpu":
+        return batch
+    moved = {name: getattr(batch, name).to(device, non_blocking=True) for name in ("ids", "segments", "positions", "targets", "source")}  # fmt: skip
+    return replace(batch, **moved)
+
+
+def _names(sources: tuple[SourceConfig, ...]) -> list[str]:
+    names: list[str] = []
+    for source in sources:
+        name = Path(source.path).name or source.path
+        names.append(name if name not in names else f"{name}#{names.count(name) + 1}")
+    return names
+
+
+def _revision() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    done = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str:
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,147 @@
+"""Models for training: loaded or made from a shape, extended, frozen, adapted; and what they cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from raylib.errors import TrainingError
+from training.config import ModelConfig
+
+__all__ = ["build_model", "load_tokenizer", "matmul_parameters", "model_flops", "parameter_groups"]
+
+
+def load_tokenizer(config: ModelConfig) -> Any:
+    """The run's tokenizer. Raises TrainingError when there is none."""
+    from transformers import AutoTokenizer
+
+    place = config.tokenizer or config.path
+    if not place or not Path(place).is_dir():
+        raise TrainingError(f"model.tokenizer: {place!r} is no folder; name the folder of a tokenizer")
+    return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+
+
+def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
+    """A transformers model in float32, from `path` or from scratch by `shape`.
+
+    Weights are float32 here; the backend casts them. Raises TrainingError for a shape or path that cannot be used.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    attention = "flash_attention_2" if config.attention == "flash" else config.attention
+    if config.path:
+        model = AutoModelForCausalLM.from_pretrained(
+            config.path, local_files_only=True, trust_remote_code=False, dtype=torch.float32, attn_implementation=attention
+        )  # fmt: skip
+    else:
+        shape = dict(config.shape)
+        kind = shape.pop("model_type", "")
+        if not kind:
+            raise TrainingError("model: give `path`, or `shape` with its model_type, such as {model_type: llama, hidden_size: 256}")  # fmt: skip
+        shape.setdefault("vocab_size", len(tokenizer))
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            shape.setdefault(name, getattr(tokenizer, name))
+        made = AutoConfig.for_model(kind, **shape)
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(made, attn_implementation=attention, dtype=torch.float32)
+    _extend(model, tokenizer, config)
+    model.config.use_cache = False
+    if config.checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if config.lora_rank:
+        model = _adapted(model, config, seed)
+    elif config.train == "embeddings":
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for part in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if part is not None:
+                part.weight.requires_grad_(True)
+    if config.compile:
+        for layer in _layers(model):
+            layer.compile(dynamic=False)
+    return model
+
+
+def _extend(model: Any, tokenizer: Any, config: ModelConfig) -> None:
+    """Rows for tokens that the model does not have. Never fewer rows: models pad their vocabularies."""
+    import torch
+
+    have, need = int(model.get_input_embeddings().weight.shape[0]), len(tokenizer)
+    if need <= have:
+        return
+    if not config.extend_vocabulary:
+        raise TrainingError(f"the tokenizer has {need} tokens, the model {have}; set model.extend_vocabulary: true")
+    model.resize_token_embeddings(need, mean_resizing=False)
+    with torch.no_grad():
+        for part in {id(p): p for p in (model.get_input_embeddings(), model.get_output_embeddings())}.values():
+            part.weight[have:] = part.weight[:have].mean(dim=0, keepdim=True)
+
+
+def _adapted(model: Any, config: ModelConfig, seed: int) -> Any:
+    import torch
+
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise TrainingError("model.lora_rank needs peft: pip install 'raylib-data[train]'") from error
+    torch.manual_seed(seed)
+    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, target_modules=list(config.lora_targets), task_type="CAUSAL_LM")  # fmt: skip
+    try:
+        return get_peft_model(model, lora)
+    except ValueError as error:
+        raise TrainingError(f"model.lora_targets: {error}") from None
+
+
+def _layers(model: Any) -> list[Any]:
+    import torch
+
+    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]
+    sizes = [len(m) for m in lists]
+    return list(lists[sizes.index(max(sizes))]) if lists else []
+
+
+def parameter_groups(model: Any, weight_decay: float, layers_a_group: int) -> list[dict[str, Any]]:
+    """Trained parameters in groups of a few layers, with and without weight decay (norms and biases have none).
+
+    Groups are small because ZeRO-1 and 2 hold copies of one group's gradients at a step: with one group for a whole
+    model that is 6 bytes a parameter more.
+    """
+    groups: dict[tuple[int, bool], list[Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        numbers = [int(p) for p in name.split(".") if p.isdigit()]
+        where = numbers[0] // layers_a_group if numbers else -1
+        groups.setdefault((where, parameter.ndim >= 2), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
+        for (_, decays), parameters in sorted(groups.items(), key=lambda kv: kv[0])
+    ]
+
+
+def matmul_parameters(model: Any) -> int:
+    """Weights that every token is multiplied with: all but the look-up of input embeddings and vectors.
+
+    A tied output embedding counts once, for the output.
+    """
+    import torch
+
+    total = 0
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            total += int(getattr(module.weight, "ds_numel", module.weight.numel()))
+    return total
+
+
+def model_flops(model: Any, sequence_length: int, *, causal: bool = False) -> float:
+    """FLOPs of a trained token, forward and backward: 6 N_mm + 12 L H S; half of the attention term when `causal`.
+
+    N_mm: `matmul_parameters`; L layers; H heads x head size; S tokens of a sequence. Recomputation is not counted.
+    Source: Chowdhery et al., "PaLM", appendix B, without its embedding term.
+    """
+    config = model.config.get_text_config()
+    heads = int(config.num_attention_heads)
+    width = heads * int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    attention = 12.0 * int(config.num_hidden_layers) * width * sequence_length
+    return 6.0 * matmul_parameters(model) + (attention / 2 if causal else attention)

@@ -1,0 +1,65 @@
+"""Next-token prediction: pretraining, fine-tuning on answers, and both in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.batches import Batch, Row
+
+__all__ = ["Causal"]
+
+
+@dataclass(frozen=True)
+class Causal:
+    """The loss of a step is the sum over sources of weight x (summed loss of its targets / number of its targets).
+
+    Weights are divided by their sum over the sources that the step has targets of. With one source this is the mean
+    over all targets of the global batch, whatever rows, micro-batches and workers they are on.
+    """
+
+    weights: tuple[float, ...]
+    pairs = False
+
+    def counts(self, rows: Sequence[Row]) -> Tensor:
+        """Targets by source of these rows, float64; added over workers these are the divisors of the step."""
+        out = torch.zeros(len(self.weights), dtype=torch.float64)
+        for row in rows:
+            out[row.source] += row.target_count
+        return out
+
+    def loss(self, scorer: Any, batch: Batch, counts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """This micro-batch's part of the step's loss, and sums of losses and targets by source for the log."""
+        losses = scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed)
+        row = batch.targets.nonzero(as_tuple=True)[0]
+        source = batch.source[row]
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        present = (counts > 0) & (weights > 0)
+        share = torch.where(present, weights, torch.zeros_like(weights))
+        share = share / share.sum().clamp_min(1e-12) / counts.clamp_min(1)
+        if len(row) == 0:
+            return losses.sum(), self._sums(losses.detach()[:0], source)
+        part = (losses * share.to(losses.device, torch.float32)[source]).sum()
+        return part, self._sums(losses.detach(), source)
+
+    def _sums(self, losses: Tensor, source: Tensor) -> dict[str, Tensor]:
+        size = len(self.weights)
+        zero = torch.zeros(size, dtype=torch.float64, device=losses.device)
+        return {
+            "loss_sum": zero.index_add(0, source, losses.double()),
+            "targets": zero.index_add(0, source, torch.ones_like(losses, dtype=torch.float64)),
+        }
+
+    def metrics(self, sums: dict[str, Tensor], names: Sequence[str]) -> dict[str, float]:
+        """The step's loss from sums over all workers; by source where there are several."""
+        loss, targets = sums["loss_sum"], sums["targets"]
+        means = loss / targets.clamp_min(1)
+        weights = torch.tensor(self.weights, dtype=torch.float64) * (targets > 0)
+        out = {"loss": float((means * weights).sum() / weights.sum().clamp_min(1e-12)), "targets": float(targets.sum())}
+        if len(names) > 1:
+            out |= {f"loss/{n}": float(m) for n, m, t in zip(names, means, targets, strict=True) if t}
+        return out

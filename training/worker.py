@@ -1,0 +1,27 @@
+"""One local worker, started by torch.distributed.run: `python -m training.worker CONFIG.json FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import orjson
+import torch
+
+from training.config import TrainConfig
+from training.launch import write_result
+from training.loop import Loop
+
+
+def main() -> None:
+    config = TrainConfig.from_dict(orjson.loads(Path(sys.argv[1]).read_bytes()))
+    folder = Path(sys.argv[2])
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    result = Loop(config, folder).run()
+    if torch.distributed.get_rank() == 0:
+        write_result(result, folder)
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
