@@ -14,7 +14,7 @@ from training.config import TrainConfig
 from training.models import parameter_groups
 from training.objectives import Scorer
 
-__all__ = ["Backend", "DeepSpeedBackend", "PlainBackend", "World", "make_backend"]
+__all__ = ["Backend", "DeepSpeedBackend", "PlainBackend", "World", "make_backend", "to_universal"]
 
 
 class World:
@@ -129,14 +129,14 @@ class PlainBackend:
 class DeepSpeedBackend:
     """A DeepSpeed engine of any ZeRO stage."""
 
-    def __init__(self, config: TrainConfig, module: Scorer, world: World) -> None:
+    def __init__(self, config: TrainConfig, module: Scorer, world: World, *, universal: bool = False) -> None:
         import deepspeed
 
         self.config, self.world, self.module = config, world, module
         self._engine, *_ = deepspeed.initialize(
             model=module,
             model_parameters=parameter_groups(module, config.optimizer.weight_decay, config.parallel.layers_a_group),
-            config=deepspeed_config(config, world),
+            config=deepspeed_config(config, world) | ({"checkpoint": {"load_universal": True}} if universal else {}),
         )
         self.scorer = self._engine
 
@@ -169,6 +169,13 @@ class DeepSpeedBackend:
         found, _ = self._engine.load_checkpoint(str(folder), tag="deepspeed", load_lr_scheduler_states=False)
         if found is None:
             raise TrainingError(f"{folder} holds no state that DeepSpeed can load")
+
+    def set_updates(self, count: int) -> None:
+        """Tell the optimizer how many updates it has made: ZeRO-3 forgets that when it loads a universal checkpoint."""
+        inside = getattr(self._engine.optimizer, "optimizer", self._engine.optimizer)
+        for state in inside.state.values():
+            if "exp_avg" in state:
+                state["step"] = torch.tensor(float(count))
 
     def weights(self) -> dict[str, Tensor] | None:
         if self.config.parallel.zero_stage == 3:
@@ -209,8 +216,24 @@ def deepspeed_config(config: TrainConfig, world: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def make_backend(config: TrainConfig, module: Scorer, world: World) -> Backend:
-    """The backend that the configuration names."""
+def to_universal(checkpoint: Path, out: Path) -> None:
+    """Rewrite a checkpoint so that any number of workers can load it (DeepSpeed's universal format)."""
+    import contextlib
+    import io
+    from types import SimpleNamespace
+
+    from deepspeed.checkpoint.ds_to_universal import main
+
+    options = SimpleNamespace(
+        input_folder=str(checkpoint / "deepspeed"), output_folder=str(out / "deepspeed"), num_extract_workers=1,
+        num_merge_workers=1, keep_temp_folder=False, strict=True, inject_missing_state=True,
+    )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        main(options)
+
+
+def make_backend(config: TrainConfig, module: Scorer, world: World, *, universal: bool = False) -> Backend:
+    """The backend that the configuration names. universal: it is about to load what `to_universal` made."""
     if config.parallel.backend == "plain":
         return PlainBackend(config, module, world)
-    return DeepSpeedBackend(config, module, world)
+    return DeepSpeedBackend(config, module, world, universal=universal)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from raylib.errors import TrainingError
-from training.backend import World, make_backend
+from training.backend import DeepSpeedBackend, World, make_backend, to_universal
 from training.batches import Batch, Rows, RowStream, micro_batches, rows_of
 from training.checkpoints import Checkpoints, random_state, restore_random_state
 from training.config import PhaseConfig, SourceConfig, TrainConfig
@@ -94,13 +94,14 @@ class Loop:
             self.scorer.to(torch.bfloat16 if config.model.dtype == "bf16" else torch.float16)
         torch.manual_seed(config.seed + 1 + world.rank)  # dropout differs between workers, weights do not
         self.flops = model_flops(self.scorer.plain, config.data.sequence_length)
-        self.backend = make_backend(config, self.scorer, world)
+        found = self.checkpoints.latest()
+        other = found is not None and found[1]["workers"] != world.size and config.parallel.backend == "deepspeed"
+        self.backend = make_backend(config, self.scorer, world, universal=other)
         self.module = self.backend.module
         self.evaluation = rows_of([s.path for s in config.data.evaluation], config.data.sequence_length, packing=False)
-        found = self.checkpoints.latest()
-        state: dict[str, Any] = {"phase": 0, "step": 0, "best": math.inf, "tokens": 0}
+        state: dict[str, Any] = {"phase": 0, "step": 0, "best": math.inf, "tokens": 0, "updates": 0}
         if found is not None:
-            state = self._resume(*found)
+            state = self._resume(*found, universal=other)
         phases = config.phases or (PhaseConfig("", config.data.train, config.epochs, config.steps),)
         metrics: dict[str, float] = {}
         finished = True
@@ -110,6 +111,7 @@ class Loop:
                     state |= {"phase": number, "step": 0}
                     if phases[number].reset:
                         self._fresh_optimizer()
+                        state["updates"] = 0
                 finished, metrics = self._phase(phases[number], state)
                 if not finished:
                     break
@@ -141,18 +143,24 @@ class Loop:
                 raise TrainingError(f"{self.folder} holds a run with another configuration; give this one another name")
         held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
 
-    def _resume(self, path: Path, facts: dict[str, Any]) -> dict[str, Any]:
-        if facts["workers"] != self.world.size and self.config.parallel.backend == "deepspeed":
-            path = self._converted(path)
-        self.backend.load(path)
+    def _resume(self, path: Path, facts: dict[str, Any], *, universal: bool) -> dict[str, Any]:
+        if universal:
+            made = self.folder / "universal"
+            if self.world.rank == 0:
+                to_universal(path, made)
+            self.world.barrier()
+            self.backend.load(made)
+            if isinstance(self.backend, DeepSpeedBackend):
+                self.backend.set_updates(facts["updates"])
+            self.world.barrier()
+            if self.world.rank == 0:
+                shutil.rmtree(made)
+        else:
+            self.backend.load(path)
         self.checkpoints.load_random_state(path)
-        self._tell(f"resumed from {path.name}: step {facts['step']}")
-        return {k: facts[k] for k in ("phase", "step", "best", "tokens")}
-
-    def _converted(self, path: Path) -> Path:
-        raise TrainingError(
-            f"{path} was written by another number of workers; resume on as many, or start from its weights (model.path)"
-        )
+        words = f", saved by {facts['workers']} workers" if universal else ""
+        self._tell(f"resumed from {path.name}: step {facts['step']}{words}")
+        return {k: facts[k] for k in ("phase", "step", "best", "tokens", "updates")}
 
     def _fresh_optimizer(self) -> None:
         """A new backend over the same weights: fresh moments, as if the run began here."""
@@ -216,6 +224,7 @@ class Loop:
             passed = time.perf_counter()
             norm = self._update(finite, rate)
             state["step"] = step + 1
+            state["updates"] += int(math.isfinite(norm))
             tokens = int(world.total(torch.tensor(float(sum(b.tokens for b in batches)))))
             state["tokens"] += tokens
             names = [f"{phase.name}/{n}" if phase.name else n for n in data.names]

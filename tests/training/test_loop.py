@@ -329,6 +329,26 @@ def test_killed_workers_resume_bit_for_bit_under_zero_2(tokens: dict[str, str], 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_trap_32_a_run_goes_on_with_fewer_workers(stage: int, tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
+    def made(out: Path, workers: int) -> TrainConfig:
+        parallel = {"backend": "deepspeed", "workers": workers, "zero_stage": stage}
+        return config(tokens, tiny_model, out, steps=8, save_every=4, micro_batch=1, parallel=parallel)
+
+    run(made(tmp_path / "whole", 2), mode="local")
+    expected = losses(tmp_path / "whole" / "run")
+    run(made(tmp_path / "cut", 2), mode="local")
+    for name in ("step-8", "final"):  # as if it had been killed after its first checkpoint
+        import shutil
+
+        shutil.rmtree(tmp_path / "cut" / "run" / "checkpoints" / name)
+    run(made(tmp_path / "cut", 1), mode="local")
+    got = metrics(tmp_path / "cut" / "run")
+    assert [m["loss"] for m in got] == pytest.approx(expected, abs=1e-4)
+    assert json.loads((tmp_path / "cut" / "run" / "run.json").read_text())["workers"] == 1
+
+
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_ray_train_starts_the_same_run(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     import ray
