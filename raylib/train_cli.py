@@ -111,20 +111,21 @@ def prompts_of(path: str, limit: int = 0) -> list[tuple[str, list[dict[str, str]
     from raylib.stage import tables_of
 
     out: list[tuple[str, list[dict[str, str]], str | None]] = []
-    for table in tables_of(path):
-        for row in table.to_pylist():
-            messages = row.get("prompt") or row.get("messages")
-            if messages is None:
-                messages = [{"role": "user", "content": row["text"]}]
-            while messages and messages[-1]["role"] == "assistant":
-                messages = messages[:-1]
-            if messages:
-                out.append((row["id"], messages, row.get("category")))
-            if limit and len(out) >= limit:
-                return out
-    if not out:
-        raise RaylibError(f"{path}: no prompts")
-    return out
+    for kind in ("auto", "safety"):  # records with nothing but a prompt are of no other kind
+        for table in tables_of(path, kind):
+            for row in table.to_pylist():
+                messages = row.get("prompt") or row.get("messages")
+                if messages is None:
+                    messages = [{"role": "user", "content": row["text"]}]
+                while messages and messages[-1]["role"] == "assistant":
+                    messages = messages[:-1]
+                if messages:
+                    out.append((row["id"], messages, row.get("category")))
+                if limit and len(out) >= limit:
+                    return out
+        if out:
+            return out
+    raise RaylibError(f"{path}: no prompts")
 
 
 @evaluate_app.command("ppl")

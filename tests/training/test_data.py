@@ -326,3 +326,15 @@ def test_wrong_configurations_are_named(tmp_path: Path) -> None:
     made = TrainConfig.from_dict(good, overrides={"optimizer.learning_rate": 1e-4, "steps": 7})
     assert (made.optimizer.learning_rate, made.steps) == (1e-4, 7)
     assert TrainConfig.from_dict(made.describe()) == made
+
+
+def test_the_reference_is_up_to_date() -> None:
+    from training.reference import training_markdown
+
+    held = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    assert held == training_markdown(), "run python -m training.reference"
+
+
+@pytest.mark.parametrize("name", ["train_sft", "train_pretrain", "train_dpo"])
+def test_ready_configurations_are_valid(name: str) -> None:
+    assert TrainConfig.from_file(Path(__file__).parents[2] / "recipes" / f"{name}.yaml").output
