@@ -181,6 +181,92 @@ def evaluate_safety(
     typer.echo(f"report: {out}")
 
 
+@evaluate_app.command("winrate")
+def evaluate_winrate(
+    first: Annotated[str, typer.Argument(help="Answers of the model in question: JSON lines of `raylib generate`.")],
+    second: Annotated[str, typer.Argument(help="Answers of the one it is compared with, to the same prompts.")],
+    judge: Annotated[str, typer.Option(help="Model of an OpenAI-compatible endpoint.")],
+    base_url: Annotated[str, typer.Option(help="The endpoint; empty: OPENAI_BASE_URL.")] = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines of verdicts.")] = Path("winrate.jsonl"),
+    cache: Annotated[str, typer.Option(help="Answers of the judge, for a rerun.")] = "~/.cache/raylib/judge.sqlite",
+) -> None:
+    """Win rate with the judge asked in both orders; contradictions are ties, skipped items told apart."""
+    from quality.endpoint import Endpoint
+    from training.winrate import judge_pairs, win_rate
+
+    ours, theirs = (answers_of(p) for p in (first, second))
+    shared = [name for name in ours if name in theirs]
+    if not shared:
+        raise RaylibError(f"{first} and {second} have no id in common")
+    columns = ([ours[n]["prompt"][-1]["content"] for n in shared], [ours[n]["response"] for n in shared], [theirs[n]["response"] for n in shared])  # fmt: skip
+    judged = judge_pairs(Endpoint(judge, base_url, cache=cache), *columns)
+    out.write_bytes(b"".join(orjson.dumps({"id": n, **r}) + b"\n" for n, r in zip(shared, judged, strict=True)))
+    found = win_rate(judged)
+    typer.echo(f"win {found['win']}, tie {found['tie']}, loss {found['loss']}, skipped {found['skipped']}")
+    typer.echo(f"win rate {found['rate']:.1%} ({found['low']:.1%} to {found['high']:.1%}) of {found['judged']}; big changes: improved {found['improved']:.1%}, declined {found['declined']:.1%}")  # fmt: skip
+    typer.echo(f"verdicts: {out}")
+
+
+def answers_of(path: str) -> dict[str, dict[str, Any]]:
+    """Records of `raylib generate` by id; of several samples the first. Raises RaylibError for other files."""
+    found: dict[str, dict[str, Any]] = {}
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                row = orjson.loads(line)
+                row["response"], row["prompt"][-1]["content"]
+            except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
+                raise RaylibError(f"{path}:{number}: no record of `raylib generate` (id, prompt, response)") from None
+            found.setdefault(str(row["id"]), row)
+    return found
+
+
+def pairs(
+    answers: Annotated[
+        list[str],
+        typer.Argument(metavar="ANSWERS...", help="JSON lines of `raylib generate`, several samples a prompt."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Preferences to write, JSON lines.")],
+    reward_model: Annotated[str, typer.Option(help="Folder of a reward model that scores the answers.")] = "",
+    judge: Annotated[str, typer.Option(help="Or the model of an OpenAI-compatible endpoint.")] = "",
+    base_url: Annotated[str, typer.Option(help="The endpoint; empty: OPENAI_BASE_URL.")] = "",
+    margin: Annotated[float, typer.Option(help="Least difference of scores.")] = 0.5,
+    max_length_ratio: Annotated[float, typer.Option(help="Longest to shortest answer of a pair; 0: no limit.")] = 3.0,
+    per_prompt: Annotated[int, typer.Option(min=1, help="Pairs of a prompt.")] = 1,
+) -> None:
+    """Preferences from several answers a prompt: best against worst over a margin, with a report of length bias.
+
+    Answers that have a `score` already need no scorer.
+    """
+    import pyarrow as pa
+
+    from quality.judge import Judge
+    from quality.reward import RewardModel
+    from raylib.schema import SCHEMAS
+    from training.pairs import PairOptions, build_pairs
+
+    rows = [orjson.loads(line) for path in answers for line in Path(path).read_bytes().splitlines() if line.strip()]
+    if not rows:
+        raise RaylibError(f"{', '.join(answers)}: no answers")
+    scorer: Any = None
+    if reward_model:
+        scorer = RewardModel(reward_model, column="score")
+    elif judge:
+        scorer = Judge(judge, base_url=base_url, column="score")
+    elif any("score" not in r for r in rows):
+        raise RaylibError("answers without `score`: give --reward-model or --judge")
+    if scorer is not None:
+        scorer.check()
+        talks = [{"id": str(r["id"]), "messages": [*r["prompt"], {"role": "assistant", "content": r["response"]}], "source": "", "meta": None} for r in rows]  # fmt: skip
+        scores = scorer(pa.Table.from_pylist(talks, schema=SCHEMAS["conversation"])).kept["score"].to_pylist()
+        rows = [{**r, "score": s} for r, s in zip(rows, scores, strict=True)]
+    made, report = build_pairs(rows, PairOptions(margin, max_length_ratio, per_prompt))
+    out.write_bytes(b"".join(orjson.dumps(p) + b"\n" for p in made))
+    for name, value in report.items():
+        typer.echo(f"{name.replace('_', ' ')}: {value}")
+    typer.echo(f"preferences: {out}")
+
+
 def export(
     run: Annotated[str, typer.Argument(help="Folder of a run.")],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder of the model.")],
@@ -208,6 +294,6 @@ def doctor(output: Annotated[str, typer.Argument(help="Where runs will be writte
 
 def register_commands(app: typer.Typer) -> None:
     """Add these commands to the `raylib` command."""
-    for command in (tokenize, count, train, generate, export, doctor):
+    for command in (tokenize, count, train, generate, pairs, export, doctor):
         app.command()(command)
     app.add_typer(evaluate_app, name="evaluate")
