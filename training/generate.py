@@ -47,8 +47,9 @@ class Generator:
 
         sampling = sampling or Sampling()
         prompts = [self.renderer.prompt(c) for c in conversations]
-        end = self.renderer.answer("")[:1]
-        stops = sorted({*end, self.tokenizer.eos_token_id})
+        end = self.renderer.answer("")  # several tokens in some templates: the last one is what ends a turn
+        stops = sorted({*end[-1:], self.tokenizer.eos_token_id})
+        tail = str(self.tokenizer.decode(end[:-1], skip_special_tokens=True))
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         options: dict[str, Any] = {"max_new_tokens": sampling.max_new_tokens, "eos_token_id": stops, "pad_token_id": pad, "repetition_penalty": sampling.repetition_penalty, "do_sample": sampling.temperature > 0}  # fmt: skip
         if sampling.temperature > 0:
@@ -68,5 +69,6 @@ class Generator:
                 made = self.model.generate(input_ids=tokens, attention_mask=mask, **options)[:, width:].tolist()
             for row, answer in zip(rows, made, strict=True):
                 cut = next((k for k, t in enumerate(answer) if t in stops), len(answer))
-                out[row] = str(self.tokenizer.decode(answer[:cut], skip_special_tokens=True))
+                text = str(self.tokenizer.decode(answer[:cut], skip_special_tokens=True))
+                out[row] = text.removesuffix(tail)
         return out

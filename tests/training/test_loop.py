@@ -249,6 +249,17 @@ def test_export_and_generate(tokens: dict[str, str], tiny_model: Path, tmp_path:
     assert together == [made.answer([a], Sampling(max_new_tokens=8))[0] for a in asked], "batches change nothing"
 
 
+def test_a_memorised_answer_is_generated_and_stops(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
+    from tests.training.setup import write
+    from training.tokens import tokenize
+
+    talk = [{"role": "user", "content": "茶是什么？"}, {"role": "assistant", "content": "茶是一种饮料。\n汤色清亮。"}]
+    tokenize([write(tmp_path / "one.jsonl", [{"id": str(i), "messages": talk} for i in range(4)])], tmp_path / "one", str(tiny_model))  # fmt: skip
+    run(config(tokens, tiny_model, tmp_path, steps=60, **{"data.train": [{"path": str(tmp_path / "one")}], "optimizer.learning_rate": 1e-2, "data.packing": False}), say=quiet)  # fmt: skip
+    made = Generator(str(tmp_path / "run" / "checkpoints" / "final"))
+    assert made.answer([talk[:1]], Sampling(max_new_tokens=60)) == [talk[1]["content"]], "all of it, and no more"
+
+
 def test_checkpoints_of_an_older_run_do_not_evict(tmp_path: Path) -> None:
     from training.backend import World
 

@@ -1,0 +1,33 @@
+"""The example from raw text to an aligned model, shortened, on the bundled sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+
+@pytest.mark.slow
+def test_from_raw_text_to_an_aligned_model(tmp_path: Path) -> None:
+    import typer
+
+    from examples.end_to_end.run import main
+
+    app = typer.Typer()
+    app.command()(main)
+    done = CliRunner().invoke(app, ["-o", str(tmp_path / "out"), "--scale", "0.2"])
+    assert done.exit_code == 0, (done.output[-2000:], done.exception)
+    facts = json.loads((tmp_path / "out" / "facts.json").read_text())
+    for name in ("sft-phases", "sft-control"):
+        found = [e["eval/perplexity"] for e in facts[name]["evaluations"]]
+        assert found[-1] < found[0] < facts["pretrain"]["evaluations"][0]["eval/perplexity"]
+        assert {e["phase"] for e in facts[name]["evaluations"]} == {"stage1", "stage2", "stage3"}
+    assert facts["accuracy"][-1] > 0.6 and facts["accuracy"][-1] >= facts["accuracy"][0]
+    margins = [s["rewards/margins"] for s in facts["dpo"]["steps"]]
+    assert margins[-1] > margins[0]
+    assert set(facts["win_rates"]) == {"DPO against SFT", "phases against random phases"}
+    assert any(s[name] for s in facts["samples"] for name in ("DPO", "SFT in phases")), "the models say something"
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert page.count("<svg") >= 6 and "http" not in page
