@@ -92,7 +92,7 @@ def _safe(label: str) -> str:
 
 # (loss, learning rate, epochs): small sets of short texts want many epochs, large ones of long texts few
 _GRID: tuple[tuple[Literal["softmax", "ova"], float, int], ...] = (
-    ("softmax", 0.5, 25), ("softmax", 0.2, 8), ("ova", 0.4, 25), ("ova", 0.2, 12),
+    ("softmax", 0.5, 25), ("softmax", 0.2, 8), ("softmax", 0.1, 8), ("ova", 0.4, 25), ("ova", 0.2, 12),
 )  # fmt: skip
 
 

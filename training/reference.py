@@ -27,7 +27,7 @@ Written by `python -m training.reference`; a test checks that it is up to date.
 ```sh
 raylib tokenize out/pretrain -o tokens/pretrain --tokenizer models/base
 raylib tokenize out/sft/kept/stage1 -o tokens/stage1 --tokenizer models/base --max-tokens 2048
-raylib train recipes/train_sft.yaml --set 'data.train=[{path: tokens/stage1}]' --set model.path=models/base
+raylib train recipes/training/sft.yaml --set 'data.train=[{path: tokens/stage1}]' --set model.path=models/base
 raylib evaluate ppl out/train/sft/checkpoints/final tokens/held_out
 raylib export out/train/sft -o models/mine
 raylib doctor out/

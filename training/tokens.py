@@ -1,4 +1,4 @@
-"""Token files: memory-mapped tokens with targets, shuffled when they are written so that training reads in order.
+"""Token files: tokens with targets, read piece by piece, shuffled when they are written so that training reads in order.
 
 A token folder holds `tokens.bin` (uint16 or uint32), `targets.bin` (uint8, not for pretraining text), `starts.npy`
 (int64, where each sequence begins, one more than sequences), and `tokens.json` (what it is and how it was made). A
@@ -77,10 +77,10 @@ class TokenSet:
         self.info: dict[str, Any] = orjson.loads((folder / "tokens.json").read_bytes())
         self.kind: Kind = self.info["kind"]
         self.starts: Array = np.load(folder / "starts.npy", mmap_mode="r")
-        self.tokens: Array = _mapped(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
-        self.targets: Array | None = None
+        self.tokens = _Values(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
+        self.targets: _Values | None = None
         if self.kind != "pretrain":
-            self.targets = _mapped(folder / "targets.bin", np.dtype(np.uint8), self.info["tokens"])
+            self.targets = _Values(folder / "targets.bin", np.dtype(np.uint8), self.info["tokens"])
         if int(self.starts[-1]) != self.info["tokens"]:
             raise TrainingError(f"{path} is damaged: the index ends at {int(self.starts[-1])}, tokens.json says {self.info['tokens']}")  # fmt: skip
 
@@ -94,10 +94,31 @@ class TokenSet:
         return self.tokens[a:b], None if self.targets is None else self.targets[a:b]
 
 
-def _mapped(path: Path, dtype: Any, count: int) -> Array:
-    if path.stat().st_size != count * dtype.itemsize:
-        raise TrainingError(f"{path} is damaged: {path.stat().st_size} bytes, expected {count * dtype.itemsize}")
-    return np.memmap(path, dtype, "r") if count else np.zeros(0, dtype)
+class _Values:
+    """A file of numbers that is read piece by piece. Not mapped: pages of a mapping count as the worker's memory until
+    something else wants them, and over a terabyte that looks like a leak and evicts what the model needs."""
+
+    def __init__(self, path: Path, dtype: Any, count: int) -> None:
+        if path.stat().st_size != count * dtype.itemsize:
+            raise TrainingError(f"{path} is damaged: {path.stat().st_size} bytes, expected {count * dtype.itemsize}")
+        self._dtype, self._count = dtype, count
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, part: slice) -> Array:
+        first, last, _ = part.indices(self._count)
+        size = self._dtype.itemsize
+        return np.frombuffer(os.pread(self._descriptor, max(last - first, 0) * size, first * size), self._dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
 
 
 # ---- making them ----------------------------------------------------------------------------------

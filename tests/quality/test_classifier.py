@@ -102,7 +102,7 @@ def test_accuracy_is_within_a_point_of_a_linear_model(name: str, real_data: Path
     texts, labels, _ = read_labelled([str(real_data / f"{name}.jsonl.gz")])
     train, test = split(len(texts), 0.2, 0)
     # the settings that `--tune` finds for each
-    options = TrainOptions(learning_rate=0.2, epochs=8) if "offensive" in name else TrainOptions(loss="ova", learning_rate=0.4)  # fmt: skip
+    options = TrainOptions(learning_rate=0.1, epochs=8) if "offensive" in name else TrainOptions(loss="ova", learning_rate=0.4)  # fmt: skip
     model = TextClassifier.train([texts[i] for i in train], [labels[i] for i in train], options, threads=1)
     ours = evaluation(model, [texts[i] for i in test], [labels[i] for i in test])["macro_f1"]
     vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)

@@ -335,6 +335,6 @@ def test_the_reference_is_up_to_date() -> None:
     assert held == training_markdown(), "run python -m training.reference"
 
 
-@pytest.mark.parametrize("name", ["train_sft", "train_pretrain", "train_dpo"])
+@pytest.mark.parametrize("name", ["sft", "pretrain", "dpo"])
 def test_ready_configurations_are_valid(name: str) -> None:
-    assert TrainConfig.from_file(Path(__file__).parents[2] / "recipes" / f"{name}.yaml").output
+    assert TrainConfig.from_file(Path(__file__).parents[2] / "recipes" / "training" / f"{name}.yaml").output

@@ -1,0 +1,143 @@
+"""Training, measured on a CPU: tokenising, what the loop costs over a bare DeepSpeed loop, memory of large token files.
+
+RAYLIB_TEST_DATA=... python benchmarks/training.py [tokenise overhead memory]
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from measure import ROOT, data_file, write_section
+
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def tokenise(folder: Path) -> list[str]:
+    """Documents a second through a loop over records, the tokenizer's own batches, and `raylib tokenize`."""
+    from transformers import AutoTokenizer
+
+    from examples.tiny_model import train_tokenizer
+    from raylib.stage import tables_of
+    from training.tokens import tokenize
+
+    source = str(data_file("pretrain_zh.jsonl.gz"))
+    texts = [t for table in tables_of(source) for t in table["text"].to_pylist()][:60_000]
+    train_tokenizer(texts[:5000], 16_000).save_pretrained(folder / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    path = folder / "in.jsonl"
+    path.write_bytes(b"".join(orjson.dumps({"id": str(i), "text": t}) + b"\n" for i, t in enumerate(texts)))
+    begun = time.perf_counter()
+    count = sum(len(tokenizer.encode(t, add_special_tokens=False)) for t in texts[:15_000])
+    loop = count / (time.perf_counter() - begun)
+    backend = tokenizer.backend_tokenizer
+    begun = time.perf_counter()
+    count = sum(len(e.ids) for i in range(0, len(texts), 1000) for e in backend.encode_batch_fast(texts[i : i + 1000], add_special_tokens=False))  # fmt: skip
+    batch = count / (time.perf_counter() - begun)
+    info = tokenize([str(path)], folder / "tokens", str(folder / "tokenizer"))
+    ours = info["tokens"] / info["seconds"]
+    return [f"{len(texts):,} documents, {info['tokens']:,} tokens, vocabulary 16,000: record by record {loop:,.0f} tokens/s, the tokenizer's batches {batch:,.0f}, `raylib tokenize` from JSON lines to shuffled files {ours:,.0f} = **{ours / loop:.1f} times** the loop, {100 * ours / batch:.0f} % of the batches."]  # fmt: skip
+
+
+def overhead(folder: Path) -> list[str]:
+    """Seconds a step of our loop and of a bare DeepSpeed loop over the very same batches."""
+    import torch
+
+    from tests.texts import conversations
+    from training.backend import World, deepspeed_config
+    from training.batches import micro_batches
+    from training.config import TrainConfig
+    from training.launch import _single_process_group
+    from training.loop import Loop
+    from training.models import build_model, load_tokenizer, parameter_groups
+    from training.objectives import Scorer
+    from training.tokens import tokenize
+
+    if not (folder / "tokenizer").is_dir():
+        tokenise(folder)
+    rows = [{"id": c["id"], "messages": c["messages"] * 3} for c in conversations(2000)]
+    (folder / "chats.jsonl").write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in rows))
+    tokenize([str(folder / "chats.jsonl")], folder / "sft", str(folder / "tokenizer"))
+    shape = {"model_type": "llama", "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}  # fmt: skip
+    config = TrainConfig.from_dict({
+        "objective": "sft", "output": str(folder / "runs"), "name": "o", "batch": 8, "micro_batch": 8, "steps": 40, "save_every": 10_000, "log_every": 1000,
+        "model": {"shape": shape, "tokenizer": str(folder / "tokenizer"), "dtype": "fp32"},
+        "data": {"train": [{"path": str(folder / "sft")}], "sequence_length": 256}, "parallel": {"backend": "deepspeed", "zero_stage": 2},
+    })  # fmt: skip
+    _single_process_group()
+    loop = Loop(config, folder / "runs" / "o", say=lambda *_: None)
+    loop.run()
+    found = [orjson.loads(line) for line in (folder / "runs" / "o" / "metrics.jsonl").read_bytes().splitlines()]
+    stamps = [m["seconds"] for m in found][10:]
+
+    import deepspeed
+
+    tokenizer = load_tokenizer(config.model)
+    module = Scorer(build_model(config.model, tokenizer, 0))
+    engine, *_ = deepspeed.initialize(model=module, model_parameters=parameter_groups(module, 0.1, 4), config=deepspeed_config(config, World()))  # fmt: skip
+    data = loop._data(type(config).from_dict({**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}).phases[0])  # fmt: skip
+    batches: list[Any] = []
+    for step in range(40):
+        keys = data.stream.rows(step * 8, 8)
+        (batch,) = micro_batches([data.sources[s].row(r) for s, r in keys], keys, rank=0, world=1, micro=8, accumulation=1, pad=0, pairs=False)  # fmt: skip
+        batches.append(batch)
+    bare = []
+    for b in batches:
+        begun = time.perf_counter()
+        loss = engine(b.ids, b.segments, b.positions, b.targets, b.packed).mean()
+        engine.backward(loss)
+        engine.step()
+        bare.append(time.perf_counter() - begun)
+    ours, theirs = float(np.median(stamps)), float(np.median(bare[10:]))
+    torch.distributed.destroy_process_group()
+    return [f"LLaMA of {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters, 8 packed rows of 256 tokens, float32, ZeRO-2, one worker, median of 30 steps: our loop {1000 * ours:.1f} ms, a bare DeepSpeed loop over the same batches {1000 * theirs:.1f} ms = {100 * (ours / theirs - 1):+.1f} %."]  # fmt: skip
+
+
+def memory(folder: Path) -> list[str]:
+    """Resident memory of a process that reads a 20 GB token file from end to end."""
+    import psutil
+
+    from training.batches import RowStream, rows_of
+
+    place = folder / "large"
+    place.mkdir()
+    tokens, samples = 10_000_000_000, 10_000_000
+    with (place / "tokens.bin").open("wb") as stream:
+        stream.truncate(2 * tokens)
+    np.save(place / "starts.npy", np.arange(samples + 1, dtype=np.int64) * (tokens // samples))
+    info = {"kind": "pretrain", "dtype": "uint16", "tokens": tokens, "samples": samples}
+    (place / "tokens.json").write_bytes(orjson.dumps(info))
+    process = psutil.Process()
+    before = process.memory_info().rss
+    rows = rows_of([str(place)], 2048, packing=True)
+    stream_ = RowStream(rows, shares=[0], seed=0)
+    begun, peak, read = time.perf_counter(), 0, 0
+    for begin in range(0, stream_.epoch_rows, 64):
+        read += sum(r.length for r in stream_.read(begin, min(64, stream_.epoch_rows - begin)))
+        if begin % 65_536 == 0:
+            peak = max(peak, process.memory_info().rss)
+    seconds = time.perf_counter() - begun
+    peak = max(peak, process.memory_info().rss)
+    assert read == tokens
+    return [f"A 20 GB token file (10 billion tokens, 10 million samples) read in rows of 2,048: resident memory grows by {(peak - before) / 1e6:.0f} MB (of which 80 MB are the index); {read / seconds / 1e6:.0f} M tokens/s."]  # fmt: skip
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or ["tokenise", "overhead", "memory"]
+    titles = {"tokenise": "Tokenising", "overhead": "The training loop over bare DeepSpeed", "memory": "Memory of large token files"}  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        for part in wanted:
+            lines = {"tokenise": tokenise, "overhead": overhead, "memory": memory}[part](Path(name))
+            print("\n".join(lines), flush=True)
+            write_section(titles[part], lines)
+
+
+if __name__ == "__main__":
+    main()
