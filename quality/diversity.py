@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from dedup.semantic import fit_centroids, nearest_centroid, one_thread
+from quality.embedding import unit_rows
 
 __all__ = [
     "Chosen",
@@ -35,8 +36,7 @@ def _threads() -> int:
 
 
 def _unit(matrix: Matrix) -> Matrix:
-    matrix = matrix.astype(np.float32)
-    return np.asarray(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12))
+    return unit_rows(matrix.astype(np.float32))
 
 
 def _in_parallel(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dedup.folding import folded_codepoints, id_hashes
 from raylib.schema import single_chunk, text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register
+from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, no_verdicts, register
 
 __all__ = ["Embed", "embedding_array", "embedding_matrix"]
 
@@ -154,10 +154,10 @@ class Embed:
         return pa.table({"row": pa.array(rows.astype(np.int32)), "key": pa.array(key[rows]), "text": texts})
 
     def rounds(self) -> tuple[Round, ...]:
-        return (Round("fit", self._fit, broadcast=True), Round("nothing", _no_verdicts))
+        return (Round("fit", self._fit, broadcast=True), Round("nothing", no_verdicts))
 
     def resolve(self, sketches: SketchStore) -> pa.Table:
-        return _no_verdicts(sketches).rows
+        return no_verdicts(sketches).rows
 
     def _fit(self, store: SketchStore) -> Shuffled:
         if self.model != TFIDF:
@@ -213,10 +213,6 @@ class Embed:
         idf, center = np.asarray(model["idf"][0].values), np.asarray(model["center"][0].values)
         components = np.asarray(model["components"][0].values).reshape(self.dimensions, self.features).T.copy()
         return lambda texts: unit_rows(_weighted(_features(texts, self.features), idf) @ components - center)
-
-
-def _no_verdicts(store: SketchStore) -> Shuffled:
-    return Shuffled(pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())}))
 
 
 def _transformer(path: str, batch_size: int) -> Callable[[pa.Array], np.ndarray[Any, Any]]:

@@ -51,9 +51,7 @@ class Ifd:
 
     def notes(self) -> dict[str, float]:
         """Tokens scored and seconds spent in the model since the last call."""
-        usage: dict[str, float] = self._loaded["model"].usage
-        taken = dict(usage)
-        usage.update(dict.fromkeys(usage, 0))
+        taken: dict[str, float] = self._loaded["model"].take_usage()
         return taken
 
     def __call__(self, table: pa.Table) -> Outcome:

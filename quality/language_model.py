@@ -106,6 +106,12 @@ class LanguageModel:
         bos = self.tokenizer.bos_token_id
         return [] if bos is None else [int(bos)]
 
+    def take_usage(self) -> dict[str, float]:
+        """Tokens scored, padding and seconds since the last call."""
+        taken = dict(self.usage)
+        self.usage.update(dict.fromkeys(self.usage, 0))
+        return taken
+
     # ---- scores -------------------------------------------------------------------------------
 
     def losses(self, sequences: Sequence[Scored]) -> np.ndarray[Any, Any]:

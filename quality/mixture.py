@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from raylib.schema import single_chunk, text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, mark_rejected, nearest, register
+from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, mark_rejected, nearest, no_verdicts, register
 
 __all__ = ["Resample", "mixture_of"]
 
@@ -87,8 +87,7 @@ class Resample:
         )
 
     def rounds(self) -> tuple[Round, ...]:
-        nothing = pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
-        return (Round("count", self._count, broadcast=True), Round("nothing", lambda store: Shuffled(nothing)))
+        return (Round("count", self._count, broadcast=True), Round("nothing", no_verdicts))
 
     def resolve(self, sketches: SketchStore) -> pa.Table:
         """All rounds in memory, for a store that holds everything."""

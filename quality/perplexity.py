@@ -16,7 +16,7 @@ from quality.language_model import LanguageModel, Scored, check_model
 from quality.ngram import CharacterNgram
 from quality.words import segmenter
 from raylib.schema import text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, nearest, register
+from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, nearest, no_verdicts, register
 
 __all__ = ["Perplexity", "PerplexityBuckets"]
 
@@ -62,9 +62,7 @@ class Perplexity:
         """Tokens scored and seconds spent in the model since the last call."""
         if "model" not in self._loaded:
             return {}
-        usage: dict[str, float] = self._loaded["model"].usage
-        taken = dict(usage)
-        usage.update(dict.fromkeys(usage, 0))
+        taken: dict[str, float] = self._loaded["model"].take_usage()
         return taken
 
     def __call__(self, table: pa.Table) -> Outcome:
@@ -174,10 +172,10 @@ class PerplexityBuckets:
         return pa.table({name: pa.array(rows[name], kind) for name, kind in types.items()})
 
     def rounds(self) -> tuple[Round, ...]:
-        return (Round("quantiles", self._quantiles, broadcast=True), Round("nothing", _no_verdicts))
+        return (Round("quantiles", self._quantiles, broadcast=True), Round("nothing", no_verdicts))
 
     def resolve(self, sketches: SketchStore) -> pa.Table:
-        return _no_verdicts(sketches).rows
+        return no_verdicts(sketches).rows
 
     def _quantiles(self, store: SketchStore) -> Shuffled:
         histograms: dict[str, np.ndarray[Any, Any]] = {}
@@ -233,10 +231,6 @@ class PerplexityBuckets:
             for name, count in sorted(records.items(), key=lambda kv: -kv[1])
         ]
         return {"title": "Perplexity by language", "blocks": [{"kind": "bars", "title": "Records, and where buckets end", "rows": rows}]}  # fmt: skip
-
-
-def _no_verdicts(store: SketchStore) -> Shuffled:
-    return Shuffled(pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())}))
 
 
 register(StageInfo(name="perplexity", make=Perplexity, kind="score", summary=Perplexity.__doc__ or ""))

@@ -14,7 +14,7 @@ from dedup.folding import id_hashes
 from quality.columns import with_columns
 from quality.keep_where import value
 from raylib.schema import single_chunk
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, mark_rejected, register
+from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, mark_rejected, no_verdicts, register
 
 __all__ = ["SplitStages"]
 
@@ -69,8 +69,7 @@ class SplitStages:
         )
 
     def rounds(self) -> tuple[Round, ...]:
-        nothing = pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
-        return (Round("cut", self._cut, broadcast=True), Round("nothing", lambda store: Shuffled(nothing)))
+        return (Round("cut", self._cut, broadcast=True), Round("nothing", no_verdicts))
 
     def resolve(self, sketches: SketchStore) -> pa.Table:
         """All rounds in memory, for a store that holds everything."""

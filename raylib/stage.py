@@ -26,6 +26,7 @@ __all__ = [
     "SketchStore",
     "StageInfo",
     "nearest",
+    "no_verdicts",
     "register",
     "rounds_of",
     "split_rejected",
@@ -97,6 +98,11 @@ class Shuffled:
     rows: pa.Table
     changed: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def no_verdicts(store: SketchStore) -> Shuffled:
+    """The last round of a stage whose `applier` needs nothing but the tables of its broadcast rounds."""
+    return Shuffled(pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())}))
 
 
 @dataclass(frozen=True)
