@@ -13,6 +13,7 @@ from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.models import parameter_groups
 from training.objectives import Scorer
+from training.saving import Writer
 
 __all__ = ["Backend", "DeepSpeedBackend", "PlainBackend", "World", "make_backend", "to_universal"]
 
@@ -66,8 +67,8 @@ class Backend(Protocol):
         """Clear gradients without an update."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write weights and optimizer states; all workers call it."""
+    def save(self, folder: Path, writer: Writer) -> None:
+        """Have weights and optimizer states written as they are now; all workers call it."""
         ...
 
     def load(self, folder: Path) -> None: ...
@@ -114,8 +115,8 @@ class PlainBackend:
     def discard(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
 
-    def save(self, folder: Path) -> None:
-        torch.save({"module": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}, folder / "state.pt")
+    def save(self, folder: Path, writer: Writer) -> None:
+        writer.save({"module": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}, folder / "state.pt")  # fmt: skip
 
     def load(self, folder: Path) -> None:
         state = torch.load(folder / "state.pt", map_location=self.world.device, weights_only=True)
@@ -162,7 +163,19 @@ class DeepSpeedBackend:
             group["lr"] = 0.0
         self._engine.step()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, writer: Writer) -> None:
+        from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
+
+        class Engine(TorchCheckpointEngine):  # type: ignore[misc]
+            """Files by our writer: it copies, so DeepSpeed need not."""
+
+            def save(self, state_dict: Any, path: str) -> None:
+                writer.save(state_dict, path)
+
+            def preserves_storage_sharing(self) -> bool:
+                return not writer.background
+
+        self._engine.checkpoint_engine = Engine()
         self._engine.save_checkpoint(str(folder), tag="deepspeed", save_latest=False)
 
     def load(self, folder: Path) -> None:

@@ -14,6 +14,7 @@ import orjson
 import torch
 
 from training.backend import Backend, World
+from training.saving import Writer
 
 __all__ = ["Checkpoints", "random_state", "restore_random_state"]
 
@@ -43,53 +44,79 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-def _sync(path: Path) -> None:
-    for file in path.rglob("*"):
-        if file.is_file():
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+    _sync(file)
 
 
 class Checkpoints:
     """The folder `checkpoints` of a run.
 
-    A checkpoint counts when it has its final name and its `complete.json`; a crash while it is written leaves a
-    `.tmp` folder that the next save removes, and all that was there before.
+    A checkpoint is `step-{n}`: states of all workers, and `complete.json`, which is written last and says where the run
+    was. It is written beside its place by threads of the workers while training goes on, and renamed when all of them
+    have finished; only then are older ones removed. So a crash while saving leaves the chain as it was. Complete ones
+    older than the last `keep` are removed; `best`, `final` and whatever else lies there are not touched.
     """
 
-    def __init__(self, folder: Path, world: World, keep: int) -> None:
+    def __init__(self, folder: Path, world: World, keep: int, *, background: bool = False) -> None:
         self.folder, self.world, self.keep = folder, world, keep
+        self.writer = Writer(background=background)
+        self._pending: tuple[str, dict[str, Any]] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, name: str, backend: Backend, facts: dict[str, Any]) -> Path:
-        """Write a whole checkpoint; all workers call it."""
-        target, temporary = self.folder / name, self.folder / f"{name}.tmp"
+    def save(self, name: str, backend: Backend, facts: dict[str, Any]) -> None:
+        """Begin a whole checkpoint; all workers call it, and `finish` after each further step."""
+        self.finish(wait=True)
+        temporary = self.folder / f"{name}.tmp"
         if self.world.rank == 0:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
         self.world.barrier()
-        backend.save(temporary)
-        torch.save(random_state(), temporary / f"random-{self.world.rank}.pt")
-        self.world.barrier()
+        backend.save(temporary, self.writer)
+        self.writer.save(random_state(), temporary / f"random-{self.world.rank}.pt")
+        self._pending = (name, dict(facts))
+        self.finish(wait=not self.writer.background)
+
+    def finish(self, *, wait: bool) -> None:
+        """Complete the checkpoint that was begun, if all workers have written it, or once they have; all call it."""
+        if wait:
+            self.writer.wait()
+        if self._pending is None:
+            return
+        ready = self.writer.done()
+        if self.world.total(torch.tensor(float(ready))) < self.world.size:
+            return
+        (name, facts), self._pending = self._pending, None
         if self.world.rank == 0:
-            (temporary / "complete.json").write_bytes(orjson.dumps({**facts, "workers": self.world.size}))
-            _sync(temporary)
+            target, temporary = self.folder / name, self.folder / f"{name}.tmp"
+            _write(temporary / "complete.json", orjson.dumps({**facts, "workers": self.world.size}))
             self._replace(temporary, target)
             self._rotate(target)
-        self.world.barrier()
-        return target
+        if wait:
+            self.world.barrier()
 
     def save_model(self, name: str, write: Callable[[Path], None]) -> None:
-        """Write weights alone (`best`, `final`): `write` fills a folder, on worker 0."""
-        temporary = self.folder / f"{name}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        write(temporary)
-        _sync(temporary)
-        self._replace(temporary, self.folder / name)
+        """Write weights alone (`best`, `final`) on worker 0: `write` fills a folder, in the writer's thread."""
+
+        def piece() -> None:
+            temporary = self.folder / f"{name}.tmp"
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            write(temporary)
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            self._replace(temporary, self.folder / name)
+
+        self.writer.submit(piece)
 
     @staticmethod
     def _replace(temporary: Path, target: Path) -> None:

@@ -154,7 +154,9 @@ class TrainConfig:
     objective: pretrain, sft or dpo. output: folder under which the run makes its own. name: of the run; empty: made of
     model, size, host and time, so that runs never share a folder. batch: rows of an optimizer step over all workers,
     the same whatever their number. micro_batch: rows of one pass of one worker. epochs, or steps: the length; steps
-    counts when it is set. evaluate_every, save_every: in steps. keep: checkpoints beside best and final. non_finite:
+    counts when it is set. evaluate_every, save_every: in steps. keep: checkpoints beside best and final. save_in_background: copy states to the host's memory
+    and write them while training goes on; without it training waits, and no memory is needed. wandb: project of Weights & Biases
+    that metrics go to as well; empty: none. non_finite:
     what a loss that is no number does to its step: skip it, or stop the run. hang_minutes: without a step before stacks
     are dumped and the worker ends; 0: never. storage_warn, storage_stop: used share of the volume at which the run
     warns, or saves and stops. phases: stages trained one after the other; `data.train` is not used then.
@@ -178,6 +180,8 @@ class TrainConfig:
     evaluate_every: int = pydantic.Field(default=100, ge=1)
     save_every: int = pydantic.Field(default=100, ge=1)
     keep: int = pydantic.Field(default=3, ge=1)
+    save_in_background: bool = True
+    wandb: str = ""
     non_finite: Literal["skip", "stop"] = "skip"
     hang_minutes: float = pydantic.Field(default=30.0, ge=0)
     storage_warn: float = pydantic.Field(default=0.80, gt=0, le=1)
@@ -242,7 +246,7 @@ class TrainConfig:
     def fingerprint(self) -> str:
         """Hash of everything that determines the course of training: not of names, places and intervals."""
         told = self.describe()
-        for key in ("output", "name", "log_every", "evaluate_every", "save_every", "keep", "hang_minutes", "storage_warn", "storage_stop", "micro_batch", "parallel"):  # fmt: skip
+        for key in ("output", "name", "log_every", "evaluate_every", "save_every", "keep", "save_in_background", "wandb", "hang_minutes", "storage_warn", "storage_stop", "micro_batch", "parallel"):  # fmt: skip
             told.pop(key)
         return hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
 

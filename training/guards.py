@@ -1,19 +1,22 @@
-"""What watches a run: a volume that fills up, a worker that hangs."""
+"""What watches a run: a volume that fills up, a worker that hangs, a machine that reads slowly."""
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
 import os
+import platform
 import shutil
+import statistics
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from training.backend import World
 from training.config import TrainConfig
 
-__all__ = ["Watchdog", "check_storage"]
+__all__ = ["Reading", "Watchdog", "check_storage"]
 
 _warned: set[str] = set()
 
@@ -28,6 +31,33 @@ def check_storage(folder: Path, config: TrainConfig, tell: Callable[[str], None]
         _warned.add(str(folder))
         tell(f"the volume of {folder} is {share:.0%} full; the run stops at {config.storage_stop:.0%}")
     return False
+
+
+class Reading:
+    """How fast each worker reads its rows, compared every `every` steps: one slow disk holds up all of them."""
+
+    def __init__(self, every: int = 20, slow: float = 0.5) -> None:
+        self._every, self._slow = every, slow
+        self._tokens, self._seconds = 0, 0.0
+
+    def add(self, tokens: int, seconds: float) -> None:
+        """What this worker read for a step."""
+        self._tokens += tokens
+        self._seconds += seconds
+
+    def compare(self, world: World, step: int, tell: Callable[[str], None]) -> dict[str, float]:
+        """Every so many steps, the slowest and the median worker in tokens a second; tells of workers below `slow` of
+        the median that also spend a noticeable time on it. All workers call it."""
+        if step % self._every:
+            return {}
+        mine = (world.rank, platform.node(), self._tokens / max(self._seconds, 1e-9), self._seconds / self._every)
+        self._tokens, self._seconds = 0, 0.0
+        found = world.gather(mine)
+        middle = statistics.median(speed for _, _, speed, _ in found)
+        for rank, host, speed, seconds in found:
+            if speed < self._slow * middle and seconds > 0.05:
+                tell(f"step {step}: worker {rank} on {host} reads {speed:,.0f} tokens/s, the median worker {middle:,.0f}: a slow disk or network there")  # fmt: skip
+        return {"read_slowest": min(speed for _, _, speed, _ in found), "read_median": middle}
 
 
 class Watchdog:

@@ -24,10 +24,11 @@ from training.backend import DeepSpeedBackend, World, make_backend, to_universal
 from training.batches import Batch, Rows, RowStream, micro_batches, rows_of
 from training.checkpoints import Checkpoints, random_state, restore_random_state
 from training.config import PhaseConfig, SourceConfig, TrainConfig
-from training.guards import Watchdog, check_storage
+from training.guards import Reading, Watchdog, check_storage
 from training.models import build_model, load_tokenizer, model_flops
 from training.objectives import Causal, Dpo, Scorer
 from training.reporting import Reporter
+from training.saving import snapshot
 from training.schedule import learning_rate
 
 __all__ = ["Loop", "Result", "run_folder"]
@@ -85,7 +86,10 @@ class Loop:
         if world.rank == 0:
             self._prepare_folder()
         world.barrier()
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", world, config.keep)
+        self.checkpoints = Checkpoints(
+            self.folder / "checkpoints", world, config.keep, background=config.save_in_background
+        )
+        self.reading = Reading()
         self.reporter = Reporter(self.folder, world, config, self.say, self.report)
         torch.manual_seed(config.seed)
         np.random.seed(config.seed)
@@ -99,7 +103,7 @@ class Loop:
         self.backend = make_backend(config, self.scorer, world, universal=other)
         self.module = self.backend.module
         self.evaluation = rows_of([s.path for s in config.data.evaluation], config.data.sequence_length, packing=False)
-        state: dict[str, Any] = {"phase": 0, "step": 0, "best": math.inf, "tokens": 0, "updates": 0}
+        state: dict[str, Any] = {"phase": 0, "step": 0, "total": 0, "best": math.inf, "tokens": 0, "updates": 0}
         if found is not None:
             state = self._resume(*found, universal=other)
         phases = config.phases or (PhaseConfig("", config.data.train, config.epochs, config.steps),)
@@ -119,6 +123,8 @@ class Loop:
                     self._save_model(f"final-{phases[number].name}")
         if finished:
             self._save_model("final")
+        self.checkpoints.finish(wait=True)
+        world.barrier()
         self.reporter.close()
         return Result(str(self.folder), state["step"], finished, metrics)
 
@@ -160,7 +166,7 @@ class Loop:
         self.checkpoints.load_random_state(path)
         words = f", saved by {facts['workers']} workers" if universal else ""
         self._tell(f"resumed from {path.name}: step {facts['step']}{words}")
-        return {k: facts[k] for k in ("phase", "step", "best", "tokens", "updates")}
+        return {k: facts[k] for k in ("phase", "step", "total", "best", "tokens", "updates")}
 
     def _fresh_optimizer(self) -> None:
         """A new backend over the same weights: fresh moments, as if the run began here."""
@@ -214,16 +220,19 @@ class Loop:
             first = step * config.batch
             count = min(config.batch, last_rows - first)
             keys = data.stream.rows(first, count)
-            rows = [data.sources[s].row(r) for s, r in keys]
-            # every worker sees the whole step's rows (they are mapped, not read), so its divisors need no messages
-            counts = data.objective.counts(rows)
-            batches = list(micro_batches(rows, keys, rank=world.rank, world=world.size, micro=config.micro_batch, accumulation=config.accumulation, pad=self.pad, pairs=data.objective.pairs))  # fmt: skip
+            mine = keys[world.rank :: world.size]
+            rows = [data.sources[s].row(r) for s, r in mine]
+            read = time.perf_counter()
+            batches = list(micro_batches(rows, mine, rank=0, world=1, micro=config.micro_batch, accumulation=config.accumulation, pad=self.pad, pairs=data.objective.pairs))  # fmt: skip
+            self.reading.add(sum(r.length for r in rows), read - begun)
             ready = time.perf_counter()
+            counts = world.total(data.objective.counts(rows))
             sums, finite = self._micro_steps(data.objective, batches, counts)
             rate = learning_rate(rates, step, data.steps)
             passed = time.perf_counter()
             norm = self._update(finite, rate)
             state["step"] = step + 1
+            state["total"] += 1
             state["updates"] += int(math.isfinite(norm))
             tokens = int(world.total(torch.tensor(float(sum(b.tokens for b in batches)))))
             state["tokens"] += tokens
@@ -234,6 +243,7 @@ class Loop:
                 "seconds": time.perf_counter() - begun, "seconds_data": ready - begun, "seconds_model": passed - ready,
                 "seconds_update": time.perf_counter() - passed,
             }  # fmt: skip
+            metrics |= self.reading.compare(world, step + 1, self._tell)
             self.reporter.step(step + 1, data.steps, phase.name, metrics, flops=self.flops, epoch=(step + 1) * config.batch / data.stream.epoch_rows)  # fmt: skip
             self.watchdog.alive()
             done = state["step"] == data.steps
@@ -241,6 +251,7 @@ class Loop:
                 self._evaluate(state, phase)
             full = check_storage(self.folder, config, self._tell)
             full = bool(world.total(torch.tensor(float(full))))
+            self.checkpoints.finish(wait=False)
             if state["step"] % config.save_every == 0 or done or full:
                 self._save(state)
             if full:
@@ -343,17 +354,16 @@ class Loop:
             self._save_model("best")
 
     def _save(self, state: dict[str, Any]) -> None:
-        # steps of earlier phases come before: names rise over the whole run
-        number = state["phase"] * 10_000_000 + state["step"]
-        self.checkpoints.save(f"step-{number}", self.backend, dict(state))
+        self.checkpoints.save(f"step-{state['total']}", self.backend, state)
 
     def _save_model(self, name: str) -> None:
-        from training.export import write_model
+        from training.export import model_writer
 
         weights = self.backend.weights()
         if self.world.rank == 0 and weights is not None:
-            self.checkpoints.save_model(name, lambda folder: write_model(self.module.model, weights, self.tokenizer, folder))  # fmt: skip
-        self.world.barrier()
+            if self.checkpoints.writer.background:
+                weights = snapshot(weights)
+            self.checkpoints.save_model(name, model_writer(self.module.model, weights, self.tokenizer))
 
     def _tell(self, text: str) -> None:
         if self.world.rank == 0:

@@ -14,6 +14,7 @@ import orjson
 import psutil
 import torch
 
+from raylib.errors import TrainingError
 from training.backend import World
 from training.config import TrainConfig
 
@@ -42,7 +43,10 @@ class Reporter:
         self._recent: deque[float] = deque(maxlen=50)
         self._stream: Any = None
         self._board: Any = None
+        self._wandb: Any = None
         if world.rank == 0:
+            if config.wandb:
+                self._wandb = _wandb(folder, config)
             self._stream = (folder / "metrics.jsonl").open("ab")
             if importlib.util.find_spec("tensorboard") is not None:
                 from torch.utils.tensorboard import SummaryWriter
@@ -103,6 +107,8 @@ class Reporter:
     def _write(self, record: dict[str, Any]) -> None:
         self._stream.write(orjson.dumps(record) + b"\n")
         self._stream.flush()
+        if self._wandb is not None:
+            self._wandb.log({k: v for k, v in record.items() if k != "step"} | {"trainer/step": record["step"]})
         if self._board is not None:
             for name, value in record.items():
                 if isinstance(value, (int, float)) and name != "step":
@@ -114,3 +120,17 @@ class Reporter:
             self._stream.close()
         if self._board is not None:
             self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _wandb(folder: Path, config: TrainConfig) -> Any:
+    """A run of Weights & Biases of the same name; a resumed run goes on in it."""
+    try:
+        import wandb
+    except ImportError as error:
+        raise TrainingError("wandb: the package is not installed: pip install wandb") from error
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in folder.name)
+    return wandb.init(
+        project=config.wandb, name=folder.name, id=name, resume="allow", dir=str(folder), config=config.describe()
+    )

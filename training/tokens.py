@@ -7,6 +7,7 @@ preference is three sequences in a row: prompt, chosen, rejected.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,13 +27,16 @@ import pyarrow.compute as pc
 
 from raylib.errors import RecordError, TrainingError
 from raylib.schema import text_of
+from training.shuffle import Encoded, Spill, join
 from training.templates import Renderer
 
 __all__ = ["TokenOptions", "TokenSet", "count_tokens", "tokenize"]
 
 Array = np.ndarray[Any, Any]
 Kind = Literal["pretrain", "sft", "preference"]
-_BATCH = 1000  # texts that the tokenizer gets at once; it spreads them over the cores
+_BATCH = 1000  # records that are encoded at once
+_SMALL = 16 << 20  # bytes of input that are not worth starting processes for
+_BUCKET = 64 << 20  # bytes of input whose samples are shuffled at once
 
 
 @dataclass(frozen=True)
@@ -45,25 +50,6 @@ class TokenOptions:
     max_tokens: int = 0
     max_prompt: int = 1024
     seed: int = 0
-
-
-@dataclass
-class _Part:
-    """What one input file gave, before the shuffle."""
-
-    ids: list[Array] = field(default_factory=list)
-    targets: list[Array] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    tokens: Counter[str] = field(default_factory=Counter)
-    records: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    cut: int = 0
-
-    def add(self, ids: Sequence[int], targets: Sequence[bool] | None) -> None:
-        self.ids.append(np.asarray(ids, np.uint32))
-        self.lengths.append(len(ids))
-        if targets is not None:
-            self.targets.append(np.asarray(targets, np.uint8))
 
 
 class TokenSet:
@@ -148,20 +134,39 @@ def tokenize(sources: Sequence[str], out: str | Path, tokenizer_path: str, optio
     work = folder / f"parts-{key}"
     work.mkdir(parents=True, exist_ok=True)
     kind = options.kind if options.kind != "auto" else _guess(files)
+    width = 3 if kind == "preference" else 1
+    total = sum(os.path.getsize(path) for _, path in files if os.path.exists(path))
+    buckets = max(1, min(total // _BUCKET, 4096))
     begun = time.perf_counter()
     parts, done_before = [], 0
-    for number, (name, path) in enumerate(files):
-        target = work / f"{number:06d}"
-        if (target / "part.json").is_file():
-            done_before += 1
-        else:
-            _write_part(_tokenized(path, name, tokenizer, kind, options), target)
-        parts.append(target)
-    info = _join(parts, folder, kind, tokenizer, options)
+    with _Encoder(tokenizer, tokenizer_path, kind, options, work, parallel=total > _SMALL) as encoder:
+        for number, (name, path) in enumerate(files):
+            target = work / f"{number:06d}"
+            if (target / "part.json").is_file():
+                done_before += 1
+            else:
+                spill = Spill(target, width=width, buckets=buckets, seed=(options.seed, number))
+                for encoded in encoder.encoded(path, name):
+                    spill.add(encoded)
+                spill.close()
+            parts.append(target)
+    totals: dict[str, Any] = {name: Counter() for name in ("tokens", "records", "dropped")} | {"cut": 0}
+    for part in parts:
+        facts = orjson.loads((part / "part.json").read_bytes())
+        totals["cut"] += facts["cut"]
+        for name in ("tokens", "records", "dropped"):
+            totals[name].update(facts[name])
+    if not totals["records"]:
+        shutil.rmtree(work)
+        raise TrainingError("no records to tokenise: everything was dropped, or the input is empty")
+    dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
+    tokens, samples = join(parts, folder, width=width, buckets=buckets, dtype=dtype, seed=options.seed)
     seconds = time.perf_counter() - begun
-    info |= {
+    info = {
+        "dtype": dtype.name, "tokens": tokens, "samples": samples, "cut": totals["cut"], "dropped": dict(totals["dropped"]),
+        "tokens_by_source": dict(sorted(totals["tokens"].items())), "samples_by_source": dict(sorted(totals["records"].items())),
         "key": key, "kind": kind, "tokenizer": str(tokenizer_path), "vocabulary": len(tokenizer), "seconds": round(seconds, 2),
-        "tokens_per_second": round(info["tokens"] / max(seconds, 1e-9)), "parts_done_before": done_before, "options": vars(options),
+        "tokens_per_second": round(tokens / max(seconds, 1e-9)), "parts_done_before": done_before, "options": vars(options),
     }  # fmt: skip
     _write(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
     shutil.rmtree(work)
@@ -213,43 +218,142 @@ def _guess(files: Sequence[tuple[str, str]]) -> Kind:
     raise TrainingError("no records to tokenise")
 
 
-def _tokenized(path: str, name: str, tokenizer: Any, kind: str, options: TokenOptions) -> _Part:
-    part = _Part()
-    wanted = {"pretrain": "document", "sft": "conversation", "preference": "preference"}[kind]
-    renderer = Renderer(tokenizer, options.template) if kind != "pretrain" else None
-    for table in _tables(path, wanted):
-        sources = [s or name for s in table["source"].to_pylist()]
-        for begin in range(0, len(table), _BATCH):
-            rows, named = table.slice(begin, _BATCH), sources[begin : begin + _BATCH]
-            if renderer is None:
-                _pretrain(rows, named, tokenizer, part)
-            elif kind == "sft":
-                _sft(rows, named, renderer, options, part)
-            else:
-                _preferences(rows, named, renderer, options, part)
-    return part
+class _Encoder:
+    """Turns tables into tokens: in this process, or in one process a core for inputs that are worth starting them.
+
+    One process a core beats the threads of one tokenizer, as handling what it returns is work of Python too.
+    """
+
+    def __init__(self, tokenizer: Any, path: str, kind: str, options: TokenOptions, work: Path, *, parallel: bool) -> None:  # fmt: skip
+        self._kind, self._options = kind, options
+        self._wanted = {"pretrain": "document", "sft": "conversation", "preference": "preference"}[kind]
+        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._pool: Any = None
+        self._tools: Any = _Tools(tokenizer, kind, options)
+        self._place = (str(path), str(work / "tokenizer.json"), (tokenizer.bos_token_id, tokenizer.eos_token_id))
+        if parallel and self._cores > 1:
+            from joblib import Parallel
+
+            if kind == "pretrain" and self._tools.backend is not None:
+                self._tools.backend.save(self._place[1])
+            self._pool = Parallel(n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1)
+
+    def __enter__(self) -> _Encoder:
+        if self._pool is not None:
+            self._pool.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._pool is not None:
+            self._pool.__exit__(*exception)
+
+    def encoded(self, path: str, name: str) -> Iterator[Encoded]:
+        """The file's records, batch after batch, in their order."""
+        if self._pool is None:
+            for rows, sources in self._batches(path, name, _BATCH):
+                yield _encode(rows, sources, self._tools, self._options, self._kind)
+            return
+        from joblib import delayed
+
+        tasks = (
+            delayed(_encode_there)(_packed(rows), sources, self._place, self._options, self._kind)
+            for rows, sources in self._batches(path, name, 4 * _BATCH)
+        )
+        yield from self._pool(tasks)
+
+    def _batches(self, path: str, name: str, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
+        for table in _tables(path, self._wanted):
+            sources = [s or name for s in table["source"].to_pylist()]
+            for begin in range(0, len(table), size):
+                yield table.slice(begin, size), sources[begin : begin + size]
 
 
-def _pretrain(rows: pa.Table, sources: list[str], tokenizer: Any, part: _Part) -> None:
+class _Tools:
+    """What a process encodes with. backend: the tokenizer without transformers around it, if it has one."""
+
+    def __init__(self, tokenizer: Any, kind: str, options: TokenOptions) -> None:
+        self.tokenizer = tokenizer
+        self.backend = getattr(tokenizer, "backend_tokenizer", None)
+        self.borders = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+        self.renderer = Renderer(tokenizer, options.template) if kind != "pretrain" else None
+
+
+@functools.lru_cache(maxsize=2)
+def _tools_there(place: tuple[Any, ...], kind: str, options: TokenOptions) -> Any:
+    """Tools of a worker process, made once. Text needs the bare tokenizer only, which loads at once."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    path, bare, borders = place
+    if os.path.exists(bare):
+        from tokenizers import Tokenizer
+
+        return SimpleNamespace(backend=Tokenizer.from_file(bare), borders=borders, renderer=None)
+    from transformers import AutoTokenizer
+
+    return _Tools(AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False), kind, options)
+
+
+def _packed(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def _encode_there(rows: bytes, sources: list[str], place: tuple[Any, ...], options: TokenOptions, kind: str) -> Encoded:
+    return _encode(pa.ipc.open_stream(rows).read_all(), sources, _tools_there(place, kind, options), options, kind)
+
+
+def _encode(rows: pa.Table, sources: list[str], tools: Any, options: TokenOptions, kind: str) -> Encoded:
+    if kind == "pretrain":
+        return _pretrain(rows, sources, tools)
+    made = _Collected()
+    (_sft if kind == "sft" else _preferences)(rows, sources, tools.renderer, options, made)
+    return made.encoded()
+
+
+@dataclass
+class _Collected:
+    """Samples of a batch, one by one."""
+
+    ids: list[int] = field(default_factory=list)
+    targets: list[bool] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    tokens: Counter[str] = field(default_factory=Counter)
+    records: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+
+    def add(self, ids: Sequence[int], targets: Sequence[bool]) -> None:
+        self.ids += ids
+        self.targets += targets
+        self.lengths.append(len(ids))
+
+    def encoded(self) -> Encoded:
+        return Encoded(np.array(self.ids, np.uint32), np.array(self.targets, np.uint8), np.array(self.lengths, np.int64), self.tokens, self.records, self.dropped, self.cut)  # fmt: skip
+
+
+def _pretrain(rows: pa.Table, sources: list[str], tools: Any) -> Encoded:
     """Texts, each between the tokens that begin and end one."""
     texts = pc.fill_null(text_of(rows), "").to_pylist()
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        encoded = [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
+    if tools.backend is not None:
+        encoded = [e.ids for e in tools.backend.encode_batch_fast(texts, add_special_tokens=False)]
     else:
-        encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    for ids, source in zip(encoded, sources, strict=True):
-        if not ids:
-            part.dropped["empty"] += 1
-            continue
-        part.add([*begin, *ids, *end], None)
-        part.tokens[source] += len(ids) + len(begin) + len(end)
-        part.records[source] += 1
+        encoded = tools.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    begin, end = ([] if i is None else [i] for i in tools.borders)
+    extra = len(begin) + len(end)
+    made = [(e, s) for e, s in zip(encoded, sources, strict=True) if e]
+    lengths = np.array([len(e) + extra for e, _ in made], np.int64)
+    chained = itertools.chain.from_iterable(itertools.chain(begin, e, end) for e, _ in made)
+    out = Encoded(np.fromiter(chained, np.uint32, int(lengths.sum())), None, lengths)
+    for (_, source), length in zip(made, lengths.tolist(), strict=True):
+        out.tokens[source] += length
+        out.records[source] += 1
+    if len(made) < len(encoded):
+        out.dropped["empty"] = len(encoded) - len(made)
+    return out
 
 
-def _sft(rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, part: _Part) -> None:
+def _sft(rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, part: _Collected) -> None:
     if "messages" not in rows.column_names:
         raise TrainingError("sft needs conversations; these records are none")
     for messages, source in zip(rows["messages"].to_pylist(), sources, strict=True):
@@ -278,7 +382,9 @@ def _shortened(ids: list[int], targets: list[bool], limit: int) -> tuple[list[in
     return ids[drop : drop + limit], targets[drop : drop + limit]
 
 
-def _preferences(rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, part: _Part) -> None:
+def _preferences(
+    rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, part: _Collected
+) -> None:
     columns = (rows["prompt"].to_pylist(), rows["chosen"].to_pylist(), rows["rejected"].to_pylist())
     for prompt, chosen, rejected, source in zip(*columns, sources, strict=True):
         if not chosen or not rejected:
@@ -306,60 +412,6 @@ def _preferences(rows: pa.Table, sources: list[str], renderer: Renderer, options
             part.add(ids, [target] * len(ids))
             part.tokens[source] += len(ids)
         part.records[source] += 1
-
-
-def _write_part(part: _Part, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    np.save(target / "ids.npy", np.concatenate(part.ids) if part.ids else np.zeros(0, np.uint32))
-    np.save(target / "targets.npy", np.concatenate(part.targets) if part.targets else np.zeros(0, np.uint8))
-    np.save(target / "lengths.npy", np.asarray(part.lengths, np.int64))
-    facts = {"tokens": part.tokens, "records": part.records, "dropped": part.dropped, "cut": part.cut}
-    _write(target / "part.json", orjson.dumps(facts))
-
-
-def _join(parts: Sequence[Path], folder: Path, kind: str, tokenizer: Any, options: TokenOptions) -> dict[str, Any]:
-    """All parts as one, in random order: a permutation of samples, gathered from mapped parts in blocks."""
-    width = 3 if kind == "preference" else 1
-    lengths = [np.load(p / "lengths.npy") for p in parts]
-    ids = [np.load(p / "ids.npy", mmap_mode="r") for p in parts]
-    masks = [np.load(p / "targets.npy", mmap_mode="r") for p in parts]
-    owner = np.concatenate([np.full(len(x) // width, i, np.int32) for i, x in enumerate(lengths)] or [np.zeros(0, np.int32)])  # fmt: skip
-    if len(owner) == 0:
-        raise TrainingError("no records to tokenise: everything was dropped, or the input is empty")
-    offsets = [np.concatenate([[0], np.cumsum(x)]) for x in lengths]
-    local = np.concatenate([np.arange(len(x) // width) for x in lengths])
-    order = np.random.default_rng(options.seed).permutation(len(owner))
-    dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
-    starts = np.zeros(len(owner) * width + 1, np.int64)
-    folder.mkdir(parents=True, exist_ok=True)
-    at = 0
-    with (folder / "tokens.bin").open("wb") as tokens, (folder / "targets.bin").open("wb") as targets:
-        for position, sample in enumerate(order.tolist()):
-            part, first = int(owner[sample]), int(local[sample]) * width
-            offset = offsets[part]
-            a, b = int(offset[first]), int(offset[first + width])
-            tokens.write(ids[part][a:b].astype(dtype).tobytes())
-            if kind != "pretrain":
-                targets.write(masks[part][a:b].tobytes())
-            starts[position * width + 1 : (position + 1) * width + 1] = at + (offset[first + 1 : first + width + 1] - a)
-            at += b - a
-        for stream in (tokens, targets):
-            stream.flush()
-            os.fsync(stream.fileno())
-    if kind == "pretrain":
-        (folder / "targets.bin").unlink()
-    np.save(folder / "starts.npy", starts)
-    totals: dict[str, Counter[str]] = {name: Counter() for name in ("tokens", "records", "dropped")}
-    cut = 0
-    for p in parts:
-        facts = orjson.loads((p / "part.json").read_bytes())
-        cut += facts["cut"]
-        for name, total in totals.items():
-            total.update(facts[name])
-    return {
-        "dtype": dtype.name, "tokens": at, "samples": len(owner), "cut": cut, "dropped": dict(totals["dropped"]),
-        "tokens_by_source": dict(sorted(totals["tokens"].items())), "samples_by_source": dict(sorted(totals["records"].items())),
-    }  # fmt: skip
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, from any folder
 
 import raylib
 import training
@@ -43,6 +46,7 @@ class Journey:
 
     out: Path
     scale: float
+    width: int
     facts: dict[str, Any]
     seconds: dict[str, float]
 
@@ -81,7 +85,7 @@ def clean(journey: Journey, documents: list[str], instructions: list[str]) -> No
     ds = raylib.read(instructions, kind="conversation").instruction_features().keep_where('flags == ""')
     ds = ds.exact_dedup().minhash_dedup().difficulty_features()
     rows = list(ds)
-    held = {r["id"] for r in sorted(rows, key=lambda r: hash_of(r["id"]))[: max(8, len(rows) // 10)]}
+    held = {r["id"] for r in sorted(rows, key=lambda r: hash_of(r["id"]))[: min(400, max(8, len(rows) // 10))]}
     for name, part in (
         ("train", [r for r in rows if r["id"] not in held]),
         ("held", [r for r in rows if r["id"] in held]),
@@ -125,7 +129,7 @@ def tokenise(journey: Journey, vocabulary: int) -> None:
 
 def pretrain(journey: Journey) -> None:
     """A LLaMA from scratch; perplexity on held-out answers before and after."""
-    shape = {"model_type": "llama", "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": True}  # fmt: skip
+    shape = {"model_type": "llama", "hidden_size": journey.width, "intermediate_size": 3 * journey.width, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": True}  # fmt: skip
     tokens = str(journey.out / "tokens" / "pretrain")
     model = {"shape": shape, "tokenizer": str(journey.out / "tokenizer"), "dtype": "fp32"}
     found = journey.train("pretrain", "pretrain", 160, 2e-3, model=model, data={"train": [{"path": tokens}], "evaluation": [{"path": str(journey.out / "tokens" / "held")}], "sequence_length": 128})  # fmt: skip
@@ -232,14 +236,15 @@ def main(
     instructions: Annotated[list[str], typer.Option(help="Instructions.")] = [str(HERE / "instructions")],  # noqa: B006
     out: Annotated[Path, typer.Option("--out", "-o")] = Path("out/end_to_end"),
     scale: Annotated[float, typer.Option(min=0.05, help="Steps, as a multiple of the usual.")] = 1.0,
-    vocabulary: int = 2000,
+    vocabulary: int = 4000,
+    width: Annotated[int, typer.Option(min=32, help="Of the model; a multiple of 8.")] = 256,
 ) -> None:
     """Run the whole way."""
     import shutil
 
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    journey = Journey(out.absolute(), scale, {}, {})
+    journey = Journey(out.absolute(), scale, width, {}, {})
     journey.timed("clean", lambda: clean(journey, documents, instructions))
     journey.timed("tokenise", lambda: tokenise(journey, vocabulary))
     journey.timed("pretrain", lambda: pretrain(journey))

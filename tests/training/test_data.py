@@ -111,15 +111,15 @@ def test_an_interrupted_tokenisation_goes_on(tmp_path: Path, tiny_model: Path, m
     from training import tokens
 
     paths = [write(tmp_path / f"{i}.jsonl", [{"id": f"{i}-{k}", "text": f"{ARTICLE[k:]}{i}"} for k in range(5)]) for i in range(3)]  # fmt: skip
-    original, calls = tokens._tokenized, []
+    original, calls = tokens._encode, []
 
-    def failing(path: str, *arguments: Any) -> Any:
-        calls.append(path)
+    def failing(*arguments: Any) -> Any:
+        calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return original(path, *arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(tokens, "_tokenized", failing)
+    monkeypatch.setattr(tokens, "_encode", failing)
     with pytest.raises(KeyboardInterrupt):
         tokenize(paths, tmp_path / "out", str(tiny_model))
     info = tokenize(paths, tmp_path / "out", str(tiny_model))
@@ -133,6 +133,29 @@ def test_an_interrupted_tokenisation_goes_on(tmp_path: Path, tiny_model: Path, m
     (tmp_path / "out" / "tokens.bin").write_bytes(b"12")
     with pytest.raises(TrainingError, match="damaged"):
         TokenSet(tmp_path / "out")
+
+
+def test_chunks_buckets_and_processes_lose_nothing(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    from training import shuffle, tokens
+
+    paths = [write(tmp_path / f"{i}.jsonl", conversations(300, seed=i)) for i in range(2)]
+    tokenize(paths, tmp_path / "small", str(tiny_model))
+    small = TokenSet(tmp_path / "small")
+    monkeypatch.setattr(tokens, "_SMALL", 0)  # processes
+    monkeypatch.setattr(tokens, "_BUCKET", 10_000)
+    monkeypatch.setattr(tokens, "_BATCH", 20)
+    monkeypatch.setattr(shuffle, "_CHUNK", 500)
+    tokenize(paths, tmp_path / "large", str(tiny_model))
+    large = TokenSet(tmp_path / "large")
+    assert {k: small.info[k] for k in ("tokens", "samples", "tokens_by_source")} == {k: large.info[k] for k in ("tokens", "samples", "tokens_by_source")}  # fmt: skip
+
+    def content(made: TokenSet) -> list[tuple[bytes, bytes]]:
+        found = [made.sequence(i) for i in range(len(made))]
+        return [(ids.tobytes(), targets.tobytes()) for ids, targets in found if targets is not None]
+
+    assert sorted(content(small)) == sorted(content(large)) and content(small) != content(large)
+    tokenize(paths, tmp_path / "again", str(tiny_model))
+    assert content(TokenSet(tmp_path / "again")) == content(large), "the same order every time"
 
 
 def test_trap_15_cutting_keeps_the_answer(tmp_path: Path, tiny_model: Path, tokenizer: Any) -> None:

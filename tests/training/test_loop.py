@@ -79,12 +79,16 @@ def test_trap_36_saving_never_loses_the_chain(tokens: dict[str, str], tiny_model
 
     original, saves = PlainBackend.save, []
 
-    def failing(self: Any, folder: Path) -> None:
+    def failing(self: Any, folder: Path, writer: Any) -> None:
         saves.append(folder)
-        original(self, folder)
+        original(self, folder, writer)
         if len(saves) == 4:
-            (folder / "state.pt").write_bytes(b"half")
-            raise OSError(28, "No space left on device")
+
+            def piece() -> None:
+                (folder / "state.pt").write_bytes(b"half")
+                raise OSError(28, "No space left on device")
+
+            writer.submit(piece)
 
     monkeypatch.setattr(PlainBackend, "save", failing)
     with pytest.raises(OSError, match="space"):
