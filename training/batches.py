@@ -256,14 +256,15 @@ class Batch:
         return int((self.segments >= 0).sum())
 
 
-def collate(rows: Sequence[Row], *, pad: int, pairs: bool, indices: Sequence[tuple[int, int]] = ()) -> Batch:
-    """Rows as tensors, padded to the longest. With `pairs`, the two sequences of a row become two rows: all chosen ones, then all rejected ones."""
+def collate(
+    rows: Sequence[Row], *, pad: int, pairs: bool, indices: Sequence[tuple[int, int]] = (), width: int = 2
+) -> Batch:
+    """Rows as tensors, padded to the longest, or to `width` if that is more. With `pairs`, the two sequences of a row become two rows: all chosen ones, then all rejected ones."""
     import torch
 
     if pairs:
         rows = [Row((r.ids[w],), (r.targets[w],), r.source) for w in (0, 1) for r in rows]
-    width = max([r.length for r in rows] or [0])
-    width = max(width, 2)
+    width = max([width, *(r.length for r in rows)])
     ids = np.full((len(rows), width), pad, np.int64)
     segments = np.full((len(rows), width), -1, np.int64)
     positions = np.zeros((len(rows), width), np.int64)
@@ -288,7 +289,7 @@ def collate(rows: Sequence[Row], *, pad: int, pairs: bool, indices: Sequence[tup
     )
 
 
-def micro_batches(rows: Sequence[Row], keys: Sequence[tuple[int, int]], *, rank: int, world: int, micro: int, accumulation: int, pad: int, pairs: bool) -> Iterator[Batch]:  # fmt: skip
+def micro_batches(rows: Sequence[Row], keys: Sequence[tuple[int, int]], *, rank: int, world: int, micro: int, accumulation: int, pad: int, pairs: bool, width: int = 2) -> Iterator[Batch]:  # fmt: skip
     """This worker's micro-batches of a step: always `accumulation` of them, empty ones at the end of the data.
 
     Row i of the step goes to worker i mod world, so that what a worker gets of a global batch depends on nothing else.
@@ -299,4 +300,4 @@ def micro_batches(rows: Sequence[Row], keys: Sequence[tuple[int, int]], *, rank:
     mine, named = list(rows[rank::world]), list(keys[rank::world])
     for i in range(accumulation):
         part, key = mine[i * micro : (i + 1) * micro], named[i * micro : (i + 1) * micro]
-        yield collate(part or [empty], pad=pad, pairs=pairs, indices=key)
+        yield collate(part or [empty], pad=pad, pairs=pairs, indices=key, width=width)

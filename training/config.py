@@ -28,8 +28,10 @@ class ModelConfig:
     path: folder of a transformers model to continue from; empty: from scratch by `shape`. shape: a transformers
     configuration with its `model_type`, such as {model_type: llama, hidden_size: 256, ...}; the vocabulary is the
     tokenizer's unless given. tokenizer: folder of the tokenizer; empty: the model's. dtype: of weights and activations;
-    states of the optimizer are float32 always. attention: sdpa, eager, or flash (flash-attn on a GPU). compile:
-    torch.compile of each decoder layer. checkpointing: recompute activations in the backward pass. train: all, or
+    states of the optimizer are float32 always. attention: sdpa, eager, flash (flash-attn on a GPU: variable-length
+    attention for packed rows), or flex (torch's flex attention on a GPU: blocks between packed samples are skipped).
+    kernels: torch, or liger (fused norms, rotary embedding and activation of liger-kernel on a GPU). compile:
+    torch.compile of each decoder layer and of the loss; rows are then padded to sequence_length. checkpointing: recompute activations in the backward pass. train: all, or
     embeddings alone. extend_vocabulary: give the model rows for tokens that the tokenizer has and it does not,
     initialised with the mean of the others. lora_rank: 0: train all weights; otherwise LoRA (peft) of this rank.
     """
@@ -38,7 +40,8 @@ class ModelConfig:
     shape: dict[str, Any] = field(default_factory=dict)
     tokenizer: str = ""
     dtype: Literal["bf16", "fp16", "fp32"] = "bf16"
-    attention: Literal["sdpa", "eager", "flash"] = "sdpa"
+    attention: Literal["sdpa", "eager", "flash", "flex"] = "sdpa"
+    kernels: Literal["torch", "liger"] = "torch"
     compile: bool = False
     checkpointing: bool = False
     train: Literal["all", "embeddings"] = "all"

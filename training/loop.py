@@ -93,7 +93,8 @@ class Loop:
         self.reporter = Reporter(self.folder, world, config, self.say, self.report)
         torch.manual_seed(config.seed)
         np.random.seed(config.seed)
-        self.scorer = Scorer(build_model(config.model, self.tokenizer, config.seed))
+        self.scorer = Scorer(build_model(config.model, self.tokenizer, config.seed), compiled=config.model.compile)
+        self.width = config.data.sequence_length if config.model.compile else 2  # compiled layers want one shape
         if config.parallel.backend == "deepspeed" and config.model.dtype != "fp32":
             self.scorer.to(torch.bfloat16 if config.model.dtype == "bf16" else torch.float16)
         torch.manual_seed(config.seed + 1 + world.rank)  # dropout differs between workers, weights do not
@@ -174,7 +175,7 @@ class Loop:
         shared: list[Any] = [weights]
         if self.world.size > 1:
             torch.distributed.broadcast_object_list(shared, src=0)
-        fresh = Scorer(build_model(self.config.model, self.tokenizer, self.config.seed))
+        fresh = Scorer(build_model(self.config.model, self.tokenizer, self.config.seed), compiled=self.config.model.compile)  # fmt: skip
         fresh.model.load_state_dict(shared[0], strict=False)
         if self.config.parallel.backend == "deepspeed" and self.config.model.dtype != "fp32":
             fresh.to(torch.bfloat16 if self.config.model.dtype == "bf16" else torch.float16)
@@ -223,7 +224,7 @@ class Loop:
             mine = keys[world.rank :: world.size]
             rows = [data.sources[s].row(r) for s, r in mine]
             read = time.perf_counter()
-            batches = list(micro_batches(rows, mine, rank=0, world=1, micro=config.micro_batch, accumulation=config.accumulation, pad=self.pad, pairs=data.objective.pairs))  # fmt: skip
+            batches = list(micro_batches(rows, mine, rank=0, world=1, micro=config.micro_batch, accumulation=config.accumulation, pad=self.pad, pairs=data.objective.pairs, width=self.width))  # fmt: skip
             self.reading.add(sum(r.length for r in rows), read - begun)
             ready = time.perf_counter()
             counts = world.total(data.objective.counts(rows))

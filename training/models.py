@@ -29,7 +29,7 @@ def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    attention = "flash_attention_2" if config.attention == "flash" else config.attention
+    attention = {"flash": "flash_attention_2", "flex": "flex_attention"}.get(config.attention, config.attention)
     if config.path:
         model = AutoModelForCausalLM.from_pretrained(
             config.path, local_files_only=True, trust_remote_code=False, dtype=torch.float32, attn_implementation=attention
@@ -47,6 +47,8 @@ def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
         model = AutoModelForCausalLM.from_config(made, attn_implementation=attention, dtype=torch.float32)
     _extend(model, tokenizer, config)
     model.config.use_cache = False
+    if config.kernels == "liger":
+        _liger(model)
     if config.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if config.lora_rank:
@@ -61,6 +63,19 @@ def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
         for layer in _layers(model):
             layer.compile(dynamic=False)
     return model
+
+
+def _liger(model: Any) -> None:
+    """Fused norms, rotary embedding and activation; losses stay ours, which are by target and by source."""
+    import torch
+
+    try:
+        from liger_kernel.transformers import _apply_liger_kernel_to_instance as apply
+    except ImportError as error:
+        raise TrainingError("model.kernels: liger needs the package: pip install liger-kernel") from error
+    if not torch.cuda.is_available():
+        raise TrainingError("model.kernels: liger needs a GPU; torch works everywhere")
+    apply(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
 
 
 def _extend(model: Any, tokenizer: Any, config: ModelConfig) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,12 @@ import numpy as np
 import orjson
 from numba import njit
 
-__all__ = ["Encoded", "Spill", "join"]
+from training.encoding import Encoded
+
+__all__ = ["Spill", "join"]
 
 Array = np.ndarray[Any, Any]
 _CHUNK = 1 << 25  # tokens that are held before they are written
-
-
-@dataclass
-class Encoded:
-    """Samples one after the other.
-
-    ids: uint32, all tokens. targets: uint8, as long, or None. lengths: int64, of each sequence; a sample is `width` of
-    them. tokens, records: by source. dropped: by reason. cut: samples that were shortened.
-    """
-
-    ids: Array
-    targets: Array | None
-    lengths: Array
-    tokens: Counter[str] = field(default_factory=Counter)
-    records: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    cut: int = 0
 
 
 @njit(cache=True)

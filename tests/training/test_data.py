@@ -111,7 +111,7 @@ def test_an_interrupted_tokenisation_goes_on(tmp_path: Path, tiny_model: Path, m
     from training import tokens
 
     paths = [write(tmp_path / f"{i}.jsonl", [{"id": f"{i}-{k}", "text": f"{ARTICLE[k:]}{i}"} for k in range(5)]) for i in range(3)]  # fmt: skip
-    original, calls = tokens._encode, []
+    original, calls = tokens.encode, []
 
     def failing(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -119,7 +119,7 @@ def test_an_interrupted_tokenisation_goes_on(tmp_path: Path, tiny_model: Path, m
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(tokens, "_encode", failing)
+    monkeypatch.setattr(tokens, "encode", failing)
     with pytest.raises(KeyboardInterrupt):
         tokenize(paths, tmp_path / "out", str(tiny_model))
     info = tokenize(paths, tmp_path / "out", str(tiny_model))
@@ -286,8 +286,7 @@ def test_trap_26_supervised_tokens_of_a_packed_row_are_the_answers(tokens: dict[
 
 
 def scorer_of(tiny_model: Path, tokenizer: Any, kind: str, attention: str = "sdpa") -> Scorer:
-    shape = {**SHAPES[kind], "attn_implementation": attention} if False else SHAPES[kind]
-    model = build_model(ModelConfig(shape=shape, tokenizer=str(tiny_model), dtype="fp32", attention=attention), tokenizer, 0)  # type: ignore[arg-type]  # fmt: skip
+    model = build_model(ModelConfig(shape=SHAPES[kind], tokenizer=str(tiny_model), dtype="fp32", attention=attention), tokenizer, 0)  # type: ignore[arg-type]  # fmt: skip
     return Scorer(model).eval()
 
 
@@ -309,6 +308,19 @@ def test_trap_23_24_25_packed_samples_do_not_see_each_other(tiny_model: Path, to
     assert torch.allclose(packed, separate, atol=1e-4), "one token predicts nothing, and nothing across a border"
     changed = losses([rng.integers(3, 500, size=7), *parts[1:]], ones)
     assert torch.equal(changed[6:], packed[6:]), "another first sample changes no bit of the others"
+
+
+@pytest.mark.slow
+def test_trap_23_flex_attention_hides_the_same(tiny_model: Path, tokenizer: Any) -> None:
+    rng = np.random.default_rng(0)
+    rows = [Row(tuple(rng.integers(3, 500, size=n) for n in sizes), tuple(np.ones(n, np.uint8) for n in sizes), 0) for sizes in ((7, 1, 40), (12, 20, 9))]  # fmt: skip
+    batch = collate(rows, pad=0, pairs=False, width=64)
+    found = []
+    for attention in ("sdpa", "flex"):
+        scorer = scorer_of(tiny_model, tokenizer, "llama", attention)
+        with torch.no_grad():  # on a CPU flex attention has no backward pass
+            found.append(scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed))
+    assert batch.ids.shape == (2, 64) and torch.allclose(found[0], found[1], atol=1e-4)
 
 
 def test_trap_17_padding_changes_nothing(tiny_model: Path, tokenizer: Any, tokens: dict[str, str]) -> None:

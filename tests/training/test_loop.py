@@ -364,6 +364,70 @@ def test_trap_32_a_run_goes_on_with_fewer_workers(stage: int, tokens: dict[str, 
 
 
 @pytest.mark.slow
+def test_trap_07_small_updates_reach_the_float32_weights_under_bf16(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
+    made = config(tokens, tiny_model, tmp_path, steps=2, save_every=1, micro_batch=2, parallel={"backend": "deepspeed", "zero_stage": 2}, **{"model.dtype": "bf16", "optimizer.learning_rate": 1e-6, "optimizer.schedule": "constant", "optimizer.warmup": 0})  # fmt: skip
+    run(made, mode="local")
+    found = []
+    for step in (1, 2):
+        folder = tmp_path / "run" / "checkpoints" / f"step-{step}" / "deepspeed"
+        (states,) = folder.glob("*optim_states.pt")
+        held = torch.load(states, weights_only=False)["optimizer_state_dict"]["single_partition_of_fp32_groups"]
+        (weights,) = folder.glob("mp_rank_*.pt")
+        found.append((torch.cat(list(held)), torch.load(weights, weights_only=False)["module"]))
+    (master, weights), (later, weights_later) = found
+    assert master.dtype is torch.float32
+    moved = (master != later).float().mean()
+    same = [float((weights[k] == weights_later[k]).float().mean()) for k in weights]
+    assert moved > 0.5, "an update below the step of bf16 is kept in float32"
+    assert all(w.dtype is torch.bfloat16 for w in weights.values()) and np.mean(same) > 0.9, "and not yet seen in bf16"
+    plain = run(config(tokens, tiny_model, tmp_path / "plain", steps=2, **{"optimizer.learning_rate": 1e-6}), say=quiet)
+    assert losses(tmp_path / "run")[-1] == pytest.approx(plain.metrics["loss"], rel=0.01)
+
+
+@pytest.mark.slow
+def test_compiled_layers_give_the_same_losses(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
+    for name, compiled in (("plain", False), ("compiled", True)):
+        run(config(tokens, tiny_model, tmp_path / name, steps=2, **{"model.compile": compiled}), say=quiet)
+    assert losses(tmp_path / "compiled" / "run") == pytest.approx(losses(tmp_path / "plain" / "run"), abs=1e-4)
+    AutoModelForCausalLM.from_pretrained(tmp_path / "compiled" / "run" / "checkpoints" / "final")
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "mistral"])
+def test_other_models_learn_and_are_exported(kind: str, tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
+    made = config(tokens, tiny_model, tmp_path, steps=12, **{"model.shape": SHAPES[kind], "optimizer.learning_rate": 5e-3})  # fmt: skip
+    loop = Loop(made, tmp_path / "run", say=quiet)
+    loop.run()
+    found = losses(tmp_path / "run")
+    assert found[-1] < found[0] - 0.3
+    exported, ids = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "checkpoints" / "final").eval(), torch.arange(5, 25)[None]  # fmt: skip
+    assert exported.config.model_type == kind
+    with torch.no_grad():
+        assert torch.allclose(exported(input_ids=ids).logits, loop.module.model.eval()(input_ids=ids).logits, atol=1e-5)
+
+
+def test_a_slow_reader_is_named() -> None:
+    from training.backend import World
+    from training.guards import Reading
+
+    class Four(World):
+        def __init__(self, mine: int) -> None:
+            self.rank, self.size = mine, 4
+
+        def gather(self, value: Any) -> list[Any]:
+            _rank, _host, speed, seconds = value
+            return [(r, f"node{r}", speed / (10 if r == 2 else 1), seconds * (10 if r == 2 else 1)) for r in range(4)]
+
+    said: list[str] = []
+    reading = Reading(every=2)
+    reading.add(1000, 0.1)
+    assert reading.compare(Four(0), 1, said.append) == {} and not said
+    reading.add(1000, 0.1)
+    found = reading.compare(Four(0), 2, said.append)
+    assert found["read_median"] == pytest.approx(10_000) and found["read_slowest"] == pytest.approx(1000)
+    assert len(said) == 1 and "worker 2 on node2" in said[0]
+
+
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_ray_train_starts_the_same_run(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     import ray

@@ -29,12 +29,14 @@ def attention_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
 class Scorer(nn.Module):
     """Negative log-likelihoods of the targets of a batch, float32, shape (targets,), in the order of `targets.nonzero()`.
 
-    A batch without targets gives one zero, shape (1,).
+    A batch without targets gives one zero, shape (1,). compiled: the loss too goes through torch.compile.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, compiled: bool = False) -> None:
         super().__init__()
         self.model = model
+        if compiled:
+            self._losses = torch.compile(self._losses, dynamic=True)  # type: ignore[method-assign]
 
     @property
     def plain(self) -> Any:
@@ -46,6 +48,8 @@ class Scorer(nn.Module):
         arguments: dict[str, Any] = {"input_ids": ids, "position_ids": positions, "use_cache": False}
         if packed and inside.config._attn_implementation == "flash_attention_2":
             arguments |= _lengths(segments)
+        elif packed and inside.config._attn_implementation == "flex_attention":
+            arguments["attention_mask"] = _blocks(segments)
         elif packed:
             arguments["attention_mask"] = attention_mask(segments, inside.get_input_embeddings().weight.dtype)
         # rows of one sequence need no mask: padding stands on the right, where no token looks
@@ -71,6 +75,17 @@ class Scorer(nn.Module):
         if cap:
             logits = torch.tanh(logits / cap) * cap
         return nn.functional.cross_entropy(logits, wanted, reduction="none")
+
+
+def _blocks(segments: Tensor) -> Any:
+    """The same mask as `attention_mask` for flex attention, which leaves out blocks that it hides entirely."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query >= key) & (segments[row, query] == segments[row, key])
+
+    rows, width = segments.shape
+    return create_block_mask(sees, rows, None, width, width, device=segments.device.type)
 
 
 def _lengths(segments: Tensor) -> dict[str, Any]:
