@@ -90,20 +90,34 @@ def generate(
     batch: Annotated[int, typer.Option(min=1)] = 16,
     limit: Annotated[int, typer.Option(min=0, help="Only the first N prompts; 0: all.")] = 0,
     seed: Annotated[int, typer.Option()] = 0,
+    engine: Annotated[str, typer.Option(help="transformers, or vllm where it is installed.")] = "transformers",
+    endpoint: Annotated[
+        str, typer.Option(help="URL of an OpenAI-compatible server up to /v1; MODEL is its name there.")
+    ] = "",
 ) -> None:
-    """Let a model answer prompts."""
-    from training.generate import Generator, Sampling
+    """Let a model answer prompts. An interrupted run goes on: answers that OUT holds are not asked for again."""
+    from training.generate import EndpointGenerator, Generator, Sampling, VllmGenerator
 
+    engines: dict[str, Any] = {"transformers": Generator, "vllm": VllmGenerator}
+    if engine not in engines:
+        raise RaylibError(f"--engine {engine!r}: transformers or vllm")
     asked = prompts_of(prompts, limit)
-    made = Generator(model)
-    with out.open("wb") as stream:
+    held = {(r["id"], r["sample"]) for r in map(orjson.loads, out.read_bytes().splitlines()) if r["model"] == model} if out.is_file() else set()  # fmt: skip
+    made: Any = None
+    with out.open("ab") as stream:
         for number in range(samples):
+            left = [a for a in asked if (a[0], number) not in held]
             sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed + number)
-            answers = made.answer([messages for _, messages, _ in asked], sampling, batch=batch)
-            for (name, messages, category), answer in zip(asked, answers, strict=True):
-                record = {"id": name, "prompt": messages, "response": answer, "model": model, "sample": number}
-                stream.write(orjson.dumps({**record, **({"category": category} if category else {})}) + b"\n")
-    typer.echo(f"{len(asked) * samples:,} answers: {out}")
+            for begin in range(0, len(left), 32 * batch):  # what is written at once, and lost at most
+                if made is None:
+                    made = EndpointGenerator(model, endpoint) if endpoint else engines[engine](model)
+                part = left[begin : begin + 32 * batch]
+                answers = made.answer([messages for _, messages, _ in part], sampling, batch=batch)
+                for (name, messages, category), answer in zip(part, answers, strict=True):
+                    record = {"id": name, "prompt": messages, "response": answer, "model": model, "sample": number}
+                    stream.write(orjson.dumps({**record, **({"category": category} if category else {})}) + b"\n")
+                stream.flush()
+    typer.echo(f"{len(asked) * samples:,} answers: {out}" + (f" ({len(held):,} were there)" if held else ""))
 
 
 def prompts_of(path: str, limit: int = 0) -> list[tuple[str, list[dict[str, str]], str | None]]:

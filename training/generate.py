@@ -1,4 +1,4 @@
-"""Answers of a model to prompts, in batches of similar length."""
+"""Answers of a model to prompts: by transformers in batches of similar length, by vLLM, or by an endpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Generator", "Sampling"]
+__all__ = ["EndpointGenerator", "Generator", "Sampling", "VllmGenerator"]
 
 Message = dict[str, str]
 
@@ -72,3 +72,56 @@ class Generator:
                 text = str(self.tokenizer.decode(answer[:cut], skip_special_tokens=True))
                 out[row] = text.removesuffix(tail)
         return out
+
+
+class VllmGenerator:
+    """The same by vLLM, for many prompts on a GPU; rendered by us, so that the tokens are those of training."""
+
+    def __init__(self, path: str, *, template: str = "auto", **options: Any) -> None:
+        from transformers import AutoTokenizer
+
+        from raylib.errors import TrainingError
+        from training.templates import Renderer
+
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            raise TrainingError("--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give --endpoint") from error  # fmt: skip
+        self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        self.renderer = Renderer(self.tokenizer, template)
+        self._model = LLM(model=path, trust_remote_code=False, **options)
+
+    def answer(self, conversations: Sequence[Sequence[Message]], sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:  # fmt: skip
+        """The next answer to each conversation; `batch` is vLLM's own affair."""
+        from vllm import SamplingParams
+
+        sampling = sampling or Sampling()
+        end = self.renderer.answer("")
+        wanted = SamplingParams(
+            max_tokens=sampling.max_new_tokens, temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k or -1,
+            repetition_penalty=sampling.repetition_penalty, seed=sampling.seed, stop_token_ids=sorted({*end[-1:], self.tokenizer.eos_token_id}),
+        )  # fmt: skip
+        made = self._model.generate([{"prompt_token_ids": self.renderer.prompt(c)} for c in conversations], wanted)
+        tail = str(self.tokenizer.decode(end[:-1], skip_special_tokens=True))
+        return [str(m.outputs[0].text).removesuffix(tail) for m in made]
+
+
+class EndpointGenerator:
+    """The same by an OpenAI-compatible endpoint, whose server renders. Failed requests raise TrainingError."""
+
+    def __init__(self, model: str, base_url: str = "", *, cache: str = "", concurrency: int = 8) -> None:
+        from quality.endpoint import Endpoint
+
+        self._endpoint = Endpoint(model, base_url, cache=cache, concurrency=concurrency)
+
+    def answer(self, conversations: Sequence[Sequence[Message]], sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:  # fmt: skip
+        """The next answer to each conversation; top_k and the penalty of repetitions are not part of the protocol."""
+        from raylib.errors import TrainingError
+
+        sampling = sampling or Sampling()
+        asked = [[dict(m) for m in c] for c in conversations]
+        answers = self._endpoint.ask(asked, str, temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_new_tokens, seed=sampling.seed)  # fmt: skip
+        failed = [a.error for a in answers if a.value is None]
+        if failed:
+            raise TrainingError(f"{len(failed)} of {len(answers)} requests failed: {failed[0]}")
+        return [str(a.value) for a in answers]

@@ -28,7 +28,9 @@ def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # of reading and writing shards: a run has lines of its own
     attention = {"flash": "flash_attention_2", "flex": "flex_attention"}.get(config.attention, config.attention)
     if config.path:
         model = AutoModelForCausalLM.from_pretrained(

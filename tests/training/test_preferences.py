@@ -101,3 +101,24 @@ def test_pairs_command(tmp_path: Path) -> None:
     path.write_bytes(orjson.dumps({"id": "1", "prompt": [], "response": "x"}) + b"\n")
     wrong = CliRunner().invoke(app, ["pairs", str(path), "-o", str(tmp_path / "p.jsonl")])
     assert "--reward-model or --judge" in str(wrong.exception)
+
+
+def test_an_endpoint_generates_and_a_second_run_asks_for_the_rest(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811  # fmt: skip
+    def say(self: Any, handler: Any, prompt: str, first: bool) -> None:
+        return Server.send(handler, 200, Server.completion(f"答：{prompt}"))
+
+    monkeypatch.setattr(Server, "answer", say)
+    rows = [{"id": str(i), "prompt": f"问题{i}", "chosen": "甲", "rejected": "乙"} for i in range(3)]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in rows))
+    out = tmp_path / "out.jsonl"
+    command = ["generate", "m", str(tmp_path / "in.jsonl"), "-o", str(out), "--endpoint", server.url, "--samples", "2"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    made = [orjson.loads(line) for line in out.read_bytes().splitlines()]
+    assert [(r["id"], r["sample"], r["response"]) for r in made] == [(str(i), n, f"答：问题{i}") for n in range(2) for i in range(3)]  # fmt: skip
+    out.write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in made[:4]))
+    before = len(server.requests)
+    assert "4 were there" in CliRunner().invoke(app, command).output
+    assert len(server.requests) == before + 2 and len(out.read_bytes().splitlines()) == 6
+    wrong = CliRunner().invoke(app, ["generate", "m", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "x"), "--engine", "vlm"])  # fmt: skip
+    assert "transformers or vllm" in str(wrong.exception)
