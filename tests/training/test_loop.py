@@ -428,6 +428,16 @@ def test_a_slow_reader_is_named() -> None:
 
 
 @pytest.mark.slow
+def test_metrics_go_to_wandb_too(tokens: dict[str, str], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run(config(tokens, tiny_model, tmp_path, steps=2, wandb="raylib-test"), say=quiet)
+    (held,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-run.wandb")
+    content = held.read_bytes()
+    assert b"grad_norm" in content and b"raylib-test" in content
+
+
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_ray_train_starts_the_same_run(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     import ray
