@@ -12,6 +12,7 @@ import yaml
 
 from raylib.engine import Progress
 from raylib.errors import RaylibError
+from raylib.jobs_cli import register_job_commands
 from raylib.quality_cli import classifier_app, perplexity_app, report_app
 from raylib.train_cli import register_commands
 
@@ -212,6 +213,7 @@ def dedup(
 
 
 register_commands(app)
+register_job_commands(app)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(perplexity_app, name="perplexity")
 app.add_typer(report_app, name="report")
