@@ -120,12 +120,14 @@ class DpoConfig:
 class ParallelConfig:
     """The `parallel` section.
 
-    workers: processes, one a GPU. backend: deepspeed, or plain PyTorch in one process. zero_stage: 0 to 3. offload:
+    workers: processes, one a GPU. min_workers: go on with as few when a machine is lost and none comes in its place, until
+    one does (0: wait for all); batch must divide for these numbers too. backend: deepspeed, or plain PyTorch in one process. zero_stage: 0 to 3. offload:
     optimizer states in the host's memory. gpus: auto, or whether workers need GPUs. layers_a_group: decoder layers of
     an optimizer group; small groups keep what ZeRO-1 and 2 copy at a step small. max_failures: restarts by Ray.
     """
 
     workers: int = pydantic.Field(default=1, ge=1)
+    min_workers: int = pydantic.Field(default=0, ge=0)
     backend: Literal["deepspeed", "plain"] = "deepspeed"
     zero_stage: Literal[0, 1, 2, 3] = 2
     offload: bool = False
@@ -195,6 +197,8 @@ class TrainConfig:
             raise ValueError(
                 f"batch = {self.batch} must be a multiple of micro_batch x workers = {self.micro_batch} x {self.parallel.workers}"
             )
+        if self.parallel.min_workers > self.parallel.workers:
+            raise ValueError("parallel.min_workers must not be more than parallel.workers")
         if self.parallel.backend == "plain" and self.parallel.workers > 1:
             raise ValueError("parallel.backend: plain is one process; use deepspeed for several workers")
         if self.storage_warn > self.storage_stop:

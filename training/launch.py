@@ -114,6 +114,9 @@ def _worker(told: dict[str, Any]) -> None:
     rank = ray.train.get_context().get_world_rank()
     os.environ["LOCAL_RANK"] = str(ray.train.get_context().get_local_rank())
     os.environ["LOCAL_SIZE"] = str(ray.train.get_context().get_local_world_size())
+    workers = ray.train.get_context().get_world_size()
+    if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
+        config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
     gauges: dict[str, Any] = {}
 
     def report(metrics: dict[str, float]) -> None:
@@ -147,11 +150,13 @@ def _ray(config: TrainConfig, folder: Path, address: str) -> Result:
             ray.init(num_cpus=max(os.cpu_count() or 1, config.parallel.workers + 1), include_dashboard=False, log_to_driver=True, logging_level="ERROR")  # fmt: skip
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    few, many = config.parallel.min_workers, config.parallel.workers
+    workers: int | tuple[int, int] = (few, many) if 0 < few < many else many
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"config": config.describe(), "folder": str(folder)},
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
-        scaling_config=ScalingConfig(num_workers=config.parallel.workers, use_gpu=gpus),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus),
         run_config=RunConfig(
             name=config.name,
             storage_path=str(folder / "ray"),

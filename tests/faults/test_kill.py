@@ -36,21 +36,26 @@ STAGES = """
 """
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """An input of 30 MB, a recipe, and the output of a run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("kill")
+def make_input(path: Path, count: int) -> None:
+    """Documents of which a third are exact or near copies, and one line that cannot be read."""
     rng = random.Random(7)
     sentences = [s + "。" for s in ARTICLE.replace("\n", "").split("。") if s]
     earlier: list[str] = []
-    with (folder / "in.jsonl").open("wb") as stream:
-        for i in range(30_000):
+    with path.open("wb") as stream:
+        for i in range(count):
             text = "".join(rng.choices(sentences, k=4)) + "".join(rng.choices(_HAN, k=100)) + "。"
             earlier.append(text)
             if i % 3 == 0:  # an exact or a near copy
                 text = rng.choice(earlier) + ("" if i % 2 else "转载。")
             stream.write(orjson.dumps({"id": f"{i:06d}", "text": text}) + b"\n")
         stream.write(b'{"id": "cut", "text": "')
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """An input of 30 MB, a recipe, and the output of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("kill")
+    make_input(folder / "in.jsonl", 30_000)
     (folder / "recipe.yaml").write_text(
         f"input: {{path: {folder}/in.jsonl}}\noutput: {{path: {folder}/out}}\nengine: {{actors: 2, batch_mb: 0.8, work_while_starting: 0}}\nstages:{STAGES}"
     )
