@@ -7,6 +7,7 @@ not depend on the number of workers; a shard that keeps failing is quarantined a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import os
@@ -73,9 +74,22 @@ def run(
 
     Raises:
         RecipeError, SourceError: before any work. ShardError: after the report was written, when
-        shards were quarantined.
+        shards were quarantined; at once, when the output cannot be written to any more.
     """
-    return _Run(recipe, fresh=fresh, limit=limit, progress=progress or Progress()).execute()
+    try:
+        return _Run(recipe, fresh=fresh, limit=limit, progress=progress or Progress()).execute()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise _full(recipe.output.path, str(error)) from error
+
+
+# no fault of a shard: the next one fails as well
+_FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "quota exceeded", errno.EROFS: "read-only file system"}
+
+
+def _full(path: str, error: str) -> ShardError:
+    return ShardError(f"cannot write to {path} or to the temporary folder: {error.splitlines()[-1]}. Everything committed so far is kept: make room, or give another output.path or TMPDIR, and run the same command again")  # fmt: skip
 
 
 def _segments(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
@@ -310,6 +324,8 @@ class _Run:
         done = self.entries.setdefault(phase, {})
         for task, result in results:
             if isinstance(result, Failure):
+                if any(f"[Errno {code}]" in result.error for code in _FULL) or "OutOfDiskError" in result.error:
+                    raise _full(self.recipe.output.path, result.error)
                 self.failures.append(result)
                 self.progress.message(f"shard {task.shard} quarantined: {result.error}")
                 continue

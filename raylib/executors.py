@@ -413,7 +413,9 @@ class RayExecutor:
             try:
                 yield task, ray.get(reference)
             except ray.exceptions.RayTaskError as error:
-                yield from self._retry(task, _error_text(error.as_instanceof_cause()), attempts, again)
+                cause = error.cause  # our own text of what happened, without Ray's of where
+                text = str(cause) if isinstance(cause, RaylibError) else _error_text(error.as_instanceof_cause())
+                yield from self._retry(task, text, attempts, again)
             except ray.exceptions.RayError as error:  # the actor died; Ray restarts it
                 # tasks queued behind the one in work did not run: they go back without a mark
                 again.extend(t for _, t in slot.waiting)

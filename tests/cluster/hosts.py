@@ -65,7 +65,9 @@ class Host:
         pin = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
         self._init = subprocess.Popen([*pin, "ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script])  # fmt: skip
         deadline = time.monotonic() + 10
-        while not (found := [c for c in psutil.Process(self._init.pid).children(recursive=True) if c.name() == "sleep"]):
+        while not (
+            found := [c for c in psutil.Process(self._init.pid).children(recursive=True) if c.name() == "sleep"]
+        ):
             assert self._init.poll() is None and time.monotonic() < deadline, f"{self.name} does not boot"
             time.sleep(0.02)
         self._pid = found[0].pid

@@ -32,8 +32,14 @@ _TRAIN = "import json, sys; from training.config import TrainConfig; from traini
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    with Hosts(tmp_path_factory.mktemp("hosts"), workers=2) as made:
-        yield made
+    folder = tmp_path_factory.mktemp("hosts")
+    (folder / "small").mkdir()  # a small volume that all hosts see
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / "small")], check=True)
+    try:
+        with Hosts(folder, workers=2) as made:
+            yield made
+    finally:
+        subprocess.run(["umount", "-l", str(folder / "small")], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +83,22 @@ def test_a_worker_is_lost_and_the_output_is_the_same(hosts: Hosts, scene: tuple[
     summary = orjson.loads((folder / "out" / "summary.json").read_bytes())
     ids = [*pq.read_table(folder / "out" / "kept")["id"].to_pylist(), *pq.read_table(folder / "out" / "rejected")["id"].to_pylist()]  # fmt: skip
     assert len(ids) == len(set(ids)) == summary["records_in"] == 30_001
+
+
+def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(hosts: Hosts, scene: tuple[Path, dict[str, bytes]]) -> None:
+    folder, expected = scene
+    hosts.ensure()
+    small = hosts.folder / "small"
+    command = ["python", "-m", "raylib", "run", str(folder / "recipe.yaml"), "-q", "--address", hosts.address, "--set", f"output.path={small}/out"]  # fmt: skip
+    process = hosts.head.popen(*command)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, said
+    assert f"error: cannot write to {small}/out" in said and "No space left on device" in said, said
+    assert "quarantined" not in said and len(said.splitlines()) < 5, said
+    assert (small / "out" / "manifest.jsonl").read_bytes().count(b'"phase":"s0"') > 1, "what was committed is kept"
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
+    hosts.head.run(*command, timeout=200)
+    assert content(small / "out") == expected
 
 
 @pytest.fixture(scope="module")
