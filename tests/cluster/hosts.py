@@ -63,7 +63,7 @@ class Host:
         Path("/tmp/ray").mkdir(exist_ok=True)
         script = f"mount -t proc proc /proc && mount --bind {self.folder}/ray /tmp/ray && mount -t tmpfs -o size=2g tmpfs /dev/shm && exec sleep infinity"  # fmt: skip
         pin = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
-        self._init = subprocess.Popen([*pin, "ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script])  # fmt: skip
+        self._init = subprocess.Popen([*pin, "ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script], stderr=subprocess.DEVNULL)  # fmt: skip
         deadline = time.monotonic() + 10
         while not (
             found := [c for c in psutil.Process(self._init.pid).children(recursive=True) if c.name() == "sleep"]
