@@ -219,6 +219,7 @@ class _Run:
             samples=recipe.output.samples,
             tokenizer=recipe.output.tokenizer,
             split_by=recipe.output.split_by,
+            name=recipe.name,
         )
         self.chain = self._chain_keys()
         self.manifest = Manifest(self.store)

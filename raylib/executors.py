@@ -160,7 +160,7 @@ class _ActorBody:
         pa.set_cpu_count(1)  # parallelism comes from actors; arrow's pool would only fight with it
         pa.set_io_thread_count(2)
         self._worker = Worker(job)
-        self._metrics = StageMetrics()
+        self._metrics = StageMetrics(job.name, job.root if self._worker.store.local else "")
 
     def ready(self) -> int:
         return os.getpid()
@@ -352,7 +352,7 @@ class RayExecutor:
             return False
         from raylib.metrics import StageMetrics
 
-        metrics = StageMetrics()
+        metrics = StageMetrics(self._job.name)
         for entry in self._done_here:
             _record(metrics, self._here.store, entry)
         self.ready_at = time.perf_counter()

@@ -73,6 +73,7 @@ class Job:
     samples: int = 100
     tokenizer: str = ""
     split_by: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)

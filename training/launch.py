@@ -117,18 +117,10 @@ def _worker(told: dict[str, Any]) -> None:
     workers = ray.train.get_context().get_world_size()
     if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
         config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
-    gauges: dict[str, Any] = {}
+    from raylib.metrics import TrainingMetrics
 
-    def report(metrics: dict[str, float]) -> None:
-        from ray.util.metrics import Gauge
-
-        for name, value in metrics.items():
-            plain = "raylib_train_" + "".join(c if c.isalnum() else "_" for c in name)
-            if plain not in gauges:
-                gauges[plain] = Gauge(plain, description=name, tag_keys=("run",))
-            gauges[plain].set(float(value), tags={"run": told["folder"].rsplit("/", 1)[-1]})
-
-    result = Loop(config, Path(told["folder"]), report=report).run()
+    metrics = TrainingMetrics(Path(told["folder"]).name, rank)
+    result = Loop(config, Path(told["folder"]), report=metrics.report, beat=metrics.beat).run()
     if rank == 0:
         write_result(result, Path(told["folder"]))
 

@@ -69,13 +69,14 @@ class Loop:
     """One worker's part of a run.
 
     say: where lines for people go; `print` by default, on worker 0. report: told the metrics of each logged step on
-    worker 0, for Ray's metrics.
+    worker 0, for Ray's metrics. beat: called on each worker after each step.
     """
 
     config: TrainConfig
     folder: Path
     say: Callable[[str], None] = print
     report: Callable[[dict[str, float]], None] | None = None
+    beat: Callable[[], None] | None = None
     world: World = field(default_factory=World)
 
     def run(self) -> Result:
@@ -247,6 +248,8 @@ class Loop:
             metrics |= self.reading.compare(world, step + 1, self._tell)
             self.reporter.step(step + 1, data.steps, phase.name, metrics, flops=self.flops, epoch=(step + 1) * config.batch / data.stream.epoch_rows)  # fmt: skip
             self.watchdog.alive()
+            if self.beat is not None:
+                self.beat()
             done = state["step"] == data.steps
             if self.evaluation and (state["step"] % config.evaluate_every == 0 or done):
                 self._evaluate(state, phase)
