@@ -337,6 +337,22 @@ def diff(
 
 
 @app.command()
+def ui(
+    out: Annotated[str, typer.Argument(help="Output folder of a run, or folder of a training run.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but loopback asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8700,
+) -> None:
+    """Serve a live page of a run: progress, funnel, rejects with search. RAYLIB_UI_TOKEN sets the token."""
+    import os
+
+    from raylib.ui import serve
+
+    serve(out, host=host, port=port, token=os.environ.get("RAYLIB_UI_TOKEN", ""), say=typer.echo)
+
+
+@app.command()
 def version() -> None:
     """Print versions."""
     from raylib.engine import versions

@@ -224,7 +224,8 @@ class _Run:
         self.chain = self._chain_keys()
         self.manifest = Manifest(self.store)
         self.store.write("recipe.yaml", recipe.to_yaml().encode())
-        self.manifest.append({"run": self.chain[-1], "started": time.time(), "versions": versions()})
+        plan = {"bytes": sum(f.size for f in files), "segments": [" + ".join(s.labels) for s in segments]}
+        self.manifest.append({"run": self.chain[-1], "started": time.time(), "versions": versions(), **plan})
         executor: Executor
         if recipe.engine.mode == "inline":
             executor = InlineExecutor(self.job, recipe.engine)

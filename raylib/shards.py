@@ -26,7 +26,7 @@ from raylib.schema import to_layout
 from raylib.sources import open_filesystem
 from raylib.stage import Outcome, split_rejected
 
-__all__ = ["FitsLayout", "Manifest", "Store", "TableWriter"]
+__all__ = ["FitsLayout", "Manifest", "Store", "TableWriter", "manifest_parts"]
 
 _ROW_GROUP_BYTES = 32 << 20
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.zst", "arrow": "arrow"}
@@ -214,20 +214,38 @@ def _json_row(row: dict[str, Any], layout: str) -> dict[str, Any]:
     return {k: v for k, v in shown.items() if v is not None}
 
 
+_PART = 256  # lines of a manifest's part in object storage, where nothing can be appended to
+
+
+def _part_name(number: int) -> str:
+    return "manifest.jsonl" if number == 0 else f"manifest-{number:05d}.jsonl"
+
+
+def manifest_parts(store: Store) -> list[str]:
+    """Names of the files that a manifest consists of: one on a local disk, more in object storage."""
+    count = 0
+    while store.exists(_part_name(count)):
+        count += 1
+    return [_part_name(i) for i in range(count)]
+
+
 class Manifest:
     """`manifest.jsonl`: one line a committed task, appended and flushed by the driver alone.
 
     An entry has `phase`, `shard`, `key` (fingerprint of everything that determines the files),
     `files` ({name: size}) and counts. The last entry for a (phase, shard) counts; a half-written
-    last line is ignored.
+    last line is ignored. In object storage, where a line costs writing its file anew, lines of
+    `manifest-00001.jsonl` and so on follow.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lines: list[bytes] = []
+        self._lines: list[bytes] = []  # of the last part
+        self._part = 0
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
-        if store.exists("manifest.jsonl"):
-            for line in store.read("manifest.jsonl").split(b"\n"):
+        for number, name in enumerate(manifest_parts(store)):
+            self._part, self._lines = number, []
+            for line in store.read(name).split(b"\n"):
                 try:
                     entry = orjson.loads(line)
                 except orjson.JSONDecodeError:
@@ -251,6 +269,8 @@ class Manifest:
     def append(self, entry: dict[str, Any]) -> None:
         """Record a finished task (or a note without `shard`) durably."""
         line = orjson.dumps(entry)
+        if not self._store.local and len(self._lines) >= _PART:
+            self._part, self._lines = self._part + 1, []
         self._lines.append(line)
         if "shard" in entry:
             self.entries[entry["phase"], entry["shard"]] = entry
@@ -265,7 +285,7 @@ class Manifest:
             self._rewrite()
 
     def _rewrite(self) -> None:
-        self._store.write("manifest.jsonl", b"".join(line + b"\n" for line in self._lines))
+        self._store.write(_part_name(self._part), b"".join(line + b"\n" for line in self._lines))
 
 
 def start_store(root: str, *, fresh: bool) -> Store:
@@ -285,7 +305,7 @@ def start_store(root: str, *, fresh: bool) -> Store:
         for folder in ("kept", "rejected", ".work"):
             store.delete_folder(folder)
         for name in (
-            "manifest.jsonl",
+            *reversed(manifest_parts(store)),  # the first one last: it says that this is a run
             "summary.json",
             "report.html",
             "recipe.yaml",
