@@ -7,7 +7,7 @@ OUT ?= out/demo
 DATA ?= examples/data
 PYTEST_FLAGS ?=
 
-.PHONY: install demo test lint format bench bench-peers docs clean
+.PHONY: install demo test test-long lint format bench bench-peers docs clean
 
 install: $(VENV)/.installed
 
@@ -27,7 +27,11 @@ demo: install
 	$(BIN)/raylib run examples/demo.yaml --fresh --set 'input.path=$(DATA)' --set 'output.path=$(OUT)'
 
 test: $(VENV)/.installed-test lint
-	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest $(PYTEST_FLAGS)
+	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m "not long" $(PYTEST_FLAGS)
+
+# Several hosts as network namespaces, and what else takes minutes; as root on Linux, skipped elsewhere.
+test-long: $(VENV)/.installed-test
+	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m long $(PYTEST_FLAGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
