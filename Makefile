@@ -7,7 +7,7 @@ OUT ?= out/demo
 DATA ?= examples/data
 PYTEST_FLAGS ?=
 
-.PHONY: install demo test test-long lint format bench bench-peers docs clean
+.PHONY: install demo test test-long audit lint format bench bench-peers docs clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,11 @@ format: $(VENV)/.installed-test
 docs: install
 	$(BIN)/python -m raylib.reference
 
+# Known vulnerabilities of the pinned packages: a report, not a gate; needs the network.
+audit: $(VENV)/.installed
+	$(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install $(PIP_FLAGS) pip-audit
+	-.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/cleaning.py
 	$(BIN)/python benchmarks/engine.py
@@ -66,4 +71,4 @@ bench-peers: .venv-peers/.installed .venv-peers-datatrove/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-peers-datatrove out .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) .venv-audit .venv-peers .venv-peers-datatrove out .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -58,7 +58,10 @@ def value(expression: str, table: pa.Table) -> Any:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"keep_where: cannot read {expression!r}: {error}") from None
-    return _value(tree, table, expression)
+    try:
+        return _value(tree, table, expression)
+    except (pa.ArrowException, TypeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"keep_where: {expression!r}: {str(error).splitlines()[0]}") from None
 
 
 def _value(node: ast.AST, table: pa.Table, source: str) -> Any:
