@@ -14,6 +14,7 @@ from raylib.errors import RaylibError
 
 __all__ = ["register_job_commands"]
 
+_PATIENCE = 60  # seconds for a cluster to become ready for jobs
 Address = Annotated[str, typer.Option(help="Dashboard of the cluster, http://head:8265; empty: RAY_API_SERVER_ADDRESS or the local one.")]  # fmt: skip
 Job = Annotated[str, typer.Argument(help="Submission id, as `raylib status` shows it; its beginning is enough.")]
 
@@ -54,7 +55,16 @@ def submit(
     environment: dict[str, Any] = {"working_dir": str(working_dir)} if working_dir is not None else {}
     if working_dir is not None:
         environment["excludes"] = [".git", ".venv", "out", "**/__pycache__"]
-    job = client.submit_job(entrypoint=shlex.join(command), runtime_env=environment, submission_id=name or None)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            job = client.submit_job(entrypoint=shlex.join(command), runtime_env=environment, submission_id=name or None)
+            break
+        except RuntimeError as error:
+            # a head that has just come up has no agent yet that could start a job
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise RaylibError(f"the cluster did not take the job: {str(error).strip().splitlines()[-1]}") from None
+            time.sleep(1)
     typer.echo(f"submitted {job}")
     if wait:
         logs(job, address, follow=True)

@@ -213,7 +213,8 @@ def test_a_rerun_costs_nothing(server: Server, tmp_path: Path, write_jsonl: Writ
     assert [r["quality"] for r in kept(tmp_path / "a")] == [r["quality"] for r in kept(tmp_path / "b")]
     assert first["notes"]["judge"]["cost"] > 0
     other = run(recipe(source, tmp_path / "c", server, model="another")).summary
-    assert other["notes"]["judge"]["requests"] == 12, "another model's answers are others"
+    asked = other["notes"]["judge"]  # on a busy machine a request may run into its time-out, and is made again
+    assert asked["requests"] - asked["retries"] == 12 and not asked["cached"], "another model's answers are others"
 
 
 def test_failures_are_not_cached(server: Server, tmp_path: Path, write_jsonl: Write) -> None:
