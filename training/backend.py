@@ -13,6 +13,7 @@ from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.models import parameter_groups
 from training.objectives import Scorer
+from training.operators import load_operators
 from training.saving import Writer
 
 __all__ = ["Backend", "DeepSpeedBackend", "PlainBackend", "World", "make_backend", "to_universal"]
@@ -131,6 +132,7 @@ class DeepSpeedBackend:
     """A DeepSpeed engine of any ZeRO stage."""
 
     def __init__(self, config: TrainConfig, module: Scorer, world: World, *, universal: bool = False) -> None:
+        load_operators()
         import deepspeed
 
         self.config, self.world, self.module = config, world, module

@@ -23,7 +23,16 @@ class Finding:
 
 def examine(output: str = ".") -> list[Finding]:
     """Everything that is worth a look before a long run on this machine."""
-    return [*_packages(), _compiler(), _shared_memory(), _file_limit(), _disk(output), *_accelerators(), _tokenizers()]
+    return [
+        *_packages(),
+        _compiler(),
+        _shared_memory(),
+        _file_limit(),
+        _disk(output),
+        *_accelerators(),
+        _tokenizers(),
+        _extensions(),
+    ]
 
 
 def _packages() -> list[Finding]:
@@ -116,3 +125,15 @@ def _tokenizers() -> Finding:
     if value.lower() in ("1", "true"):
         return Finding("warn", "TOKENIZERS_PARALLELISM", value, "unset it: workers fork after the tokenizer was used")
     return Finding("ok", "TOKENIZERS_PARALLELISM", value or "unset; workers set it to false")
+
+
+def _extensions() -> Finding:
+    import time
+
+    from training.operators import extensions_folder
+
+    folder = extensions_folder()
+    old = [p for p in folder.glob("**/lock") if time.time() - p.stat().st_mtime > 600]
+    if old:
+        return Finding("warn", "compiled operators", f"{len(old)} lock files of processes that are gone", f"rm {old[0]}; other programs wait for them for ever, raylib removes its own")  # fmt: skip
+    return Finding("ok", "compiled operators", str(folder))

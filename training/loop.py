@@ -81,6 +81,12 @@ class Loop:
 
     def run(self) -> Result:
         """Train to the end, from the newest checkpoint if there is one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # from the very beginning: setting up waits for other workers too
+        with Watchdog(self.config.hang_minutes, self.folder / f"stacks-{self.world.rank}.txt") as self.watchdog:
+            return self._run()
+
+    def _run(self) -> Result:
         config, world = self.config, self.world
         self.tokenizer = load_tokenizer(config.model)
         self.pad = int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id or 0)  # fmt: skip
@@ -111,18 +117,17 @@ class Loop:
         phases = config.phases or (PhaseConfig("", config.data.train, config.epochs, config.steps),)
         metrics: dict[str, float] = {}
         finished = True
-        with Watchdog(config.hang_minutes, self.folder / f"stacks-{world.rank}.txt") as self.watchdog:
-            for number in range(state["phase"], len(phases)):
-                if number > state["phase"]:
-                    state |= {"phase": number, "step": 0}
-                    if phases[number].reset:
-                        self._fresh_optimizer()
-                        state["updates"] = 0
-                finished, metrics = self._phase(phases[number], state)
-                if not finished:
-                    break
-                if config.phases:
-                    self._save_model(f"final-{phases[number].name}")
+        for number in range(state["phase"], len(phases)):
+            if number > state["phase"]:
+                state |= {"phase": number, "step": 0}
+                if phases[number].reset:
+                    self._fresh_optimizer()
+                    state["updates"] = 0
+            finished, metrics = self._phase(phases[number], state)
+            if not finished:
+                break
+            if config.phases:
+                self._save_model(f"final-{phases[number].name}")
         if finished:
             self._save_model("final")
         self.checkpoints.finish(wait=True)

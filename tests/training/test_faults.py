@@ -122,3 +122,21 @@ def test_a_run_killed_in_a_save_goes_on_from_the_one_before(expected: list[float
     result = run(made(tokens, tiny_model, tmp_path), mode="local", say=said.append)
     assert result.finished and losses(tmp_path / "run") == expected
     assert not list((tmp_path / "run" / "checkpoints").glob("*.tmp"))
+
+
+def test_lock_files_of_the_dead_do_not_block(tmp_path: Path) -> None:
+    from training.operators import sole_builder
+
+    (tmp_path / "op").mkdir()
+    lock = tmp_path / "op" / "lock"
+    lock.touch()
+    os.utime(lock, (time.time() - 3600,) * 2)
+    holder = subprocess.Popen([sys.executable, "-c", f"from pathlib import Path\nfrom training.operators import sole_builder\nimport time\nwith sole_builder(Path({str(tmp_path)!r})):\n    print('held', flush=True); Path({str(lock)!r}).touch(); time.sleep(600)"], stdout=subprocess.PIPE, text=True)  # fmt: skip
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    time.sleep(0.2)
+    holder.kill()  # in the middle of it, with both locks
+    holder.wait()
+    begun = time.monotonic()
+    with sole_builder(tmp_path, stale=1.0):
+        assert not lock.exists()
+    assert time.monotonic() - begun < 20
