@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -101,7 +102,11 @@ def _local(config: TrainConfig, folder: Path) -> Result:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.parallel.workers}", "-m", "training.worker", str(file), str(folder)]  # fmt: skip
         done = subprocess.run(command, env={**os.environ, **_environment(config), "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
     if done.returncode:
-        reason = [line for line in done.stderr.splitlines() if "Error" in line and "torch.distributed" not in line]
+        reason = [
+            line
+            for line in done.stderr.splitlines()
+            if re.search(r"\b\w*Error: ", line) and "torch.distributed" not in line
+        ]
         raise TrainingError(f"a worker failed: {reason[-1].strip() if reason else done.stderr[-2000:]}")
     return _read_result(folder)
 

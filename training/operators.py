@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,5 +53,5 @@ def load_operators() -> None:
         return  # the optimizer is torch's: nothing is compiled
     from deepspeed.comm.torch import build_shm_op
 
-    with sole_builder(folder), contextlib.redirect_stdout(None):
+    with sole_builder(folder), contextlib.redirect_stdout(sys.stderr):
         build_shm_op()
