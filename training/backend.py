@@ -13,7 +13,7 @@ from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.models import parameter_groups
 from training.objectives import Scorer
-from training.operators import load_operators
+from training.operators import load_operators, release_buffers
 from training.saving import Writer
 
 __all__ = ["Backend", "DeepSpeedBackend", "PlainBackend", "World", "make_backend", "to_universal"]
@@ -141,6 +141,8 @@ class DeepSpeedBackend:
             model_parameters=parameter_groups(module, config.optimizer.weight_decay, config.parallel.layers_a_group),
             config=deepspeed_config(config, world) | ({"checkpoint": {"load_universal": True}} if universal else {}),
         )
+        world.barrier()
+        release_buffers()
         self.scorer = self._engine
 
     def backward(self, loss: Tensor) -> None:

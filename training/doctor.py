@@ -67,9 +67,10 @@ def _shared_memory() -> Finding:
     if not place.is_dir():
         return Finding("warn", "/dev/shm", "missing", "mount a tmpfs there: workers exchange tensors through it")
     free = shutil.disk_usage(place).free / 2**30
-    stale = [p.name for p in place.glob("nccl-*") if p.stat().st_uid == os.getuid()]
+    stale = [p for name in ("nccl-*", "deepspeed_*") for p in place.glob(name) if p.stat().st_uid == os.getuid()]
     if stale:
-        return Finding("warn", "/dev/shm", f"{len(stale)} segments of earlier NCCL runs", f"rm /dev/shm/nccl-* when no run is active ({free:.1f} GiB free)")  # fmt: skip
+        size = sum(p.stat().st_size for p in stale) / 2**30
+        return Finding("warn", "/dev/shm", f"{len(stale)} segments of NCCL or DeepSpeed, {size:.1f} GiB", f"rm /dev/shm/nccl-* /dev/shm/deepspeed_* when no run is active ({free:.1f} GiB free)")  # fmt: skip
     if free < 1:
         return Finding(
             "fail", "/dev/shm", f"{free:.2f} GiB free", "give the container more shared memory (--shm-size=16g)"

@@ -114,8 +114,10 @@ def test_a_run_killed_in_a_save_goes_on_from_the_one_before(expected: list[float
     (tmp_path / "sitecustomize.py").write_text(_DEADLY)
     marker = tmp_path / "die"
     marker.touch()
+    before = set(os.listdir("/dev/shm"))
     process = begin(made(tokens, tiny_model, tmp_path), "local", PYTHONPATH=str(tmp_path), TEST_DIE_AT=str(marker))
     assert process.wait(180) != 0 and not marker.exists()
+    assert not {n for n in set(os.listdir("/dev/shm")) - before if "deepspeed" in n}, "killed workers leave no memory"
     held: set[str] = {p.name for p in (tmp_path / "run" / "checkpoints").iterdir()}
     assert held == {"step-3", "step-6.tmp"}
     said: list[Any] = []
