@@ -352,6 +352,25 @@ def ui(
     serve(out, host=host, port=port, token=os.environ.get("RAYLIB_UI_TOKEN", ""), say=typer.echo)
 
 
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Recipe of data-juicer, or configuration of LLaMA-Factory.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; empty: to the terminal.")] = None,
+) -> None:
+    """Turn a recipe of data-juicer or a configuration of LLaMA-Factory into one of ours; what has no counterpart is told."""
+    from raylib.migrate import convert_file
+
+    made = convert_file(file)
+    if out is None:
+        typer.echo(made.to_yaml(), nl=False)
+        return
+    if out.exists():
+        raise RaylibError(f"{out} exists; choose another name")
+    out.write_text(made.to_yaml(), "utf-8")
+    command = "raylib run" if made.kind == "recipe" else "raylib train"
+    typer.echo("".join(f"{note}\n" for note in made.notes) + f"written: {out}; {command} {out}")
+
+
 @app.command()
 def version() -> None:
     """Print versions."""
