@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -79,7 +81,7 @@ from raylib.recipe import Recipe
 from raylib.engine import run
 from training.config import TrainConfig
 from training.launch import run as train
-ray.init(num_cpus=3, include_dashboard=True, dashboard_port=0, log_to_driver=False, _metrics_export_port=int(sys.argv[3]), _system_config={"metrics_report_interval_ms": 500})
+ray.init(num_cpus=3, include_dashboard=True, dashboard_port=int(sys.argv[4]), log_to_driver=False, _metrics_export_port=int(sys.argv[3]), _system_config={"metrics_report_interval_ms": 500})
 run(Recipe.from_file(sys.argv[1]))
 train(TrainConfig.from_dict(json.loads(sys.argv[2])), mode="ray")
 """
@@ -108,7 +110,7 @@ def test_every_panel_shows_a_cluster_at_work(tmp_path: Path, write_jsonl: Callab
     settings["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     (tmp_path / "monitoring" / "prometheus.yml").write_text(yaml.safe_dump(settings))
     env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    driver = subprocess.Popen([sys.executable, "-c", _DRIVER, str(recipe), json.dumps(training.describe()), str(ray_port)], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    driver = subprocess.Popen([sys.executable, "-c", _DRIVER, str(recipe), json.dumps(training.describe()), str(ray_port), str(free_port())], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     server = subprocess.Popen(["prometheus", f"--config.file={tmp_path}/monitoring/prometheus.yml", f"--storage.tsdb.path={tmp_path}/tsdb", f"--web.listen-address=127.0.0.1:{port}"], stderr=(tmp_path / "prometheus.log").open("wb"))  # fmt: skip
 
     def ask(path: str, **parameters: str) -> Any:
@@ -134,6 +136,10 @@ def test_every_panel_shows_a_cluster_at_work(tmp_path: Path, write_jsonl: Callab
         rules = ask("rules")["groups"][0]["rules"]
         assert len(rules) == len(ALERTS) and all(r["health"] == "ok" for r in rules)
     finally:
-        for process in (driver, server):
-            process.kill()
-            process.wait()
+        # Ray's processes too: a dashboard that lingers would answer for the cluster of the next test
+        ours = [*psutil.Process(driver.pid).children(recursive=True), driver, server]
+        for process in ours:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        driver.wait()
+        server.wait()

@@ -20,6 +20,7 @@ import yaml
 from tests.texts import ARTICLE
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.cluster,
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("sshd") is None or shutil.which("rsync") is None, reason="needs root, sshd and rsync"),

@@ -94,6 +94,7 @@ def test_ray_restarts_workers_killed_in_an_epoch_and_in_a_save(expected: list[fl
     assert held == ["final", "step-12", "step-14", "step-9"]
 
 
+@pytest.mark.long
 @pytest.mark.cluster
 def test_everything_is_killed_at_once(expected: list[float], tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
     process = begin(made(tokens, tiny_model, tmp_path), "ray")
