@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from dedup.folding import fold_hashes, raw_hashes
 from raylib.schema import single_chunk, text_of
-from raylib.stage import Outcome, SketchStore, StageInfo, keep_all, register, split_rejected
+from raylib.stage import Outcome, SketchStore, StageError, StageInfo, keep_all, register, split_rejected
 
 __all__ = ["ExactDedup", "priority_column", "row_verdicts"]
 
@@ -30,7 +30,7 @@ def priority_column(table: pa.Table, expression: str) -> np.ndarray[Any, Any]:
         return np.array([order.get(s, len(order)) for s in table["source"].to_pylist()], np.float64)
     name = expression.removeprefix("-")
     if name not in table.column_names:
-        raise ValueError(
+        raise StageError(
             f"priority {expression!r}: no column {name!r}; use longest, shortest, source:a,b or one of {table.column_names}"
         )
     values = pc.fill_null(single_chunk(table[name]).cast(pa.float64()), np.inf if name == expression else -np.inf)

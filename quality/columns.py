@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from raylib.schema import SCHEMAS
-from raylib.stage import Outcome, StageInfo, keep_all, nearest, register
+from raylib.stage import Outcome, StageError, StageInfo, keep_all, nearest, register
 
 __all__ = ["DropColumns", "with_columns"]
 
@@ -42,7 +42,7 @@ class DropColumns:
     def __call__(self, table: pa.Table) -> Outcome:
         for name in self.columns:
             if name not in table.column_names:
-                raise ValueError(f"drop_columns: no column {name!r}{nearest(name, table.column_names)}")
+                raise StageError(f"drop_columns: no column {name!r}{nearest(name, table.column_names)}")
         return keep_all(table.drop_columns(list(self.columns)))
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dedup.folding import folded_codepoints, id_hashes
 from raylib.schema import single_chunk, text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, no_verdicts, register
+from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageError, StageInfo, keep_all, no_verdicts, register
 
 __all__ = ["Embed", "embedding_array", "embedding_matrix"]
 
@@ -31,9 +31,9 @@ def embedding_array(matrix: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def embedding_matrix(table: pa.Table, column: str = "embedding") -> np.ndarray[Any, Any]:
-    """The embedding column as float32 of shape (n, d). Raises ValueError when it is missing or has nulls."""
+    """The embedding column as float32 of shape (n, d). Raises StageError when it is missing, ValueError when it has nulls."""
     if column not in table.column_names:
-        raise ValueError(
+        raise StageError(
             f"no column {column!r}: run the stage `embed` first (columns: {', '.join(table.column_names)})"
         )
     array = table[column].combine_chunks()

@@ -12,7 +12,18 @@ import pyarrow.compute as pc
 import xxhash
 
 from raylib.schema import single_chunk, text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, mark_rejected, nearest, no_verdicts, register
+from raylib.stage import (
+    Outcome,
+    Round,
+    Shuffled,
+    SketchStore,
+    StageError,
+    StageInfo,
+    mark_rejected,
+    nearest,
+    no_verdicts,
+    register,
+)
 
 __all__ = ["Resample", "mixture_of"]
 
@@ -43,7 +54,7 @@ def mixture_of(tables: Iterable[pa.Table], by: str, tokenizer: Any = None) -> di
 
 def _domains(table: pa.Table, by: str, stage: str) -> np.ndarray[Any, Any]:
     if by not in table.column_names:
-        raise ValueError(f"{stage}: no column {by!r}{nearest(by, table.column_names)}")
+        raise StageError(f"{stage}: no column {by!r}{nearest(by, table.column_names)}")
     return pc.fill_null(single_chunk(table[by]).cast(pa.string()), "").to_numpy(zero_copy_only=False).astype(str)
 
 

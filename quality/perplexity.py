@@ -16,7 +16,18 @@ from quality.language_model import LanguageModel, Scored, check_model
 from quality.ngram import CharacterNgram
 from quality.words import segmenter
 from raylib.schema import text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, nearest, no_verdicts, register
+from raylib.stage import (
+    Outcome,
+    Round,
+    Shuffled,
+    SketchStore,
+    StageError,
+    StageInfo,
+    keep_all,
+    nearest,
+    no_verdicts,
+    register,
+)
 
 __all__ = ["Perplexity", "PerplexityBuckets"]
 
@@ -140,7 +151,7 @@ class PerplexityBuckets:
 
     def _values(self, table: pa.Table) -> np.ndarray[Any, Any]:
         if self.by not in table.column_names:
-            raise ValueError(f"perplexity_buckets: no column {self.by!r}{nearest(self.by, table.column_names)}")
+            raise StageError(f"perplexity_buckets: no column {self.by!r}{nearest(self.by, table.column_names)}")
         values = pc.cast(table[self.by], pa.float64()).to_numpy()
         return np.where(values > 0, values, np.nan)
 

@@ -8,12 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dedup.folding import id_hashes
 from quality.columns import with_columns
-from quality.keep_where import value
-from raylib.schema import single_chunk
+from quality.keep_where import numbers
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, mark_rejected, no_verdicts, register
 
 __all__ = ["SplitStages"]
@@ -51,13 +49,7 @@ class SplitStages:
         return len(self.thresholds) + 1 if self.thresholds else self.stages
 
     def _scores(self, table: pa.Table) -> np.ndarray[Any, Any]:
-        try:
-            found = value(self.by, table)
-            if isinstance(found, (int, float)):
-                raise ValueError("it is the same for all records")
-            return np.asarray(pc.cast(single_chunk(found), pa.float64()).to_numpy(zero_copy_only=False))
-        except (ValueError, pa.ArrowException) as error:
-            raise ValueError(f"split_stages: by: {self.by!r}: {str(error).removeprefix('keep_where: ')}") from None
+        return np.asarray(numbers(self.by, table, "split_stages").to_numpy(zero_copy_only=False))
 
     def sketch(self, table: pa.Table) -> pa.Table:
         return pa.table(

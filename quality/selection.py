@@ -15,7 +15,7 @@ from dedup.semantic import fit_centroids, nearest_centroid
 from quality.clustering import default_clusters
 from quality.diversity import Chosen, greedy_by_quality, k_center, metrics_of, quota_by_cluster
 from quality.embedding import embedding_matrix, half_vectors, packed_vectors
-from quality.keep_where import value
+from quality.keep_where import numbers
 from raylib.schema import single_chunk
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register, split_rejected
 
@@ -82,13 +82,7 @@ class Select:
     def _score(self, table: pa.Table) -> pa.Array:
         if not self.by:
             return pa.array(np.zeros(len(table)))
-        try:
-            found = value(self.by, table)
-            if isinstance(found, (int, float)):
-                raise ValueError("it is the same for all records")
-            return pc.cast(single_chunk(found), pa.float64())
-        except (ValueError, pa.ArrowException) as error:
-            raise ValueError(f"select: by: {self.by!r}: {str(error).removeprefix('keep_where: ')}") from None
+        return numbers(self.by, table, "select")
 
     # ---- choice -------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ def run(
         The output folder and the summary.
 
     Raises:
-        RecipeError, SourceError: before any work. ShardError: after the report was written, when
+        RecipeError, SourceError: before any work; RecipeError also when a stage finds that the columns it needs are not
+        there. ShardError: after the report was written, when
         shards were quarantined; at once, when the output cannot be written to any more.
     """
     try:
@@ -326,6 +327,8 @@ class _Run:
         done = self.entries.setdefault(phase, {})
         for task, result in results:
             if isinstance(result, Failure):
+                if result.fatal:
+                    raise RecipeError(result.error)
                 if any(f"[Errno {code}]" in result.error for code in _FULL) or "OutOfDiskError" in result.error:
                     raise _full(self.recipe.output.path, result.error)
                 self.failures.append(result)

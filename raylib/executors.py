@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from raylib.errors import RaylibError
+from raylib.errors import RaylibError, RecipeError
 from raylib.local_cluster import LocalCluster
 from raylib.readers import Block, ReadOptions, blocks_of
 from raylib.recipe import EngineOptions
 from raylib.sources import Piece
+from raylib.stage import StageError
 from raylib.worker import Job, ResolveTask, ShardTask, Worker
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ _IN_FLIGHT = 2  # a task in work and one waiting, so that an actor never idles
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed `attempts` times; its shard is quarantined."""
+    """A task that failed `attempts` times; its shard is quarantined, or the run stops."""
 
     task: Task
     error: str
     attempts: int
+    fatal: bool = False  # every shard would fail like this one: the run stops
 
 
 class Executor(Protocol):
@@ -127,6 +129,8 @@ def _process_here(worker: Worker, task: Task, retries: int) -> dict[str, Any] | 
         attempt += 1
         try:
             return worker.process(task, block)
+        except StageError as error:
+            return Failure(task, str(error), attempt, fatal=True)
         except Exception as error:
             if attempt >= retries:
                 return Failure(task, _error_text(error), attempt)
@@ -168,6 +172,9 @@ class _ActorBody:
     def process(self, task: Task, block: Block | None) -> dict[str, Any]:
         try:
             entry = self._worker.process(task, block)
+        except StageError as error:
+            self._metrics.failed(task.phase)
+            raise RecipeError(str(error)) from None
         except Exception as error:
             self._metrics.failed(task.phase)
             # some exceptions do not survive pickling: their text does
@@ -414,6 +421,9 @@ class RayExecutor:
                 yield task, ray.get(reference)
             except ray.exceptions.RayTaskError as error:
                 cause = error.cause  # our own text of what happened, without Ray's of where
+                if isinstance(cause, RecipeError):
+                    yield task, Failure(task, str(cause), 1, fatal=True)
+                    return
                 text = str(cause) if isinstance(cause, RaylibError) else _error_text(error.as_instanceof_cause())
                 yield from self._retry(task, text, attempts, again)
             except ray.exceptions.RayError as error:  # the actor died; Ray restarts it

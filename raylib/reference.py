@@ -1,4 +1,7 @@
-"""The rule reference: `docs/rules.md`, written from the registry. `python -m raylib.reference` rebuilds it."""
+"""What of the documentation is made from the code: `docs/rules.md`, and the table of operators of `docs/migration.md`.
+
+`python -m raylib.reference` writes both.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any, get_type_hints
 
 from raylib.stage import StageInfo, stage_info, stage_names
 
-__all__ = ["reference_markdown", "stage_markdown"]
+__all__ = ["migration_markdown", "reference_markdown", "stage_markdown"]
 
 _KINDS = {
     "rewrite": "Rewriting rules",
@@ -18,6 +21,8 @@ _KINDS = {
     "score": "Scoring stages",
     "global": "Global stages",
 }
+_OPERATORS = "<!-- operators: written by `python -m raylib.reference` -->"
+_END_OF_OPERATORS = "<!-- end of operators -->"
 
 
 def _shown(value: Any) -> str:
@@ -75,9 +80,20 @@ def reference_markdown() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def migration_markdown(page: str) -> str:
+    """The page with its table of operators made anew."""
+    from raylib.migrate import operators_markdown
+
+    head, rest = page.split(_OPERATORS, 1)
+    _, tail = rest.split(_END_OF_OPERATORS, 1)
+    return f"{head}{_OPERATORS}\n\n{operators_markdown()}\n{_END_OF_OPERATORS}{tail}"
+
+
 def main() -> None:
-    target = Path(__file__).resolve().parent.parent / "docs" / "rules.md"
-    target.write_text(reference_markdown(), "utf-8")
+    docs = Path(__file__).resolve().parent.parent / "docs"
+    (docs / "rules.md").write_text(reference_markdown(), "utf-8")
+    page = docs / "migration.md"
+    page.write_text(migration_markdown(page.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ __all__ = [
     "Round",
     "Shuffled",
     "SketchStore",
+    "StageError",
     "StageInfo",
     "nearest",
     "no_verdicts",
@@ -35,6 +36,10 @@ __all__ = [
 ]
 
 REJECT_COLUMNS = ("stage", "reason", "detail")
+
+
+class StageError(ValueError):
+    """A stage cannot work with these columns, whatever the records hold: the run stops at once, nothing is tried again."""
 
 
 @dataclass(frozen=True)

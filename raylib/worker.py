@@ -24,7 +24,7 @@ from raylib.recipe import StageSpec
 from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.shards import EXTENSIONS, Store, TableWriter
 from raylib.sources import Piece
-from raylib.stage import Shuffled, SketchStore, mark_rejected, nearest, rounds_of
+from raylib.stage import Shuffled, SketchStore, StageError, mark_rejected, nearest, rounds_of
 from raylib.statistics import ShardStatistics, shard_sample_size
 
 __all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker", "is_model_based", "load_tokenizer", "sketches"]
@@ -557,7 +557,7 @@ class _KeptFiles:
             self._writer("").write(table)
             return
         if self.column not in table.column_names:
-            raise ShardError(f"output.split_by: no column {self.column!r}{nearest(self.column, table.column_names)}")
+            raise StageError(f"output.split_by: no column {self.column!r}{nearest(self.column, table.column_names)}")
         values = table[self.column]
         for value in sorted(pc.unique(values).to_pylist(), key=str):
             mask = pc.is_null(values) if value is None else pc.equal(values, value)

@@ -65,6 +65,60 @@ def test_every_operator_gives_valid_stages(operator: str) -> None:
     assert made.data["stages"] or any(operator in n for n in made.notes)
 
 
+def test_limits_and_conditions_are_carried_over() -> None:
+    made = convert(
+        {
+            "dataset_path": "x.jsonl",
+            "process": [
+                {"average_line_length_filter": {"max_len": 697}},
+                {"text_length_filter": {"min_len": 5, "max_len": 9223372036854775807}},
+                {"special_characters_filter": None},
+                {"specified_numeric_field_filter": {"field_key": "__dj__stats__.score", "min_value": 4, "max_value": 9223372036854775807}},
+                {"specified_field_filter": {"field_key": "meta.source", "target_value": ["wiki", '引"号']}},
+                {"character_repetition_filter": {"rep_len": 5, "min_ratio": 0.1, "max_ratio": 0.4, "batch_size": 7}},
+                {"clean_links_mapper": {"pattern": "ftp.*", "repl": "<link>"}},
+            ],
+        }
+    )  # fmt: skip
+    assert made.data["stages"] == [
+        {"line_length": {"min_mean": 10, "max_mean": 697}},
+        {"length": {"min": 5}},
+        {"symbol_ratio": {"max": 0.25}},
+        {"keep_where": "meta.score >= 4"},
+        {"keep_where": 'source in ("wiki", "引\\"号",)'},
+        {"character_repetition": {"n": 5, "max": 0.4}},
+        {"remove_urls": {"placeholder": "<link>"}},
+    ]
+    notes = "\n".join(made.notes)
+    assert "character_repetition_filter: not carried over: min_ratio\n" in notes
+    assert "clean_links_mapper: not carried over: pattern" in notes and "batch_size" not in notes
+    Recipe.from_dict(made.data)
+
+
+def test_conditions_hold_for_records(tmp_path: Path, write_jsonl: Callable[..., Path]) -> None:
+    source = write_jsonl([{"id": str(i), "text": ARTICLE + str(i), "source": s, "score": i, "meta": {"a b": {"n": i}}} for i, s in enumerate(["wiki", "forum", '引"号', "wiki"])])  # fmt: skip
+    made = convert({"dataset_path": str(source), "export_path": str(tmp_path / "out"), "process": [
+        {"specified_field_filter": {"field_key": "meta.source", "target_value": ["wiki", '引"号']}},
+        {"specified_numeric_field_filter": {"field_key": "score", "min_value": 1}},
+        {"specified_numeric_field_filter": {"field_key": "meta.a b.n", "max_value": 2}},
+    ]})  # fmt: skip
+    assert run(Recipe.from_dict(made.data | {"engine": {"mode": "inline"}})).summary["records_kept"] == 1
+
+
+def test_fields_that_the_documentation_promises_are_carried_over() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "migration.md").read_text("utf-8")
+    rows = page.split("| LLaMA-Factory | raylib |")[1].split("\n\n")[0].splitlines()[2:]
+    fields = [f.strip() for row in rows for f in row.split("|")[1].split(":")[0].split(",")]
+    assert len(fields) > 40 and {"cutoff_len", "deepspeed", "pref_ftx"} <= set(fields)
+    values = {
+        "model_name_or_path": "m", "stage": "dpo", "finetuning_type": "lora", "lora_target": "all", "flash_attn": "fa2", "dataset": "a,b", "eval_dataset": "c",
+        "template": "qwen", "interleave_probs": "0.5,0.5", "lr_scheduler_type": "cosine", "deepspeed": "ds_z3_offload_config.json", "pref_loss": "ipo",
+        "output_dir": "o", "cutoff_len": 64, "run_name": "r", "report_to": "wandb", "fp16": False, "warmup_ratio": 0.1, "lora_dropout": 0.05, "dpo_label_smoothing": 0.1,
+    }  # fmt: skip
+    notes = convert({f: values.get(f, 1) for f in fields}).notes
+    assert not [n for n in notes if "not carried over" in n or "not there" in n], notes
+
+
 def test_a_configuration_of_llama_factory_is_valid() -> None:
     made = convert(FACTORY)
     config = TrainConfig.from_dict(yaml.safe_load(made.to_yaml()))

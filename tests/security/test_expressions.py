@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from quality.keep_where import evaluate
 
-TABLE = pa.table({"id": ["a", "b", "c"], "text": ["茶", "tea", None], "source": ["x", "y", "x"], "score": [1, 2, None], "quality.share": [0.5, None, 2.0]})  # fmt: skip
+TABLE = pa.table({"id": ["a", "b", "c"], "text": ["茶", "tea", None], "source": ["x", "y", "x"], "score": [1, 2, None], "meta": ['{"n": 1, "s": "x", "deep": {"b": true}}', "[1]", "not JSON"], "quality.share": [0.5, None, 2.0]})  # fmt: skip
 # what no expression has business with; `compile` is how it is read
 _FORBIDDEN = ("exec", "import", "open", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pickle.", "marshal.", "code.__new__", "builtins.")  # fmt: skip
 _seen: list[str] | None = None
@@ -38,7 +38,7 @@ def watched() -> Iterator[list[str]]:
         _seen = None
 
 
-_names = st.sampled_from(["text", "id", "score", "source", "quality.share", "__import__", "open", "eval", "().__class__", "text.__class__.__mro__", "nothing"])  # fmt: skip
+_names = st.sampled_from(["text", "meta.n", "meta['s']", "meta.deep.b", "meta.deep", "meta[0]", "meta.__class__",  "id", "score", "source", "quality.share", "__import__", "open", "eval", "().__class__", "text.__class__.__mro__", "nothing"])  # fmt: skip
 _plain = st.one_of(st.integers(), st.floats(allow_nan=False).map(repr), st.text(max_size=6).map(repr), st.booleans(), st.just("None"), st.just("b'x'"), st.just("1j"), st.just("..."))  # fmt: skip
 _leaf = st.one_of(_names, _plain.map(str))
 
