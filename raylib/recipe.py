@@ -74,7 +74,8 @@ class EngineOptions(_Options):
     mode: ray or inline (this process, no Ray). address: of a running cluster; empty: the one of the
     environment, or a local one that is started and stopped with the run. actors: workers; empty: one
     a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry; empty: 4 or 8 by
-    the size of the input. retries: how often a task is tried before its shard is quarantined. resolve_mb: memory of one resolve task.
+    the size of the input. retries: how often a task is tried before its shard is quarantined. resolve_mb: megabytes of rows that a task of a shuffle may hold; a round gets
+    more key ranges where there is more.
     dashboard: start Ray's dashboard with a local cluster. work_while_starting: an input
     that one core is done with in about so many seconds is worked on while a local Ray comes up; 0: never. seed: of everything that is sampled.
     keep_work: keep intermediate shards, so that a changed recipe redoes only what changed.

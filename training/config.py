@@ -34,6 +34,8 @@ class ModelConfig:
     torch.compile of each decoder layer and of the loss; rows are then padded to sequence_length. checkpointing: recompute activations in the backward pass. train: all, or
     embeddings alone. extend_vocabulary: give the model rows for tokens that the tokenizer has and it does not,
     initialised with the mean of the others. lora_rank: 0: train all weights; otherwise LoRA (peft) of this rank.
+    lora_alpha: what LoRA adds is scaled by lora_alpha / lora_rank. lora_dropout: on the way into LoRA's matrices.
+    lora_targets: names of the linear layers that get them.
     """
 
     path: str = ""
@@ -84,8 +86,10 @@ class DataConfig:
 class OptimizerConfig:
     """The `optimizer` section: AdamW.
 
-    warmup: steps, or a share of all steps when below 1. schedule: cosine, linear, constant, or wsd (constant, then
-    linear over the last `decay` share). min_ratio: of the peak rate at the end. clip: largest norm of all gradients.
+    learning_rate: at the peak. betas: decay of the running means of gradients and of their squares. epsilon: added to
+    the root of the latter. weight_decay: of matrices; norms and biases have none. warmup: steps over which the rate
+    rises, or a share of all steps when below 1. schedule: cosine, linear, constant, or wsd (constant, then
+    linear over the last `decay` share). decay: that share. min_ratio: of the peak rate at the end. clip: largest norm of all gradients.
     """
 
     learning_rate: float = pydantic.Field(default=5e-6, gt=0)
@@ -103,8 +107,9 @@ class OptimizerConfig:
 class DpoConfig:
     """The `dpo` section.
 
-    loss: sigmoid (Rafailov et al. 2023), ipo (Azar et al. 2024), hinge (Zhao et al. 2023), robust (Chowdhury et al.
-    2024, with label_smoothing), sigmoid_norm (log-probabilities divided by the lengths of answers). sft_weight: of
+    beta: how dear it is to move away from the reference: larger stays closer. loss: sigmoid (Rafailov et al. 2023), ipo (Azar et al. 2024), hinge (Zhao et al. 2023), robust (Chowdhury et al.
+    2024, with label_smoothing), sigmoid_norm (log-probabilities divided by the lengths of answers). label_smoothing: assumed share of preferences that are the
+    wrong way round. sft_weight: of
     the mean negative log-likelihood of the chosen answer, added to the loss (RPO). reference: precomputed from the
     initial weights before the first step and kept in the run's folder, or online: a frozen copy is asked at each step.
     """
@@ -158,13 +163,15 @@ class TrainConfig:
 
     objective: pretrain, sft or dpo. output: folder under which the run makes its own. name: of the run; empty: made of
     model, size, host and time, so that runs never share a folder. batch: rows of an optimizer step over all workers,
-    the same whatever their number. micro_batch: rows of one pass of one worker. epochs, or steps: the length; steps
-    counts when it is set. evaluate_every, save_every: in steps. keep: checkpoints beside best and final. save_in_background: copy states to the host's memory
+    the same whatever their number. micro_batch: rows of one pass of one worker. epochs: times over the data;
+    a part is allowed. steps: length in optimizer steps; counts in place of epochs when it is set. seed: of the order of
+    rows, of dropout and of new weights. log_every: steps between lines of metrics. evaluate_every, save_every: in steps. keep: checkpoints beside best and final. save_in_background: copy states to the host's memory
     and write them while training goes on; without it training waits, and no memory is needed. wandb: project of Weights & Biases
     that metrics go to as well; empty: none. non_finite:
     what a loss that is no number does to its step: skip it, or stop the run. hang_minutes: without a step before stacks
-    are dumped and the worker ends; 0: never. storage_warn, storage_stop: used share of the volume at which the run
-    warns, or saves and stops. phases: stages trained one after the other; `data.train` is not used then.
+    are dumped and the worker ends; 0: never. storage_warn: used share of the volume at which
+    the run warns. storage_stop: used share at which it saves and stops. model, data, optimizer, dpo, parallel: sections
+    of their own, below. phases: stages trained one after the other; `data.train` is not used then.
     """
 
     objective: Literal["pretrain", "sft", "dpo"]

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from raylib.reference import field_notes
 from training.config import (
     DataConfig,
     DpoConfig,
@@ -67,8 +68,8 @@ def _default(field: Any) -> Any:
     if isinstance(value, pydantic.fields.FieldInfo):
         value = value.default
     if value is MISSING:
-        return "(required)" if field.default_factory is MISSING else "see its section" if "Config" in str(field.default_factory) else "{}"  # fmt: skip
-    return f"`{str(value).lower() if isinstance(value, bool) else value!r}`"
+        return "(required)" if field.default_factory is MISSING else "its own" if "Config" in str(field.default_factory) else "{}"  # fmt: skip
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value!r}`"
 
 
 def _type(hint: Any) -> str:
@@ -80,10 +81,13 @@ def training_markdown() -> str:
     """The whole document."""
     lines = [_HEAD]
     for title, kind in _PARTS:
-        text = inspect.getdoc(kind) or ""
-        lines += [f"## {title}", "", text, "", "| field | type | default |", "|---|---|---|"]
+        text = (inspect.getdoc(kind) or "").split("\n\n")[0]
         hints = get_type_hints(kind)
-        lines += [f"| {f.name} | {_type(hints[f.name])} | {_default(f)} |" for f in fields(kind)]
+        notes = field_notes(kind, hints)
+        lines += [f"## {title}", "", text, "", "| field | type | default | |", "|---|---|---|---|"]
+        lines += [
+            f"| {f.name} | {_type(hints[f.name])} | {_default(f)} | {notes.get(f.name, '')} |" for f in fields(kind)
+        ]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

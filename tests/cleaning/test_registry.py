@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raylib.reference import migration_markdown, reference_markdown
+from raylib.reference import migration_markdown, recipe_markdown, reference_markdown
 from raylib.schema import SCHEMAS
 from raylib.stage import stage_info, stage_names
 from tests.texts import ARTICLE, CLASSICAL, CODE, ENGLISH, POEM
@@ -47,6 +47,7 @@ def test_every_rule_says_what_it_touches_and_what_not() -> None:
 def test_reference_is_current() -> None:
     written = Path(__file__).parents[2] / "docs" / "rules.md"
     assert written.read_text("utf-8") == reference_markdown(), "run: python -m raylib.reference"
+    assert written.with_name("recipes.md").read_text("utf-8") == recipe_markdown(), "run: python -m raylib.reference"
     page = written.with_name("migration.md").read_text("utf-8")
     assert page == migration_markdown(page), "run: python -m raylib.reference"
 

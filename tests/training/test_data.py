@@ -368,6 +368,7 @@ def test_the_reference_is_up_to_date() -> None:
 
     held = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
     assert held == training_markdown(), "run python -m training.reference"
+    assert "|  |" not in held, "every field says what it is"
 
 
 @pytest.mark.parametrize("name", ["sft", "pretrain", "dpo"])
