@@ -14,7 +14,7 @@ from raylib.cli import app
 from raylib.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["docs/cookbook.md", "README.md", "README.zh.md", "docs/quality.md"]
+PAGES = ["docs/cookbook.md", "docs/guide.md", "docs/migration.md", "README.md", "README.zh.md", "docs/quality.md"]
 
 
 def blocks(page: str, kind: str) -> list[str]:
