@@ -14,7 +14,15 @@ from raylib.cli import app
 from raylib.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["docs/cookbook.md", "docs/guide.md", "docs/migration.md", "README.md", "README.zh.md", "docs/quality.md"]
+PAGES = [
+    "docs/cookbook.md",
+    "docs/guide.md",
+    "docs/migration.md",
+    "README.md",
+    "README.zh.md",
+    "docs/quality.md",
+    "docs/scaling.md",
+]
 
 
 def blocks(page: str, kind: str) -> list[str]:
@@ -51,3 +59,10 @@ def test_commands_are_taken(line: str) -> None:
 
 def test_there_is_something_to_check() -> None:
     assert len(commands()) > 30 and len(re.findall(r"^### \d+\.", (ROOT / "docs/cookbook.md").read_text(), re.M)) == 20
+
+
+@pytest.mark.parametrize("page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]))
+def test_links_lead_somewhere(page: str) -> None:
+    prose = re.sub(r"`[^`\n]*`", "", (ROOT / page).read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose):
+        assert "://" in target or (ROOT / page).parent.joinpath(target).exists(), target
