@@ -75,10 +75,15 @@ class Store:
         if system.get_file_info(f"{root}/{name}").type == pafs.FileType.Directory:
             system.delete_dir(f"{root}/{name}")
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, start: int = 0) -> bytes:
+        """A whole file, or what lies behind its first `start` bytes."""
         system, root = self._open()
-        with system.open_input_stream(f"{root}/{name}") as stream:
-            return bytes(stream.read())
+        if not start:
+            with system.open_input_stream(f"{root}/{name}") as stream:
+                return bytes(stream.read())
+        with system.open_input_file(f"{root}/{name}") as file:
+            file.seek(start)
+            return bytes(file.read())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file atomically."""

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hmac
 import ipaddress
+import math
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -45,7 +46,9 @@ class RunView:
         self._counts: dict[str, Any] = {}
         self._seconds: dict[str, Any] = {}
         self._counted: set[tuple[str, str, str]] = set()
-        self._points: list[dict[str, Any]] = []
+        self._last: dict[str, Any] = {}
+        self._losses: dict[int, float] = {}  # by step; a resumed run tells some steps again
+        self._evaluations: dict[int, float] = {}
         self._training_read = 0
 
     def state(self) -> dict[str, Any]:
@@ -82,9 +85,13 @@ class RunView:
     def _newer_than_summary(self) -> bool:
         """Whether a run began after the summary was written."""
         begun = float(self._plan.get("started", 0))
+        return begun > self._written("summary.json")
+
+    def _written(self, name: str) -> float:
+        """When a file was last written, seconds since 1970; infinity where the storage does not tell."""
         system, root = self.store._open()
-        written = system.get_file_info(f"{root}/summary.json").mtime
-        return written is not None and begun > written.timestamp()
+        written = system.get_file_info(f"{root}/{name}").mtime
+        return math.inf if written is None else float(written.timestamp())
 
     def _count_new(self) -> int:
         """Add statistics of shards that were committed since; returns how many are still to do."""
@@ -145,21 +152,32 @@ class RunView:
         return self.store.root.rstrip("/").rsplit("/", 1)[-1]
 
     def _training(self) -> dict[str, Any]:
-        data = self.store.read("metrics.jsonl")
+        if (self.store.size("metrics.jsonl") or 0) < self._training_read:  # begun anew
+            self.__init__(self.store.root)  # type: ignore[misc]
+        data = self.store.read("metrics.jsonl", self._training_read)
         whole = data.rfind(b"\n") + 1
-        for line in data[self._training_read : whole].split(b"\n"):
-            if line:
-                self._points.append(orjson.loads(line))
-        self._training_read = whole
-        steps = [p for p in self._points if "loss" in p]
-        evaluations = [p for p in self._points if "eval/loss" in p]
-        stride = max(1, len(steps) // 500)
-        finished = self.store.exists("result.json")
+        for line in data[:whole].splitlines():
+            point = orjson.loads(line)
+            step = point.get("total_step", point["step"])
+            for name, kept in (("loss", self._losses), ("eval/loss", self._evaluations)):
+                if point.get(name) is not None:  # no number is written as null
+                    kept[step] = point[name]
+            if "loss" in point:
+                self._last = point
+        self._training_read += whole
+        losses, evaluations = (sorted(d.items()) for d in (self._losses, self._evaluations))
+        stride = max(1, len(losses) // 500)
         return {
-            "kind": "training", "status": "finished" if finished else "running", "name": self._name(), "now": time.time(),
-            "last": steps[-1] if steps else {}, "loss": [[i, p["loss"]] for i, p in enumerate(steps)][::stride],
-            "evaluation": [[p["step"], p["eval/loss"]] for p in evaluations],
+            "kind": "training", "status": self._training_status(), "name": self._name(), "now": time.time(),
+            "last": self._last, "loss": losses[::-1][::stride][::-1], "evaluation": evaluations,
+            "changed": self._written("metrics.jsonl"),
         }  # fmt: skip
+
+    def _training_status(self) -> str:
+        """A run has no result while it runs; one that the storage guard ended has not done all its steps."""
+        if not self.store.exists("result.json"):
+            return "running"
+        return "finished" if orjson.loads(self.store.read("result.json"))["finished"] else "stopped"
 
     # ---- rejects ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,19 +82,6 @@ def _single_process_group() -> None:
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", init_method=f"file://{place}", rank=0, world_size=1)  # fmt: skip
 
 
-def _result_file(folder: Path) -> Path:
-    return folder / "result.json"
-
-
-def write_result(result: Result, folder: Path) -> None:
-    """Leave the result where the process that started the workers finds it."""
-    _result_file(folder).write_bytes(orjson.dumps(asdict(result)))
-
-
-def _read_result(folder: Path) -> Result:
-    return Result(**orjson.loads(_result_file(folder).read_bytes()))
-
-
 def _local(config: TrainConfig, folder: Path) -> Result:
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "config.json"
@@ -108,7 +95,7 @@ def _local(config: TrainConfig, folder: Path) -> Result:
             if re.search(r"\b\w*Error: ", line) and "torch.distributed" not in line
         ]
         raise TrainingError(f"a worker failed: {reason[-1].strip() if reason else done.stderr[-2000:]}")
-    return _read_result(folder)
+    return Result.read(folder)
 
 
 def _worker(told: dict[str, Any]) -> None:
@@ -125,9 +112,7 @@ def _worker(told: dict[str, Any]) -> None:
     from raylib.metrics import TrainingMetrics
 
     metrics = TrainingMetrics(Path(told["folder"]).name, rank)
-    result = Loop(config, Path(told["folder"]), report=metrics.report, beat=metrics.beat).run()
-    if rank == 0:
-        write_result(result, Path(told["folder"]))
+    Loop(config, Path(told["folder"]), report=metrics.report, beat=metrics.beat).run()
 
 
 def _ray(config: TrainConfig, folder: Path, address: str) -> Result:
@@ -168,4 +153,4 @@ def _ray(config: TrainConfig, folder: Path, address: str) -> Result:
         raise TrainingError(
             lines[-1].split("TrainingError:", 1)[-1].strip() if lines else str(error)[-3000:]
         ) from error
-    return _read_result(folder)
+    return Result.read(folder)

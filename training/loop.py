@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,11 @@ class Result:
     step: int
     finished: bool
     metrics: dict[str, float]
+
+    @classmethod
+    def read(cls, folder: Path) -> Result:
+        """The result that a run left in its folder (`result.json`); there is none while it runs."""
+        return cls(**orjson.loads((folder / "result.json").read_bytes()))
 
 
 def run_folder(config: TrainConfig) -> Path:
@@ -133,7 +138,10 @@ class Loop:
         self.checkpoints.finish(wait=True)
         world.barrier()
         self.reporter.close()
-        return Result(str(self.folder), state["step"], finished, metrics)
+        result = Result(str(self.folder), state["step"], finished, metrics)
+        if world.rank == 0:  # for the process that started the workers, and for whoever looks at the folder
+            (self.folder / "result.json").write_bytes(orjson.dumps(asdict(result)))
+        return result
 
     # ---- beginnings ---------------------------------------------------------------------------
 
@@ -155,6 +163,7 @@ class Loop:
             if old["fingerprint"] != facts["fingerprint"]:
                 raise TrainingError(f"{self.folder} holds a run with another configuration; give this one another name")
         held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+        (self.folder / "result.json").unlink(missing_ok=True)
 
     def _resume(self, path: Path, facts: dict[str, Any], *, universal: bool) -> dict[str, Any]:
         if universal:
@@ -251,7 +260,7 @@ class Loop:
                 "seconds_update": time.perf_counter() - passed,
             }  # fmt: skip
             metrics |= self.reading.compare(world, step + 1, self._tell)
-            self.reporter.step(step + 1, data.steps, phase.name, metrics, flops=self.flops, epoch=(step + 1) * config.batch / data.stream.epoch_rows)  # fmt: skip
+            self.reporter.step(step + 1, data.steps, phase.name, metrics, total=state["total"], flops=self.flops, epoch=(step + 1) * config.batch / data.stream.epoch_rows)  # fmt: skip
             self.watchdog.alive()
             if self.beat is not None:
                 self.beat()
@@ -357,7 +366,7 @@ class Loop:
         found = evaluate_rows(self.backend.scorer, self.module, self.evaluation, world=self.world, micro=self.config.micro_batch, pad=self.pad, dpo=self.config.dpo if self.config.objective == "dpo" else None, alive=self.watchdog.alive)  # fmt: skip
         restore_random_state(kept)
         value = found["loss"]
-        self.reporter.evaluation(state["step"], phase.name, found, time.perf_counter() - began)
+        self.reporter.evaluation(state["step"], phase.name, found, time.perf_counter() - began, total=state["total"])  # fmt: skip
         if value < state["best"]:
             state["best"] = value
             self._save_model("best")

@@ -48,8 +48,9 @@ What a run promises:
   and `final-PHASE` are Hugging Face folders.
 - Packed samples do not see each other, and prompts are the same tokens at training and inference.
 
-A run's folder holds `run.json` (configuration, command, revision, versions), `metrics.jsonl`, `checkpoints/`,
-`tensorboard/` where it is installed, and `stacks-N.txt` after a hang. Metrics: loss (by source), lr, grad_norm,
+A run's folder holds `run.json` (configuration, command, revision, versions), `metrics.jsonl` (`step` counts in a phase,
+`total_step` over all; a resumed run tells the steps after its checkpoint again), `checkpoints/`, `tensorboard/` where it
+is installed, `result.json` once it has ended, and `stacks-N.txt` after a hang. Metrics: loss (by source), lr, grad_norm,
 tokens, tgs (tokens a second and worker), tflops by 6 N_mm + 12 L H S a token (recomputation not counted), mfu
 against the bf16 peak where it is known, seconds for data, model and update, memory; for preferences
 rewards/chosen, rewards/rejected, rewards/margins, rewards/accuracies, logps, kl.

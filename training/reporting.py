@@ -53,8 +53,13 @@ class Reporter:
 
                 self._board = SummaryWriter(str(folder / "tensorboard"))
 
-    def step(self, step: int, steps: int, phase: str, metrics: dict[str, float], *, flops: float, epoch: float) -> None:
-        """One step. Adds tgs (tokens a worker and second), tflops and mfu by `training.models.model_flops`, memory."""
+    def step(
+        self, step: int, steps: int, phase: str, metrics: dict[str, float], *, total: int, flops: float, epoch: float
+    ) -> None:  # fmt: skip
+        """One step. Adds tgs (tokens a worker and second), tflops and mfu by `training.models.model_flops`, memory.
+
+        step: of this phase, from 1; total: over all phases.
+        """
         seconds = max(metrics["seconds"], 1e-9)
         metrics["tgs"] = metrics["step_tokens"] / seconds / self.world.size
         metrics["tflops"] = metrics["tgs"] * flops / 1e12
@@ -69,7 +74,7 @@ class Reporter:
         if spike:
             self.say(f"step {step}: loss {metrics['loss']:.4f} is far above its recent level {spike:.4f}")
             metrics["spike"] = 1.0
-        self._write({"step": step, **({"phase": phase} if phase else {}), **metrics})
+        self._write({"step": step, "total_step": total, **({"phase": phase} if phase else {}), **metrics})
         if step % self.config.log_every == 0 or step == steps:
             shown = f"{phase + ' ' if phase else ''}step {step}/{steps}  loss {metrics['loss']:.4f}"
             if "rewards/accuracies" in metrics:
@@ -93,11 +98,11 @@ class Reporter:
             self._recent.append(loss)
         return level
 
-    def evaluation(self, step: int, phase: str, found: Mapping[str, float], seconds: float) -> None:
+    def evaluation(self, step: int, phase: str, found: Mapping[str, float], seconds: float, *, total: int) -> None:  # fmt: skip
         """One evaluation."""
         if self.world.rank:
             return
-        self._write({"step": step, **({"phase": phase} if phase else {}), **{f"eval/{k}": v for k, v in found.items()}, "eval/seconds": seconds})  # fmt: skip
+        self._write({"step": step, "total_step": total, **({"phase": phase} if phase else {}), **{f"eval/{k}": v for k, v in found.items()}, "eval/seconds": seconds})  # fmt: skip
         self.say(
             f"step {step}: evaluation " + ", ".join(f"{k} {v:.4f}" for k, v in found.items()) + f" ({seconds:.1f} s)"
         )
@@ -108,11 +113,11 @@ class Reporter:
         self._stream.write(orjson.dumps(record) + b"\n")
         self._stream.flush()
         if self._wandb is not None:
-            self._wandb.log({k: v for k, v in record.items() if k != "step"} | {"trainer/step": record["step"]})
+            self._wandb.log({k: v for k, v in record.items() if k not in ("step", "total_step")} | {"trainer/step": record["total_step"]})  # fmt: skip
         if self._board is not None:
             for name, value in record.items():
-                if isinstance(value, (int, float)) and name != "step":
-                    self._board.add_scalar(name, value, record["step"])
+                if isinstance(value, (int, float)) and name not in ("step", "total_step"):
+                    self._board.add_scalar(name, value, record["total_step"])
 
     def close(self) -> None:
         """Flush and close what was opened."""

@@ -9,7 +9,6 @@ import orjson
 import torch
 
 from training.config import TrainConfig
-from training.launch import write_result
 from training.loop import Loop
 
 
@@ -17,9 +16,7 @@ def main() -> None:
     config = TrainConfig.from_dict(orjson.loads(Path(sys.argv[1]).read_bytes()))
     folder = Path(sys.argv[2])
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    result = Loop(config, folder).run()
-    if torch.distributed.get_rank() == 0:
-        write_result(result, folder)
+    Loop(config, folder).run()
     torch.distributed.destroy_process_group()
 
 

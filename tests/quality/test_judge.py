@@ -59,7 +59,11 @@ class Server:
                     with outer.lock:
                         outer.busy -= 1
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Listener(ThreadingHTTPServer):
+            # five by default: more connections at once are dropped and sent again a second later, past the timeout
+            request_queue_size = 128
+
+        self.server = Listener(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

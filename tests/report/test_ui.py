@@ -175,8 +175,19 @@ def test_a_training_run_has_a_page_too(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(b"".join(orjson.dumps(x) + b"\n" for x in [*lines, {"step": 5, "eval/loss": 2.6}]) + b'{"cut')  # fmt: skip
     view = RunView(str(tmp_path))
     state = view.state()
-    assert state["kind"] == "training" and len(state["loss"]) == 5 and state["evaluation"] == [[5, 2.6]]
+    assert state["kind"] == "training" and len(state["loss"]) == 5 and state["evaluation"] == [(5, 2.6)]
     with (tmp_path / "metrics.jsonl").open("ab") as stream:
         stream.truncate(stream.tell() - 5)
         stream.write(orjson.dumps({"step": 6, "loss": 2.0}) + b"\n")
-    assert view.state()["last"]["step"] == 6
+    state = view.state()
+    assert state["last"]["step"] == 6 and state["status"] == "running" and time.time() - state["changed"] < 60
+    with (tmp_path / "metrics.jsonl").open("ab") as stream:  # resumed at step 5, then a second phase
+        for line in ({"step": 6, "total_step": 6, "loss": 1.9}, {"step": 1, "total_step": 7, "loss": 1.8}, {"step": 1, "total_step": 7, "eval/loss": 1.7}):  # fmt: skip
+            stream.write(orjson.dumps(line) + b"\n")
+    state = view.state()
+    assert state["loss"][-2:] == [(6, 1.9), (7, 1.8)] and state["evaluation"] == [(5, 2.6), (7, 1.7)]
+    for finished, status in ((True, "finished"), (False, "stopped")):
+        (tmp_path / "result.json").write_bytes(orjson.dumps({"finished": finished}))
+        assert view.state()["status"] == status
+    (tmp_path / "metrics.jsonl").write_bytes(orjson.dumps({"step": 1, "total_step": 1, "loss": 4.0}) + b"\n")
+    assert view.state()["loss"] == [(1, 4.0)], "a folder that was begun anew"

@@ -26,7 +26,7 @@ from training.export import export_model
 from training.generate import Generator, Sampling
 from training.guards import Watchdog, check_storage
 from training.launch import run
-from training.loop import Loop
+from training.loop import Loop, Result
 
 
 def quiet(*_: Any) -> None: ...
@@ -37,7 +37,7 @@ def test_a_run_learns_and_says_what_it_did(tokens: dict[str, str], tiny_model: P
     made = config(tokens, tiny_model, tmp_path, steps=25, **{"optimizer.learning_rate": 5e-3, "data.evaluation": [{"path": tokens["pretrain"]}], "evaluate_every": 10})  # fmt: skip
     result = run(made, say=said.append)
     found = metrics(tmp_path / "run")
-    assert result.finished and result.step == 25 == len(found)
+    assert result.finished and result.step == 25 == len(found) and Result.read(tmp_path / "run") == result
     assert found[-1]["loss"] < found[0]["loss"] - 0.5
     for name in ("lr", "grad_norm", "tokens", "tgs", "tflops", "seconds_data", "seconds_model", "memory_gb", "epoch"):
         assert name in found[0], name
@@ -162,6 +162,7 @@ def test_phases_go_on_from_the_last_weights(tokens: dict[str, str], tiny_model: 
     run(config(tokens, tiny_model, tmp_path, phases=phases, save_every=2), say=quiet)
     found = metrics(tmp_path / "run")
     assert [(m["phase"], m["step"]) for m in found] == [(p, s) for p in ("easy", "hard") for s in (1, 2, 3)]
+    assert [m["total_step"] for m in found] == [1, 2, 3, 4, 5, 6]
     assert max(m["lr"] for m in found if m["phase"] == "hard") <= 5e-4
     easy, final = (AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "checkpoints" / n) for n in ("final-easy", "final"))  # fmt: skip
     again = run(TrainConfig.from_dict({**config(tokens, tiny_model, tmp_path / "alone", steps=3).describe(), "objective": "sft", "model": {"path": str(tmp_path / "run" / "checkpoints" / "final-easy"), "tokenizer": str(tiny_model), "dtype": "fp32"}, "data": {"train": [{"path": tokens["pretrain"]}], "sequence_length": 128}, "optimizer": {"learning_rate": 5e-4}}), say=quiet)  # fmt: skip
@@ -224,7 +225,7 @@ def test_storage_guard_saves_and_stops(tokens: dict[str, str], tiny_model: Path,
     said: list[str] = []
     made = config(tokens, tiny_model, tmp_path, steps=4, storage_warn=1e-6, storage_stop=1e-6)
     result = run(made, say=said.append)
-    assert not result.finished and result.step == 1
+    assert not result.finished and result.step == 1 and Result.read(tmp_path / "run") == result
     assert (tmp_path / "run" / "checkpoints" / "step-1" / "complete.json").is_file()
     assert any("saved and stopped" in s for s in said)
     assert not check_storage(tmp_path, config(tokens, tiny_model, tmp_path, storage_warn=1.0, storage_stop=1.0), quiet)
