@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from training.loop import Result
+    from training.folder import Result
 
 __all__ = ["TrainConfig", "run", "tokenize"]
 

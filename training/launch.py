@@ -16,7 +16,8 @@ import orjson
 
 from raylib.errors import TrainingError
 from training.config import TrainConfig
-from training.loop import Loop, Result, run_folder
+from training.folder import Result, run_folder
+from training.loop import Loop
 
 __all__ = ["Mode", "run"]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import torch
 from torch import Tensor
 
@@ -24,6 +20,7 @@ from training.backend import DeepSpeedBackend, World, make_backend, to_universal
 from training.batches import Batch, Rows, RowStream, micro_batches, rows_of
 from training.checkpoints import Checkpoints, random_state, restore_random_state
 from training.config import PhaseConfig, SourceConfig, TrainConfig
+from training.folder import Result, prepare_folder
 from training.guards import Reading, Watchdog, check_storage
 from training.models import build_model, load_tokenizer, model_flops
 from training.objectives import Causal, Dpo, Scorer
@@ -31,30 +28,7 @@ from training.reporting import Reporter
 from training.saving import snapshot
 from training.schedule import learning_rate
 
-__all__ = ["Loop", "Result", "run_folder"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """The end of a run: its folder, the last step, whether all steps were done, and the last metrics."""
-
-    folder: str
-    step: int
-    finished: bool
-    metrics: dict[str, float]
-
-    @classmethod
-    def read(cls, folder: Path) -> Result:
-        """The result that a run left in its folder (`result.json`); there is none while it runs."""
-        return cls(**orjson.loads((folder / "result.json").read_bytes()))
-
-
-def run_folder(config: TrainConfig) -> Path:
-    """The folder of this run; a name that is not given is made of what is trained, where and when."""
-    if config.name:
-        return Path(config.output) / config.name
-    model = Path(config.model.path).name if config.model.path else str(config.model.shape.get("model_type", "model"))
-    return Path(config.output) / f"{model}-{config.objective}-{platform.node()}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # fmt: skip
+__all__ = ["Loop"]
 
 
 @dataclass
@@ -96,7 +70,7 @@ class Loop:
         self.tokenizer = load_tokenizer(config.model)
         self.pad = int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id or 0)  # fmt: skip
         if world.rank == 0:
-            self._prepare_folder()
+            prepare_folder(self.folder, config, world.size)
         world.barrier()
         self.checkpoints = Checkpoints(
             self.folder / "checkpoints", world, config.keep, background=config.save_in_background
@@ -139,31 +113,11 @@ class Loop:
         world.barrier()
         self.reporter.close()
         result = Result(str(self.folder), state["step"], finished, metrics)
-        if world.rank == 0:  # for the process that started the workers, and for whoever looks at the folder
-            (self.folder / "result.json").write_bytes(orjson.dumps(asdict(result)))
+        if world.rank == 0:
+            result.write()
         return result
 
     # ---- beginnings ---------------------------------------------------------------------------
-
-    def _prepare_folder(self) -> None:
-        """The resolved configuration, the command, revision and versions; a folder of another run is refused."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        held = self.folder / "run.json"
-        facts = {
-            "fingerprint": self.config.fingerprint(),
-            "config": self.config.describe(),
-            "command": sys.argv,
-            "revision": _revision(),
-            "versions": {p: _version(p) for p in ("torch", "transformers", "deepspeed", "ray", "raylib-data")},
-            "host": platform.node(),
-            "workers": self.world.size,
-        }
-        if held.is_file():
-            old = orjson.loads(held.read_bytes())
-            if old["fingerprint"] != facts["fingerprint"]:
-                raise TrainingError(f"{self.folder} holds a run with another configuration; give this one another name")
-        held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
-        (self.folder / "result.json").unlink(missing_ok=True)
 
     def _resume(self, path: Path, facts: dict[str, Any], *, universal: bool) -> dict[str, Any]:
         if universal:
@@ -278,17 +232,20 @@ class Loop:
         return True, metrics
 
     def _micro_steps(self, objective: Any, batches: list[Batch], counts: Tensor) -> tuple[dict[str, Tensor], bool]:
+        """Gradients of all micro batches; the sums to log, and whether every loss was a finite number.
+
+        Nothing is fetched from the device before the last one is queued: it would wait for each.
+        """
         sums: dict[str, Tensor] = {}
-        finite = True
+        finite: Tensor | None = None
         for batch in batches:
-            moved = _to(batch, self.world.device)
-            loss, logged = objective.loss(self.backend.scorer, moved, counts)
-            if not bool(torch.isfinite(loss.detach())):
-                finite = False
+            loss, logged = objective.loss(self.backend.scorer, _to(batch, self.world.device), counts)
+            good = torch.isfinite(loss.detach())
+            finite = good if finite is None else finite & good
             self.backend.backward(loss)
             for name, value in logged.items():
-                sums[name] = sums[name] + value.cpu() if name in sums else value.cpu()
-        return sums, finite
+                sums[name] = sums[name] + value if name in sums else value
+        return {name: value.cpu() for name, value in sums.items()}, finite is None or bool(finite)
 
     def _update(self, finite: bool, rate: float) -> float:
         """Step, unless some worker's loss is no number: then all of them skip it, or the run stops."""
@@ -401,20 +358,3 @@ def _names(sources: tuple[SourceConfig, ...]) -> list[str]:
         name = Path(source.path).name or source.path
         names.append(name if name not in names else f"{name}#{names.count(name) + 1}")
     return names
-
-
-def _revision() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    done = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
-def _version(package: str) -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -23,10 +23,11 @@ from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.evaluate import evaluate_model
 from training.export import export_model
+from training.folder import Result
 from training.generate import Generator, Sampling
 from training.guards import Watchdog, check_storage
 from training.launch import run
-from training.loop import Loop, Result
+from training.loop import Loop
 
 
 def quiet(*_: Any) -> None: ...

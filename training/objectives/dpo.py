@@ -71,7 +71,7 @@ class Dpo:
         """This micro-batch's part of the step's loss, and sums of what is logged."""
         policy, lengths = self.log_probabilities(scorer, batch)
         if not batch.indices:
-            return policy.sum() * 0.0, {k: torch.zeros(1, dtype=torch.float64) for k in _LOGGED}
+            return policy.sum() * 0.0, {k: torch.zeros(1, dtype=torch.float64, device=policy.device) for k in _LOGGED}
         assert self.reference is not None
         with torch.no_grad():
             reference = self.reference(batch).to(policy.device, policy.dtype)
@@ -91,7 +91,7 @@ class Dpo:
             "kl": (policy - reference).detach().sum() / 2,
             "nll_sum": -chosen.detach().sum(), "nll_targets": lengths.chunk(2)[0].sum(),
         }  # fmt: skip
-        return total, {k: v.double().reshape(1).cpu() for k, v in logged.items()}
+        return total, {k: v.double().reshape(1).to(policy.device) for k, v in logged.items()}
 
     def metrics(self, sums: dict[str, Tensor], names: Sequence[str]) -> dict[str, float]:
         """Means over the pairs of a step, from sums over all workers."""
