@@ -8,30 +8,31 @@ not depend on the number of workers; a shard that keeps failing is quarantined a
 from __future__ import annotations
 
 import errno
-import hashlib
 import importlib.metadata
 import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from raylib.books import check_books, gather
 from raylib.errors import RecipeError, ShardError, SourceError
 from raylib.executors import Executor, Failure, InlineExecutor, RayExecutor, Task
+from raylib.identity import digest, plain, stage_identity
+from raylib.layouts import guess_kind
 from raylib.parsing import first_record
 from raylib.readers import ReadOptions, blocks_of
 from raylib.recipe import Recipe, StageSpec
-from raylib.schema import guess_kind
 from raylib.shards import FitsLayout, Manifest, start_store
+from raylib.sketches import sketches_of
 from raylib.sources import Piece, SourceFile, Unit, find_files, plan
-from raylib.stage import GlobalStage, Round, rounds_of
-from raylib.statistics import add_counts, merge_samples, summed_splits
-from raylib.worker import Job, ResolveTask, Segment, ShardTask, is_model_based, sketches, stage_labels
+from raylib.stage import Round, rounds_of
+from raylib.statistics import summed_splits
+from raylib.tasks import Job, ResolveTask, ShardTask, segments_of
 
 __all__ = ["Progress", "RunResult", "run"]
 
@@ -93,28 +94,6 @@ def _full(path: str, error: str) -> ShardError:
     return ShardError(f"cannot write to {path} or to the temporary folder: {error.splitlines()[-1]}. Everything committed so far is kept: make room, or give another output.path or TMPDIR, and run the same command again")  # fmt: skip
 
 
-def _segments(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
-    """Cut the chain at global stages: each is sketched at the end of one segment and applied at the start of the next."""
-    segments: list[Segment] = []
-    apply: StageSpec | None = None
-    local: list[StageSpec] = []
-    for spec in stages:
-        stage = spec.make()
-        held = [s for s in (apply, *local) if s is not None]
-        if held and (is_model_based(stage) or any(is_model_based(s.make()) for s in held)):
-            # what a model scored is committed at once, and its actors have nothing else to do
-            segments.append(Segment(apply, tuple(local), None))
-            apply, local = None, []
-        if isinstance(stage, GlobalStage):
-            segments.append(Segment(apply, tuple(local), spec))
-            apply, local = spec, []
-        else:
-            local.append(spec)
-    segments.append(Segment(apply, tuple(local), None))
-    names = iter(stage_labels(stages))
-    return tuple(replace(s, labels=tuple(next(names) for _ in range(len(s.local) + bool(s.apply)))) for s in segments)
-
-
 def _check(specs: tuple[StageSpec, ...]) -> None:
     """What stages can tell to be wrong before any work. Raises RecipeError."""
     for spec in specs:
@@ -124,37 +103,6 @@ def _check(specs: tuple[StageSpec, ...]) -> None:
                 stage.check()
             except ValueError as error:
                 raise RecipeError(f"stage {spec.name!r}: {error}") from None
-
-
-def _digest(*parts: Any) -> str:
-    data = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=repr)
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _stage_identity(spec: StageSpec | None) -> Any:
-    """What of a stage determines its output: name, parameters, the content of files it names, its own `identity`."""
-    if spec is None:
-        return None
-    if spec.object is not None:
-        import cloudpickle
-
-        return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
-    described = spec.describe()
-    files: dict[str, Any] = {}
-    stage = spec.make()
-    given = [v for value in described[spec.name].values() for v in (value if isinstance(value, list) else [value])]
-    for value in given:
-        if isinstance(value, str) and value and len(value) < 1000 and os.path.exists(value):
-            inside = [value] if os.path.isfile(value) else sorted(str(p) for p in Path(value).glob("*") if p.is_file())
-            files |= {name: _file_identity(name) for name in inside}
-    return [described, files, stage.identity() if hasattr(stage, "identity") else None]
-
-
-def _file_identity(path: str) -> list[Any]:
-    status = os.stat(path)
-    small = status.st_size <= 64 << 20
-    content = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if small else ""
-    return [status.st_size, content or status.st_mtime_ns]
 
 
 @dataclass
@@ -170,12 +118,12 @@ class _Shuffle:
 
     def share(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
         self.shared += tuple(name for e in entries.values() for name in e["files"])
-        self.key = _digest(self.key, [(s, e["key"]) for s, e in entries.items()])
+        self.key = digest(self.key, [(s, e["key"]) for s, e in entries.items()])
 
     def advance(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
         self.runs = tuple(name for e in entries.values() for name in e["files"])
         self.bytes = sum(e["bytes"] for e in entries.values())
-        self.key = _digest(self.key, [(s, e["key"]) for s, e in entries.items()])
+        self.key = digest(self.key, [(s, e["key"]) for s, e in entries.items()])
 
 
 @dataclass
@@ -198,7 +146,7 @@ class _Run:
         if recipe.output.format == "jsonl" and recipe.output.layout:
             stages = (*stages, StageSpec("layout", object=FitsLayout(recipe.output.layout)))
         _check(stages)
-        segments = _segments(stages)
+        segments = segments_of(stages)
         files, skipped = find_files(recipe.input.path)
         self._check_output_is_no_input(files)
         self.store = start_store(recipe.output.path, fresh=self.fresh)
@@ -286,16 +234,16 @@ class _Run:
     def _chain_keys(self) -> list[str]:
         """One fingerprint a segment of everything but the data that determines its output."""
         job, recipe = self.job, self.recipe
-        key = _digest(
-            _FORMAT, versions()["raylib"], job.kind, job.text_fields, job.default_source, vars_of(job.read), self.limit,
+        key = digest(
+            _FORMAT, versions()["raylib"], job.kind, job.text_fields, job.default_source, plain(job.read), self.limit,
             recipe.engine.seed, recipe.output.samples,
         )  # fmt: skip
         keys = []
         for i, segment in enumerate(job.segments):
-            stages = [_stage_identity(s) for s in (segment.apply, *segment.local, segment.sketch)]
+            stages = [stage_identity(s) for s in (segment.apply, *segment.local, segment.sketch)]
             last = i == len(job.segments) - 1
             tail = [job.output_format, job.layout, job.tokenizer, job.split_by] if last else []
-            key = _digest(key, stages, tail)
+            key = digest(key, stages, tail)
             keys.append(key)
         return keys
 
@@ -378,19 +326,19 @@ class _Run:
 
     def _unit_task(self, unit: Unit) -> Iterator[ShardTask]:
         shard = f"{unit.number:05d}"
-        key = _digest(self.chain[0], [vars_of(p) for p in unit.pieces])
+        key = digest(self.chain[0], [plain(p) for p in unit.pieces])
         if not self._resume("s0", shard, key):
             yield ShardTask(0, shard, key, pieces=unit.pieces, limit=self.limit)
 
     def _stream_tasks(self, executor: Executor, unit: Unit) -> Iterator[ShardTask]:
         piece = unit.pieces[0]
-        identity = vars_of(piece)
-        whole = _digest(self.chain[0], identity)
+        identity = plain(piece)
+        whole = digest(self.chain[0], identity)
         finished = self.manifest.find("stream", f"{unit.number:05d}", whole)
         skip: set[int] = set()
         for number in range(finished["blocks"] if finished else 1 << 30):
             shard = f"{unit.number:05d}-{number:05d}"
-            if not self._resume("s0", shard, _digest(whole, number)):
+            if not self._resume("s0", shard, digest(whole, number)):
                 if finished is None and (("s0", shard) not in self.manifest.entries):
                     break  # nothing was committed from here on, or only out of order: looked up below
                 continue
@@ -402,14 +350,14 @@ class _Run:
             head, _, tail = shard.partition("-")
             if phase != "s0" or head != f"{unit.number:05d}" or not tail or int(tail) in skip:
                 continue
-            if self._resume("s0", shard, _digest(whole, int(tail))):
+            if self._resume("s0", shard, digest(whole, int(tail))):
                 skip.add(int(tail))
         count = 0
         for number, block in enumerate(executor.blocks(piece, self.read, frozenset(skip))):
             count = number + 1
             if number not in skip:
                 shard = f"{unit.number:05d}-{number:05d}"
-                yield ShardTask(0, shard, _digest(whole, number), block=block)
+                yield ShardTask(0, shard, digest(whole, number), block=block)
         self.manifest.append(
             {"phase": "stream", "shard": f"{unit.number:05d}", "key": whole, "files": {}, "blocks": count}
         )
@@ -419,7 +367,7 @@ class _Run:
         before = self.entries[f"s{number - 1}"]
         resolved = self.resolved[number - 1]
         for ordinal, shard in enumerate(sorted(before)):
-            key = _digest(self.chain[number], before[shard]["key"], resolved.key)
+            key = digest(self.chain[number], before[shard]["key"], resolved.key)
             if not self._resume(phase, shard, key):
                 yield ShardTask(number, shard, key, verdicts=resolved.runs, shared=resolved.shared, ordinal=ordinal)
 
@@ -431,7 +379,7 @@ class _Run:
         shuffle = _Shuffle(
             number,
             shards=tuple(sorted(before)),
-            key=_digest(self.chain[number], sorted((s, e["key"]) for s, e in before.items())),
+            key=digest(self.chain[number], sorted((s, e["key"]) for s, e in before.items())),
             bytes=sum(e.get("sketch_bytes", 0) for e in before.values()),
         )
         rounds = rounds_of(spec.make())
@@ -464,7 +412,7 @@ class _Run:
 
         def tasks() -> Iterator[ResolveTask]:
             for part in range(parts):
-                shard, key = f"{part:05d}", _digest(shuffle.key, position, parts, part)
+                shard, key = f"{part:05d}", digest(shuffle.key, position, parts, part)
                 if not self._resume(phase, shard, key):
                     first, last = _KEYS * part // parts, _KEYS * (part + 1) // parts - 1
                     yield ResolveTask(
@@ -490,23 +438,10 @@ class _Run:
     def _summary(
         self, started: float, executor: Executor, done: float, skipped: list[str], kind: str
     ) -> dict[str, Any]:
-        counts: dict[str, Any] = {}
-        seconds: dict[str, Any] = {}
-        stage_names: dict[str, None] = {}
-        size = self.recipe.output.samples
-        self.samples: dict[str, list[dict[str, Any]]] = {"kept": [], "rejected": []}
-        tail = {"records_in", "characters_in", "histogram_in"}
-        for number, segment in enumerate(self.job.segments):
-            stage_names |= dict.fromkeys(segment.labels)
-            for shard in self.entries[f"s{number}"]:
-                part = orjson.loads(self.store.read(f".work/s{number}/stats-{shard}.json"))
-                part_counts = part["counts"]
-                if number:
-                    part_counts = {k: v for k, v in part_counts.items() if k not in tail}
-                add_counts(counts, part_counts)
-                add_counts(seconds, part["seconds"])
-                for name, held in self.samples.items():
-                    self.samples[name] = merge_samples([held, part[name]], size)
+        counts, seconds, self.samples = gather(
+            self.store, [self.entries[f"s{i}"] for i in range(len(self.job.segments))], self.recipe.output.samples
+        )
+        stage_names = dict.fromkeys(label for segment in self.job.segments for label in segment.labels)
         bytes_in = sum(e["bytes_in"] for e in self.entries["s0"].values())
         elapsed = time.perf_counter() - started
         stages = counts.get("stages", {})
@@ -514,7 +449,7 @@ class _Run:
         return {
             "name": self.recipe.name,
             "kind": kind,
-            "fingerprint": _digest(self.chain[-1], sorted((s, e["key"]) for s, e in self.entries["s0"].items())),
+            "fingerprint": digest(self.chain[-1], sorted((s, e["key"]) for s, e in self.entries["s0"].items())),
             "records_in": records_in,
             "records_kept": counts.get("records_kept", 0),
             "records_rejected": counts.get("records_rejected", 0),
@@ -566,7 +501,7 @@ class _Run:
             for name in self.store.names(folder):
                 if name not in names:  # of an earlier recipe, or of a shard that was quarantined since
                     self.store.delete(name)
-        self._check_books(summary, last)
+        check_books(summary, [self.entries[f"s{i}"] for i in range(last + 1)])
         self.store.write("samples.json", orjson.dumps(self.samples))
         self.store.write("summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
         if "splits" in summary:
@@ -596,25 +531,10 @@ class _Run:
                 continue
             stage = spec.make()
             if hasattr(stage, "section"):
-                sections[spec.name] = stage.section(self.notes[spec.name], sketches(self.store, number, shuffle.shards))
+                sections[spec.name] = stage.section(
+                    self.notes[spec.name], sketches_of(self.store, number, shuffle.shards)
+                )
         return sections
-
-    def _check_books(self, summary: dict[str, Any], last: int) -> None:
-        """in = kept + rejected, by the counters and by the files' own row counts."""
-        kept_files = sum(e["records_out"] for e in self.entries[f"s{last}"].values())
-        rejected_files = sum(e["records_rejected"] for i in range(last + 1) for e in self.entries[f"s{i}"].values())
-        expected = summary["records_in"] - sum(
-            self.entries[f"s{i - 1}"][s]["records_out"]
-            for i in range(1, last + 1)
-            for s in set(self.entries[f"s{i - 1}"]) - set(self.entries[f"s{i}"])
-        )
-        expected += summary["records_added"]
-        counted = (summary["records_kept"], summary["records_rejected"])
-        if counted != (kept_files, rejected_files) or kept_files + rejected_files != expected:
-            raise ShardError(
-                f"the books do not balance: {expected} records in, {counted[0]} kept + {counted[1]} rejected, "
-                f"files hold {kept_files} + {rejected_files}. This is a bug of raylib, please report it with manifest.jsonl"
-            )
 
 
 def _batch_mb(input_bytes: int) -> float:
@@ -623,13 +543,6 @@ def _batch_mb(input_bytes: int) -> float:
     Steps rather than a smooth curve, so that a file more does not change how the others are cut.
     """
     return 4.0 if input_bytes < 256 << 20 else 8.0
-
-
-def vars_of(value: Any) -> Any:
-    """A frozen dataclass as plain data, for fingerprints."""
-    import dataclasses
-
-    return dataclasses.asdict(value)
 
 
 def _short(title: str) -> str:

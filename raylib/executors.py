@@ -25,7 +25,8 @@ from raylib.readers import Block, ReadOptions, blocks_of
 from raylib.recipe import EngineOptions
 from raylib.sources import Piece
 from raylib.stage import StageError
-from raylib.worker import Job, ResolveTask, ShardTask, Worker
+from raylib.tasks import Job, ResolveTask, ShardTask
+from raylib.worker import Worker
 
 if TYPE_CHECKING:
     from raylib.metrics import StageMetrics

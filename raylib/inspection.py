@@ -12,14 +12,15 @@ import pyarrow.compute as pc
 from rich.markup import escape
 
 from raylib.errors import RecipeError, SourceError
+from raylib.layouts import guess_kind, layout
 from raylib.parsing import first_record, parse
 from raylib.readers import ReadOptions, blocks_of
 from raylib.recipe import Recipe
-from raylib.schema import SCHEMAS, guess_kind, layout, text_of
+from raylib.schema import SCHEMAS, text_of
 from raylib.shards import Store
 from raylib.sources import Piece, find_files
 from raylib.stage import GlobalStage, nearest
-from raylib.worker import is_model_based, stage_labels
+from raylib.tasks import is_model_based, stage_labels
 
 __all__ = ["inspect_path", "trace_run"]
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import RecordError
+from raylib.layouts import coerce, plain_document
 from raylib.readers import Block
-from raylib.schema import SCHEMAS, coerce, plain_document
+from raylib.schema import SCHEMAS
 from raylib.stage import mark_rejected
 
 __all__ = ["Parsed", "first_record", "parse", "split_header"]

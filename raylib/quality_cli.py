@@ -169,7 +169,7 @@ def classifier_mixture(
 ) -> None:
     """Documents, characters and tokens of each domain. The stage `resample` brings a set to another mixture."""
     from quality.mixture import mixture_of
-    from raylib.worker import load_tokenizer
+    from raylib.tokenizer import load_tokenizer
 
     found = mixture_of(set_tables(source), by, load_tokenizer(tokenizer) if tokenizer else None)
     if json_:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from raylib.errors import RecordError, SourceError
-from raylib.schema import to_layout
+from raylib.layouts import to_layout
 from raylib.sources import open_filesystem
 from raylib.stage import Outcome, split_rejected
 

@@ -295,9 +295,9 @@ def tables_of(path: str, kind: str = "auto") -> Iterator[pa.Table]:
 
     Raises SourceError when nothing matches the path.
     """
+    from raylib.layouts import guess_kind
     from raylib.parsing import first_record, parse
     from raylib.readers import ReadOptions, blocks_of
-    from raylib.schema import guess_kind
     from raylib.sources import Piece, find_files
 
     for file in find_files(path)[0]:

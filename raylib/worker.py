@@ -5,9 +5,8 @@ Knows nothing of Ray: the engine runs the same `Worker` in this process (`inline
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,181 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import ShardError
+from raylib.kept import KeptFiles
+from raylib.originals import split_original, with_original
 from raylib.parsing import parse
-from raylib.readers import Block, ReadOptions, blocks_of
+from raylib.readers import Block, blocks_of
 from raylib.recipe import StageSpec
 from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.shards import EXTENSIONS, Store, TableWriter
-from raylib.sources import Piece
-from raylib.stage import Shuffled, SketchStore, StageError, mark_rejected, nearest, rounds_of
+from raylib.sketches import SketchFiles
+from raylib.stage import Shuffled, mark_rejected, rounds_of
 from raylib.statistics import ShardStatistics, shard_sample_size
+from raylib.tasks import Job, ResolveTask, ShardTask, is_model_based
+from raylib.tokenizer import load_tokenizer
 
-__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Worker", "is_model_based", "load_tokenizer", "sketches"]
+__all__ = ["Worker"]
 
 _ROW = "__row"
-_ORIGINAL = "__original_"
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Stages that run fused: an optional `apply` of the global stage before them, local stages, an optional sketch."""
-
-    apply: StageSpec | None
-    local: tuple[StageSpec, ...]
-    sketch: StageSpec | None
-    labels: tuple[str, ...] = ()  # of `apply`, if any, and of the local stages: unique in the recipe
-
-    @property
-    def local_labels(self) -> tuple[str, ...]:
-        return self.labels[1:] if self.apply is not None else self.labels
-
-    @property
-    def model_based(self) -> bool:
-        """Whether a stage in it loads a model."""
-        return any(is_model_based(s.make()) for s in (self.apply, *self.local) if s is not None)
-
-
-def is_model_based(stage: Any) -> bool:
-    """Whether a stage loads a model (`model_based`); see LocalStage."""
-    return bool(getattr(stage, "model_based", False))
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything a worker has to know about a run; travels to each actor once."""
-
-    root: str
-    kind: str
-    segments: tuple[Segment, ...]
-    read: ReadOptions
-    text_fields: tuple[str, ...] = ()
-    default_source: str = ""
-    output_format: str = "parquet"
-    layout: str = ""
-    seed: int = 0
-    samples: int = 100
-    tokenizer: str = ""
-    split_by: str = ""
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """Run segment `segment` over one shard, read from pieces or a block, or loaded from the segment before.
-
-    verdicts: files of the global stage before; ordinal: the shard's number in them; shared: files of the
-    stage's broadcast rounds.
-    """
-
-    segment: int
-    shard: str
-    key: str
-    pieces: tuple[Piece, ...] = ()
-    block: Any = None
-    limit: int | None = None
-    verdicts: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
-    ordinal: int = -1
-
-    @property
-    def phase(self) -> str:
-        return f"s{self.segment}"
-
-
-@dataclass(frozen=True)
-class ResolveTask:
-    """One task of round `round` of the global stage after segment `segment`: keys in [first, last] of all runs.
-
-    shards: of the segment, in the order of their ordinals. runs: files of the round before; empty in
-    the first round, which reads the sketches. shared: files of broadcast rounds.
-    """
-
-    segment: int
-    round: int
-    phase: str
-    shard: str
-    key: str
-    first: int
-    last: int
-    shards: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Sketches:
-    """A `SketchStore` over the files of a run."""
-
-    store: Store
-    task: ResolveTask
-
-    def tables(self) -> Iterator[pa.Table]:
-        if self.task.runs:
-            for name in self.task.runs:
-                part = self._range(name)
-                if part is not None:
-                    yield part
-            return
-        for ordinal, shard in enumerate(self.task.shards):
-            part = self._range(f".work/s{self.task.segment}/sketch-{shard}.arrow")
-            if part is not None:
-                yield part.append_column("shard", pa.repeat(pa.scalar(ordinal, pa.int32()), len(part)))
-
-    def _range(self, name: str) -> pa.Table | None:
-        reader = self.store.read_arrow(name)
-        if reader.num_record_batches == 0:
-            return None
-        table = pa.Table.from_batches([reader.get_batch(0)])
-        keys = table["key"].to_numpy()
-        start = int(np.searchsorted(keys, np.uint64(self.task.first), side="left"))
-        stop = int(np.searchsorted(keys, np.uint64(self.task.last), side="right"))
-        return table.slice(start, stop - start) if stop > start else None
-
-    def shared(self) -> Iterator[pa.Table]:
-        for name in self.task.shared:
-            yield self.store.read_arrow(name).read_all()
-
-    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
-        parts = []
-        for shard, rows in self._by_shard(nodes):
-            reader = self.store.read_arrow(f".work/s{self.task.segment}/facts-{shard}.arrow")
-            table = pa.Table.from_batches([reader.get_batch(0)])
-            parts.append((table.select(columns) if columns else table).take(rows))
-        return self._in_order(nodes, pa.concat_tables(parts)) if parts else pa.table({})
-
-    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
-        parts = []
-        for shard, rows in self._by_shard(nodes):
-            reader = self.store.read_arrow(f".work/s{self.task.segment}/part-{shard}.arrow")
-            before = 0
-            for i in range(reader.num_record_batches):
-                batch = reader.get_batch(i)
-                wanted = rows[(rows >= before) & (rows < before + len(batch))] - before
-                if len(wanted):
-                    parts.append(text_of(pa.Table.from_batches([batch])).take(pa.array(wanted)))
-                before += len(batch)
-        table = self._in_order(nodes, pa.table({"text": pa.chunked_array(parts, pa.large_string())}))
-        return list(table["text"].to_pylist())
-
-    def _by_shard(self, nodes: np.ndarray[Any, Any]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-        """(shard, sorted rows) for sorted nodes."""
-        nodes = np.sort(nodes)
-        shards = (nodes >> np.uint64(32)).astype(np.int64)
-        borders = np.flatnonzero(np.diff(shards, prepend=-1))
-        for start, stop in zip(borders.tolist(), [*borders[1:].tolist(), len(nodes)], strict=True):
-            yield self.task.shards[shards[start]], (nodes[start:stop] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-
-    @staticmethod
-    def _in_order(nodes: np.ndarray[Any, Any], table: pa.Table) -> pa.Table:
-        """Rows that came in sorted order of the nodes, put into the order that was asked for."""
-        back = np.empty(len(nodes), np.int64)
-        back[np.argsort(nodes, kind="stable")] = np.arange(len(nodes))
-        return table.take(pa.array(back)).combine_chunks()
-
-
-def sketches(store: Store, segment: int, shards: tuple[str, ...]) -> SketchStore:
-    """All sketches, facts and texts of a segment, for a reader that is no task."""
-    return _Sketches(store, ResolveTask(segment, 0, "", "", "", 0, (1 << 64) - 1, shards))
 
 
 @dataclass
@@ -273,7 +113,7 @@ class Worker:
             rejects = writer(rejected_file, "parquet")
             if last:
                 extension = EXTENSIONS[self.job.output_format]
-                kept = _KeptFiles(
+                kept = KeptFiles(
                     lambda name: writer(name, self.job.output_format, self.job.layout),
                     f"part-{task.shard}.{extension}",
                     self.job.split_by,
@@ -288,7 +128,7 @@ class Worker:
             empty: pa.Table | None = None
             for batch in self._load(task, block, statistics, rejects, counter, apply):
                 for name, stage in local:
-                    self._run_local(name, stage, batch, statistics, rejects)
+                    self._run(name, stage, batch, statistics, rejects)
                 table = batch.table
                 empty = table.slice(0, 0)
                 untouched = len(table) == len(batch.original) and not batch.copied
@@ -307,7 +147,7 @@ class Worker:
                     sketches.append(part.set_column(part.column_names.index("row"), "row", position))
                     if hasattr(sketch, "facts"):
                         facts.append(sketch.facts(table))
-                stored = _with_original(table.drop_columns([_ROW]), original)
+                stored = with_original(table.drop_columns([_ROW]), original)
                 if batch_writer is None:
                     options = pa.ipc.IpcWriteOptions(compression="lz4")
                     batch_writer = pa.ipc.new_file(intermediate, stored.schema, options=options)
@@ -358,7 +198,7 @@ class Worker:
     def _resolve(self, task: ResolveTask) -> dict[str, Any]:
         rounds = rounds_of(self._stages[task.segment][2])
         this = rounds[task.round]
-        sketches = _Sketches(self.store, task)
+        sketches = SketchFiles(self.store, task)
         result = Shuffled(pa.table({}))
         if this.broadcast or next(sketches.tables(), None) is not None:
             result = this.step(sketches)
@@ -403,7 +243,7 @@ class Worker:
         if reader.num_record_batches == 0:
             batches = [pa.RecordBatch.from_pylist([], schema=reader.schema)]
         for stored in batches:
-            table, original = _split_original(pa.Table.from_batches([stored]))
+            table, original = split_original(pa.Table.from_batches([stored]))
             counter.loaded += len(table)
             batch = _Batch(_with_rows(table), original)
             if apply is not None:
@@ -446,11 +286,6 @@ class Worker:
         default = self.job.default_source or path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
         filled = pc.if_else(pc.equal(source, ""), default, source)
         return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
-
-    def _run_local(
-        self, name: str, stage: Any, batch: _Batch, statistics: ShardStatistics, rejects: TableWriter
-    ) -> None:
-        self._run(name, stage, batch, statistics, rejects)
 
     def _run(self, name: str, stage: Any, batch: _Batch, statistics: ShardStatistics, rejects: TableWriter) -> None:
         before = batch.table
@@ -543,116 +378,14 @@ class Worker:
 
 
 @dataclass
-class _KeptFiles:
-    """Where kept records of a shard go: one file, or one in a folder for each value of a column."""
-
-    create: Callable[[str], TableWriter]
-    name: str
-    column: str
-    _writers: dict[str, TableWriter] = field(default_factory=dict)
-
-    def write(self, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-        """Write a table; gives (folder, its part of the table) where records are split."""
-        if not self.column:
-            self._writer("").write(table)
-            return
-        if self.column not in table.column_names:
-            raise StageError(f"output.split_by: no column {self.column!r}{nearest(self.column, table.column_names)}")
-        values = table[self.column]
-        for value in sorted(pc.unique(values).to_pylist(), key=str):
-            mask = pc.is_null(values) if value is None else pc.equal(values, value)
-            part = table.filter(pc.fill_null(mask, False))
-            folder = split_name(self.column, value)
-            self._writer(folder + "/").write(part)
-            if len(part):
-                yield folder, part
-
-    def _writer(self, folder: str) -> TableWriter:
-        if folder not in self._writers:
-            if len(self._writers) >= 100:
-                raise ShardError(f"output.split_by: {self.column!r} has over 100 values; split by one with few")
-            self._writers[folder] = self.create(f"kept/{folder}{self.name}")
-        return self._writers[folder]
-
-    def close(self, empty: pa.Table) -> None:
-        """Finish all files; `empty` gives the schema of one without rows."""
-        if not self.column:
-            self._writer("")
-        for writer in self._writers.values():
-            writer.close(empty)
-
-    @property
-    def rows(self) -> int:
-        return sum(writer.rows for writer in self._writers.values())
-
-
-def split_name(column: str, value: Any) -> str:
-    """Folder of the records with this value: `stage1` for numbers, the value itself for text, `none` for null."""
-    if value is None:
-        return "none"
-    if isinstance(value, str):
-        return re.sub(r"[^\w\-.]+", "_", value).strip(".") or "empty"
-    return f"{column}{value}".lower()
-
-
-@dataclass
 class _Counter:
     bytes: int = 0
     consumed: int = 0
     loaded: int = 0
 
 
-def stage_labels(specs: Iterable[StageSpec]) -> list[str]:
-    """Stage names made unique: a second `length` is counted as `length#2`."""
-    seen: dict[str, int] = {}
-    labels = []
-    for spec in specs:
-        seen[spec.name] = seen.get(spec.name, 0) + 1
-        labels.append(spec.name if seen[spec.name] == 1 else f"{spec.name}#{seen[spec.name]}")
-    return labels
-
-
 def _with_rows(table: pa.Table) -> pa.Table:
     return table.append_column(_ROW, pa.array(np.arange(len(table), dtype=np.int32)))
-
-
-def _with_original(table: pa.Table, original: pa.Table) -> pa.Table:
-    """Add what a later reject needs to show the original: null where a text is still as it was read."""
-    for name in original.column_names:
-        if name in ("id", "source", "meta", "category"):
-            continue
-        old = single_chunk(original[name])
-        if pa.types.is_large_string(old.type):
-            new = single_chunk(table[name])
-            same = old.equals(new)
-            old = (
-                pa.nulls(len(old), old.type) if same else pc.if_else(pc.equal(old, new), pa.scalar(None, old.type), old)
-            )
-        table = table.append_column(_ORIGINAL + name, old)
-    return table
-
-
-def _split_original(stored: pa.Table) -> tuple[pa.Table, pa.Table]:
-    table, original = stored, stored
-    for name in stored.column_names:
-        if not name.startswith(_ORIGINAL):
-            continue
-        plain = name.removeprefix(_ORIGINAL)
-        old = single_chunk(stored[name])
-        if pa.types.is_large_string(old.type):
-            old = pc.coalesce(old, single_chunk(stored[plain]))
-        original = original.set_column(original.column_names.index(plain), plain, old)
-        table = table.drop_columns([name])
-    columns = [c for kind in SCHEMAS.values() for c in kind.names]
-    original = original.select([c for c in original.column_names if c in columns and not c.startswith(_ORIGINAL)])
-    return table, _in_schema_order(original)
-
-
-def _in_schema_order(table: pa.Table) -> pa.Table:
-    for schema in SCHEMAS.values():
-        if set(schema.names) == set(table.column_names):
-            return table.select(schema.names)
-    return table
 
 
 def _verdicts_of(verdicts: pa.Table | None, start: int, count: int) -> pa.Table:
@@ -664,15 +397,3 @@ def _verdicts_of(verdicts: pa.Table | None, start: int, count: int) -> pa.Table:
     part = verdicts.slice(int(first), int(last - first))
     position = pc.subtract(part["row"], pa.scalar(start, pa.int32()))
     return part.set_column(part.column_names.index("row"), "row", position).combine_chunks()
-
-
-def load_tokenizer(path: str) -> Any:
-    """A `tokenizers` tokenizer from its tokenizer.json, or the folder that holds it. Raises ShardError."""
-    from pathlib import Path
-
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise ShardError("output.tokenizer needs the package tokenizers: pip install 'raylib-data[train]'") from error
-    file = Path(path)
-    return Tokenizer.from_file(str(file / "tokenizer.json" if file.is_dir() else file))

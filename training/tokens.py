@@ -260,7 +260,7 @@ def _write(path: Path, data: bytes) -> None:
 def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, dict[str, int]]:
     """Documents, characters and tokens by source, without writing anything."""
     from quality.mixture import mixture_of
-    from raylib.worker import load_tokenizer
+    from raylib.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(tokenizer_path)
 

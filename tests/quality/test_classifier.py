@@ -150,7 +150,7 @@ def test_resampling_factors() -> None:
 
 
 def test_mixture_counts_tokens(write_jsonl: Write, tiny_model: Path) -> None:
-    from raylib.worker import load_tokenizer
+    from raylib.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(str(tiny_model))
     source = write_jsonl([{"id": "1", "source": "a", "text": ARTICLE}, {"id": "2", "source": "b", "text": "茶"}])

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raylib.errors import RecordError
-from raylib.schema import SCHEMAS, coerce, guess_kind, layout, map_texts, text_of, to_layout
+from raylib.layouts import coerce, guess_kind, layout, to_layout
+from raylib.schema import SCHEMAS, map_texts, text_of
 
 TURN = [{"role": "user", "content": "你好？"}, {"role": "assistant", "content": "你好！"}]
 
