@@ -94,7 +94,7 @@ def free_port() -> int:
 
 
 @needs_prometheus
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.cluster
 def test_every_panel_shows_a_cluster_at_work(tmp_path: Path, write_jsonl: Callable[..., Path], tiny_model: Path) -> None:  # fmt: skip
     source = write_jsonl([{"id": str(i), "text": f"{ARTICLE}{i}" if i % 4 else "短"} for i in range(400)])

@@ -97,7 +97,7 @@ def test_evaluation_equals_scikit_learn() -> None:
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["labels_offensive_zh", "labels_news_zh"])
+@pytest.mark.parametrize("name", ["labels_offensive_zh", pytest.param("labels_news_zh", marks=pytest.mark.long)])
 def test_accuracy_is_within_a_point_of_a_linear_model(name: str, real_data: Path) -> None:
     texts, labels, _ = read_labelled([str(real_data / f"{name}.jsonl.gz")])
     train, test = split(len(texts), 0.2, 0)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_raw_text_to_an_aligned_model(tmp_path: Path) -> None:
     import typer
 

@@ -78,6 +78,7 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.cluster
 def test_ray_restarts_workers_killed_in_an_epoch_and_in_a_save(expected: list[float], tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
     (tmp_path / "sitecustomize.py").write_text(_DEADLY)
@@ -111,6 +112,7 @@ def test_everything_is_killed_at_once(expected: list[float], tokens: dict[str, s
     assert losses(tmp_path / "run") == expected
 
 
+@pytest.mark.long
 def test_a_run_killed_in_a_save_goes_on_from_the_one_before(expected: list[float], tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
     (tmp_path / "sitecustomize.py").write_text(_DEADLY)
     marker = tmp_path / "die"
