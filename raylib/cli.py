@@ -29,6 +29,19 @@ app = typer.Typer(
 )
 
 
+def _print_versions(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Print versions and exit.")] = False,
+) -> None:  # fmt: skip
+    """Options of the program itself."""
+
+
 class _Bars(Progress):
     """Progress bars with documents/s, MB/s, kept share and time left; plain lines where there is no terminal."""
 

@@ -26,11 +26,12 @@ def _client(address: str) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     from ray.job_submission import JobSubmissionClient
 
+    address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265"
     try:
-        return JobSubmissionClient(address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265")
+        return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError) as error:
-        words = str(error).strip().splitlines()
-        raise RaylibError(f"no cluster answers at {address or 'http://127.0.0.1:8265'}: {words[0] if words else error}; give --address http://HEAD:8265") from None  # fmt: skip
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise RaylibError(f"no cluster answers at {address}: {words[0].rstrip('.')}; give --address http://HEAD:8265") from None  # fmt: skip
 
 
 def _find(client: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ from raylib.errors import RaylibError
 
 __all__ = ["evaluate_app", "register_commands"]
 
-evaluate_app = typer.Typer(help="Evaluate models: perplexity, safety.")
+evaluate_app = typer.Typer(help="Evaluate models: perplexity, win rate, safety.")
 
 Sources = Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders of runs, globs or URIs.")]
 Tokenizer = Annotated[str, typer.Option(help="Folder of a tokenizer or model.")]
@@ -36,7 +36,7 @@ def tokenize(
     max_prompt: Annotated[int, typer.Option(min=1, help="Tokens that the prompt of a pair keeps.")] = 1024,
     seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
 ) -> None:
-    """Turn records into token files that training maps into memory; an interrupted one continues."""
+    """Turn records into token files that training reads; an interrupted one continues."""
     from training.tokens import TokenOptions
     from training.tokens import tokenize as make
 
