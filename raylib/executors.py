@@ -6,6 +6,7 @@ two tasks an actor, so neither the driver's memory nor the object store grows wi
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sys
@@ -87,6 +88,14 @@ def _error_text(error: BaseException) -> str:
 def _without_skipped(piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Block | None]:
     for number, block in enumerate(blocks_of(piece, options)):
         yield None if number in skip else block
+
+
+@functools.cache
+def _remote(what: Any) -> Any:
+    """A function or class for Ray. Made once: each one made anew stays in Ray's tables as long as the cluster lives."""
+    import ray
+
+    return ray.remote(what)
 
 
 def _warm_up() -> None:
@@ -257,14 +266,14 @@ class RayExecutor:
         share = 1 if self.actors <= cpus or self._options.address else max(0.01, cpus / self.actors)
         self._actor = self._placed(num_cpus=share)
         # a worker process for the first reader starts beside the actors, not after them
-        ray.remote(_warm_up).options(num_cpus=0).remote()
+        _remote(_warm_up).options(num_cpus=0).remote()
         for _ in range(self.actors):
             actor = self._actor.remote(self._job)
             self._slots.append(_Slot(actor, actor.ready.remote(), make=self._actor))
 
     def _placed(self, **resources: float) -> Any:
         """The actor class with these resources; an actor that dies is restarted by Ray."""
-        return self._ray.remote(_ActorBody).options(
+        return _remote(_ActorBody).options(
             max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD", **resources
         )
 
@@ -289,7 +298,7 @@ class RayExecutor:
                 given += 1
             else:
                 return
-        reader = self._ray.remote(_without_skipped).options(
+        reader = _remote(_without_skipped).options(
             num_cpus=0,
             num_returns="streaming",
             _generator_backpressure_num_objects=_READ_AHEAD,
