@@ -95,9 +95,9 @@ def test_evaluation_equals_scikit_learn() -> None:
     assert found["accuracy"] == pytest.approx(np.mean(np.array(labels) == np.array(predicted)), abs=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["labels_offensive_zh", pytest.param("labels_news_zh", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["labels_offensive_zh", "labels_news_zh"])
 def test_accuracy_is_within_a_point_of_a_linear_model(name: str, real_data: Path) -> None:
     texts, labels, _ = read_labelled([str(real_data / f"{name}.jsonl.gz")])
     train, test = split(len(texts), 0.2, 0)

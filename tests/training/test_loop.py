@@ -345,8 +345,8 @@ def test_killed_workers_resume_bit_for_bit_under_zero_2(tokens: dict[str, str], 
         assert losses(out / "run") == expected, where
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [2, 3])
 def test_trap_32_a_run_goes_on_with_fewer_workers(stage: int, tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:  # fmt: skip
     def made(out: Path, workers: int) -> TrainConfig:
         parallel = {"backend": "deepspeed", "workers": workers, "zero_stage": stage}
