@@ -120,7 +120,7 @@ def launch(hosts: Hosts, made: TrainConfig) -> subprocess.Popen[str]:
 
 
 def wait_for_steps(process: subprocess.Popen[str], lines: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (lines.is_file() and lines.read_text().count("\n") >= count):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0][-4000:]
         time.sleep(0.02)
