@@ -387,7 +387,7 @@ def import_(
 @app.command()
 def version() -> None:
     """Print versions."""
-    from raylib.engine import versions
+    from raylib.versions import versions
 
     for package, number in versions().items():
         typer.echo(f"{package} {number}")

@@ -8,13 +8,11 @@ not depend on the number of workers; a shard that keeps failing is quarantined a
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -22,7 +20,7 @@ import orjson
 from raylib.books import check_books, gather
 from raylib.errors import RecipeError, ShardError, SourceError
 from raylib.executors import Executor, Failure, InlineExecutor, RayExecutor, Task
-from raylib.identity import digest, plain, stage_identity
+from raylib.identity import digest, stage_identity
 from raylib.layouts import guess_kind
 from raylib.parsing import first_record
 from raylib.readers import ReadOptions, blocks_of
@@ -33,6 +31,7 @@ from raylib.sources import Piece, SourceFile, Unit, find_files, plan
 from raylib.stage import Round, rounds_of
 from raylib.statistics import summed_splits
 from raylib.tasks import Job, ResolveTask, ShardTask, segments_of
+from raylib.versions import versions
 
 __all__ = ["Progress", "RunResult", "run"]
 
@@ -235,7 +234,7 @@ class _Run:
         """One fingerprint a segment of everything but the data that determines its output."""
         job, recipe = self.job, self.recipe
         key = digest(
-            _FORMAT, versions()["raylib"], job.kind, job.text_fields, job.default_source, plain(job.read), self.limit,
+            _FORMAT, versions()["raylib"], job.kind, job.text_fields, job.default_source, asdict(job.read), self.limit,
             recipe.engine.seed, recipe.output.samples,
         )  # fmt: skip
         keys = []
@@ -326,13 +325,13 @@ class _Run:
 
     def _unit_task(self, unit: Unit) -> Iterator[ShardTask]:
         shard = f"{unit.number:05d}"
-        key = digest(self.chain[0], [plain(p) for p in unit.pieces])
+        key = digest(self.chain[0], [asdict(p) for p in unit.pieces])
         if not self._resume("s0", shard, key):
             yield ShardTask(0, shard, key, pieces=unit.pieces, limit=self.limit)
 
     def _stream_tasks(self, executor: Executor, unit: Unit) -> Iterator[ShardTask]:
         piece = unit.pieces[0]
-        identity = plain(piece)
+        identity = asdict(piece)
         whole = digest(self.chain[0], identity)
         finished = self.manifest.find("stream", f"{unit.number:05d}", whole)
         skip: set[int] = set()
@@ -554,16 +553,3 @@ def _input_of(task: Task, units: list[Unit]) -> list[str]:
         return []
     unit = next((u for u in units if u.number == int(task.shard.split("-")[0])), None)
     return [p.file.path for p in unit.pieces[:10]] if unit else []
-
-
-def versions() -> dict[str, str]:
-    """Versions that a summary records."""
-    from raylib import __version__
-
-    found = {"raylib": __version__, "python": platform.python_version()}
-    for package in ("ray", "pyarrow", "numpy"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import orjson
 
 from raylib.recipe import StageSpec
 
-__all__ = ["digest", "plain", "stage_identity"]
+__all__ = ["digest", "stage_identity"]
 
 
 def digest(*parts: Any) -> str:
@@ -45,8 +44,3 @@ def _file_identity(path: str) -> list[Any]:
     small = status.st_size <= 64 << 20
     content = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if small else ""
     return [status.st_size, content or status.st_mtime_ns]
-
-
-def plain(value: Any) -> Any:
-    """A frozen dataclass as plain data, for fingerprints."""
-    return asdict(value)

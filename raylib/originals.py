@@ -44,7 +44,7 @@ def split_original(stored: pa.Table) -> tuple[pa.Table, pa.Table]:
         original = original.set_column(original.column_names.index(plain), plain, old)
         table = table.drop_columns([name])
     columns = [c for kind in SCHEMAS.values() for c in kind.names]
-    original = original.select([c for c in original.column_names if c in columns and not c.startswith(_ORIGINAL)])
+    original = original.select([c for c in original.column_names if c in columns])
     return table, _in_schema_order(original)
 
 

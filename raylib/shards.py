@@ -78,9 +78,6 @@ class Store:
     def read(self, name: str, start: int = 0) -> bytes:
         """A whole file, or what lies behind its first `start` bytes."""
         system, root = self._open()
-        if not start:
-            with system.open_input_stream(f"{root}/{name}") as stream:
-                return bytes(stream.read())
         with system.open_input_file(f"{root}/{name}") as file:
             file.seek(start)
             return bytes(file.read())

@@ -14,7 +14,15 @@ from raylib.shards import Store
 from raylib.stage import SketchStore
 from raylib.tasks import ResolveTask
 
-__all__ = ["SketchFiles", "sketches_of"]
+__all__ = ["SketchFiles", "rows_between", "sketches_of"]
+
+
+def rows_between(table: pa.Table, column: str, first: int, last: int) -> pa.Table:
+    """The rows with a value in [first, last] of a table that is sorted by this column of integers, without a copy."""
+    values = table[column].to_numpy()
+    start = int(np.searchsorted(values, values.dtype.type(first), side="left"))
+    stop = int(np.searchsorted(values, values.dtype.type(last), side="right"))
+    return table.slice(start, stop - start)
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,8 @@ class SketchFiles:
         if reader.num_record_batches == 0:
             return None
         table = pa.Table.from_batches([reader.get_batch(0)])
-        keys = table["key"].to_numpy()
-        start = int(np.searchsorted(keys, np.uint64(self.task.first), side="left"))
-        stop = int(np.searchsorted(keys, np.uint64(self.task.last), side="right"))
-        return table.slice(start, stop - start) if stop > start else None
+        part = rows_between(table, "key", self.task.first, self.task.last)
+        return part if len(part) else None
 
     def shared(self) -> Iterator[pa.Table]:
         for name in self.task.shared:

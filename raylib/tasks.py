@@ -105,10 +105,11 @@ def segments_of(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     apply: StageSpec | None = None
     local: list[StageSpec] = []
+    scored = False  # whether a model is in `apply` or `local`
     for spec in stages:
         stage = spec.make()
-        held = [s for s in (apply, *local) if s is not None]
-        if held and (is_model_based(stage) or any(is_model_based(s.make()) for s in held)):
+        model = is_model_based(stage)
+        if scored or (model and (apply or local)):
             # what a model scored is committed at once, and its actors have nothing else to do
             segments.append(Segment(apply, tuple(local), None))
             apply, local = None, []
@@ -117,6 +118,7 @@ def segments_of(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
             apply, local = spec, []
         else:
             local.append(spec)
+        scored = model
     segments.append(Segment(apply, tuple(local), None))
     names = iter(stage_labels(stages))
     return tuple(replace(s, labels=tuple(next(names) for _ in range(len(s.local) + bool(s.apply)))) for s in segments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import ipaddress
 import math
@@ -49,7 +50,6 @@ class RunView:
         self._last: dict[str, Any] = {}
         self._losses: dict[int, float] = {}  # by step; a resumed run tells some steps again
         self._evaluations: dict[int, float] = {}
-        self._training_read = 0
 
     def state(self) -> dict[str, Any]:
         """Everything that the page shows besides records. Cheap: only what is new is read."""
@@ -64,23 +64,28 @@ class RunView:
 
     def _follow(self) -> None:
         for name in manifest_parts(self.store):
-            size = self.store.size(name) or 0
-            if size == self._read.get(name):
-                continue
-            if size < self._read.get(name, 0):  # begun anew
-                self.__init__(self.store.root)  # type: ignore[misc]
-            data = self.store.read(name)
-            whole = data[: data.rfind(b"\n") + 1]
-            for line in whole[self._read.get(name, 0) :].split(b"\n"):
-                try:
-                    entry = orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    continue
+            for entry in self._new_entries(name):
                 if "shard" in entry:
                     self._entries[entry["phase"], entry["shard"]] = entry
                 elif "run" in entry:
                     self._plan = entry
-            self._read[name] = len(whole)
+
+    def _new_entries(self, name: str) -> list[dict[str, Any]]:
+        """JSON lines that were completed since the last call; a shorter file is a run begun anew."""
+        size, read = self.store.size(name) or 0, self._read.get(name, 0)
+        if size == read:
+            return []
+        if size < read:
+            self.__init__(self.store.root)  # type: ignore[misc]
+            read = 0
+        data = self.store.read(name, read)
+        whole = data.rfind(b"\n") + 1
+        self._read[name] = read + whole
+        entries = []
+        for line in data[:whole].splitlines():
+            with contextlib.suppress(orjson.JSONDecodeError):
+                entries.append(orjson.loads(line))
+        return entries
 
     def _newer_than_summary(self) -> bool:
         """Whether a run began after the summary was written."""
@@ -152,19 +157,13 @@ class RunView:
         return self.store.root.rstrip("/").rsplit("/", 1)[-1]
 
     def _training(self) -> dict[str, Any]:
-        if (self.store.size("metrics.jsonl") or 0) < self._training_read:  # begun anew
-            self.__init__(self.store.root)  # type: ignore[misc]
-        data = self.store.read("metrics.jsonl", self._training_read)
-        whole = data.rfind(b"\n") + 1
-        for line in data[:whole].splitlines():
-            point = orjson.loads(line)
+        for point in self._new_entries("metrics.jsonl"):
             step = point.get("total_step", point["step"])
             for name, kept in (("loss", self._losses), ("eval/loss", self._evaluations)):
                 if point.get(name) is not None:  # no number is written as null
                     kept[step] = point[name]
             if "loss" in point:
                 self._last = point
-        self._training_read += whole
         losses, evaluations = (sorted(d.items()) for d in (self._losses, self._evaluations))
         stride = max(1, len(losses) // 500)
         return {

@@ -24,7 +24,7 @@ from raylib.readers import Block, blocks_of
 from raylib.recipe import StageSpec
 from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.shards import EXTENSIONS, Store, TableWriter
-from raylib.sketches import SketchFiles
+from raylib.sketches import SketchFiles, rows_between
 from raylib.stage import Shuffled, mark_rejected, rounds_of
 from raylib.statistics import ShardStatistics, shard_sample_size
 from raylib.tasks import Job, ResolveTask, ShardTask, is_model_based
@@ -344,12 +344,9 @@ class Worker:
             reader = self.store.read_arrow(name)
             if reader.num_record_batches == 0:
                 continue
-            table = reader.read_all()
-            shards = table["shard"].to_numpy()
-            start = int(np.searchsorted(shards, task.ordinal, side="left"))
-            stop = int(np.searchsorted(shards, task.ordinal, side="right"))
-            if stop > start:
-                parts.append(table.slice(start, stop - start))
+            part = rows_between(reader.read_all(), "shard", task.ordinal, task.ordinal)
+            if len(part):
+                parts.append(part)
         if not parts:
             return None
         merged = pa.concat_tables(parts)
@@ -392,8 +389,6 @@ def _verdicts_of(verdicts: pa.Table | None, start: int, count: int) -> pa.Table:
     """Verdicts for rows [start, start + count), renumbered from 0; an empty table when there are none."""
     if verdicts is None:
         return pa.table({"row": pa.array([], pa.int32())})
-    rows = verdicts["row"].to_numpy()
-    first, last = np.searchsorted(rows, [start, start + count])
-    part = verdicts.slice(int(first), int(last - first))
+    part = rows_between(verdicts, "row", start, start + count - 1)
     position = pc.subtract(part["row"], pa.scalar(start, pa.int32()))
     return part.set_column(part.column_names.index("row"), "row", position).combine_chunks()

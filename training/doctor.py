@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from raylib.versions import package_version
 
 __all__ = ["Finding", "examine"]
 
@@ -38,28 +39,23 @@ def examine(output: str = ".") -> list[Finding]:
 def _packages() -> list[Finding]:
     found = []
     for name, why in (("torch", "training"), ("transformers", "models"), ("deepspeed", "ZeRO"), ("ray", "workers")):
-        try:
-            found.append(Finding("ok", name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
+        version = package_version(name)
+        if version:
+            found.append(Finding("ok", name, version))
+        else:
             found.append(Finding("fail", name, "not installed", f"pip install 'raylib-data[train]' ({why} needs it)"))
     return found
 
 
 def _compiler() -> Finding:
     missing = [
-        tool for tool in ("g++", "ninja") if shutil.which(tool) is None and not (tool == "ninja" and _has("ninja"))
+        tool
+        for tool in ("g++", "ninja")
+        if shutil.which(tool) is None and not (tool == "ninja" and package_version("ninja"))
     ]
     if missing:
         return Finding("warn", "compiler", f"{' and '.join(missing)} not found", "install g++ 9 or later and ninja; DeepSpeed compiles its offload and shared-memory operators when they are first used")  # fmt: skip
     return Finding("ok", "compiler", "g++ and ninja are there")
-
-
-def _has(package: str) -> bool:
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _shared_memory() -> Finding:
@@ -102,7 +98,7 @@ def _disk(output: str) -> Finding:
 
 
 def _accelerators() -> list[Finding]:
-    if not _has("torch"):
+    if not package_version("torch"):
         return []
     import torch
 

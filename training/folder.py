@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from raylib.errors import TrainingError
+from raylib.versions import package_version
 from training.config import TrainConfig
 
 __all__ = ["Result", "prepare_folder", "run_folder"]
@@ -62,7 +62,7 @@ def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
         "config": config.describe(),
         "command": sys.argv,
         "revision": _revision(),
-        "versions": {p: _version(p) for p in ("torch", "transformers", "deepspeed", "ray", "raylib-data")},
+        "versions": {p: package_version(p) for p in ("torch", "transformers", "deepspeed", "ray", "raylib-data")},
         "host": platform.node(),
         "workers": workers,
     }
@@ -80,10 +80,3 @@ def _revision() -> str:
         return ""
     done = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

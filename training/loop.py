@@ -237,15 +237,14 @@ class Loop:
         Nothing is fetched from the device before the last one is queued: it would wait for each.
         """
         sums: dict[str, Tensor] = {}
-        finite: Tensor | None = None
+        finite: list[Tensor] = []
         for batch in batches:
             loss, logged = objective.loss(self.backend.scorer, _to(batch, self.world.device), counts)
-            good = torch.isfinite(loss.detach())
-            finite = good if finite is None else finite & good
+            finite.append(torch.isfinite(loss.detach()))
             self.backend.backward(loss)
             for name, value in logged.items():
                 sums[name] = sums[name] + value if name in sums else value
-        return {name: value.cpu() for name, value in sums.items()}, finite is None or bool(finite)
+        return {name: value.cpu() for name, value in sums.items()}, bool(torch.stack(finite).all())
 
     def _update(self, finite: bool, rate: float) -> float:
         """Step, unless some worker's loss is no number: then all of them skip it, or the run stops."""

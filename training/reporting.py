@@ -74,7 +74,7 @@ class Reporter:
         if spike:
             self.say(f"step {step}: loss {metrics['loss']:.4f} is far above its recent level {spike:.4f}")
             metrics["spike"] = 1.0
-        self._write({"step": step, "total_step": total, **({"phase": phase} if phase else {}), **metrics})
+        self._write(step, total, phase, metrics)
         if step % self.config.log_every == 0 or step == steps:
             shown = f"{phase + ' ' if phase else ''}step {step}/{steps}  loss {metrics['loss']:.4f}"
             if "rewards/accuracies" in metrics:
@@ -102,22 +102,22 @@ class Reporter:
         """One evaluation."""
         if self.world.rank:
             return
-        self._write({"step": step, "total_step": total, **({"phase": phase} if phase else {}), **{f"eval/{k}": v for k, v in found.items()}, "eval/seconds": seconds})  # fmt: skip
+        self._write(step, total, phase, {**{f"eval/{k}": v for k, v in found.items()}, "eval/seconds": seconds})
         self.say(
             f"step {step}: evaluation " + ", ".join(f"{k} {v:.4f}" for k, v in found.items()) + f" ({seconds:.1f} s)"
         )
         if self.report is not None:
             self.report({f"eval/{k}": float(v) for k, v in found.items()})
 
-    def _write(self, record: dict[str, Any]) -> None:
-        self._stream.write(orjson.dumps(record) + b"\n")
+    def _write(self, step: int, total: int, phase: str, values: Mapping[str, float]) -> None:
+        labels = {"phase": phase} if phase else {}
+        self._stream.write(orjson.dumps({"step": step, "total_step": total, **labels, **values}) + b"\n")
         self._stream.flush()
         if self._wandb is not None:
-            self._wandb.log({k: v for k, v in record.items() if k not in ("step", "total_step")} | {"trainer/step": record["total_step"]})  # fmt: skip
+            self._wandb.log({**labels, **values, "trainer/step": total})
         if self._board is not None:
-            for name, value in record.items():
-                if isinstance(value, (int, float)) and name not in ("step", "total_step"):
-                    self._board.add_scalar(name, value, record["total_step"])
+            for name, value in values.items():
+                self._board.add_scalar(name, value, total)
 
     def close(self) -> None:
         """Flush and close what was opened."""

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import yaml
 
 from raylib.metrics import METRICS
 from raylib.monitoring import ALERTS, PANELS, dashboard, write
+from tests.ports import free_port
 from tests.texts import ARTICLE
 from tests.training.setup import config, token_sets
 
@@ -85,12 +85,6 @@ ray.init(num_cpus=3, include_dashboard=True, dashboard_port=int(sys.argv[4]), lo
 run(Recipe.from_file(sys.argv[1]))
 train(TrainConfig.from_dict(json.loads(sys.argv[2])), mode="ray")
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @needs_prometheus

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from raylib.cli import app
 from raylib.errors import RaylibError
-from tests.cluster.test_monitoring import free_port
+from tests.ports import free_port
 
 
 def test_versions_are_an_option_and_a_command() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -17,14 +16,13 @@ import pytest
 from raylib.engine import run
 from raylib.recipe import Recipe
 from tests.engine.test_run import STAGES, Count, content, rows
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     pytest.importorskip("moto")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(200):

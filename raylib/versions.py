@@ -1,0 +1,24 @@
+"""Versions of what is installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+__all__ = ["package_version", "versions"]
+
+
+def package_version(package: str) -> str:
+    """Version of an installed distribution; empty when it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """Versions that a summary records; packages that are not installed are left out."""
+    from raylib import __version__
+
+    found = {p: package_version(p) for p in ("ray", "pyarrow", "numpy")}
+    return {"raylib": __version__, "python": platform.python_version(), **{p: v for p, v in found.items() if v}}
