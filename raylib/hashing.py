@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 
-__all__ = ["id_hashes", "ngram_hashes", "window_hashes"]
+__all__ = ["id_hashes", "ngram_hashes", "sampled_rows", "smallest_keys", "window_hashes"]
 
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -71,3 +72,26 @@ def id_hashes(table: pa.Table, seed: int = 0) -> np.ndarray[Any, Any]:
     """64-bit hashes of the ids of a table's records, uint64: an order that has nothing to do with their place."""
     hashed = xxhash.xxh64_intdigest
     return np.array([hashed((i or "").encode(), seed) for i in table["id"].to_pylist()], np.uint64)
+
+
+def smallest_keys(table: pa.Table, size: int, key: str = "key") -> pa.Table:
+    """The rows with the `size` smallest keys, in ascending order; equal keys keep their order."""
+    return table.take(pa.array(np.argsort(table[key].to_numpy(), kind="stable")[:size]))
+
+
+def sampled_rows(runs: Iterable[pa.Table], columns: Sequence[str], size: int) -> tuple[pa.Table | None, int]:
+    """Draw the rows with the smallest keys of sorted runs: a sample that does not depend on where records lie.
+
+    Args:
+        runs: Tables in ascending order of their column `key`.
+        columns: Columns of the sample beside `key`.
+        size: Largest number of rows of the sample.
+
+    Returns:
+        The sample in ascending order of `key`, or None if there is no run; and the number of rows of all runs.
+    """
+    heads, total = [], 0
+    for run in runs:
+        total += len(run)
+        heads.append(run.select(["key", *columns]).slice(0, size))
+    return (smallest_keys(pa.concat_tables(heads), size) if heads else None), total

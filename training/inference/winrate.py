@@ -8,6 +8,7 @@ from typing import Any
 
 from quality.models.endpoint import Answer, Endpoint, Malformed
 from quality.scores.intervals import wilson
+from quality.text.language import prompt_language
 
 __all__ = ["judge_pairs", "win_rate"]
 
@@ -49,7 +50,7 @@ def judge_pairs(
     """
     messages = []
     for question, a, b in zip(questions, first, second, strict=True):
-        language = "zh" if any("\u4e00" <= c <= "\u9fff" for c in question[:400]) else "en"
+        language = prompt_language(question)
         for one, two in ((a, b), (b, a)):
             # replace, not format: braces in the data are data
             text = _PROMPTS[language].replace("{first}", one[:4000]).replace("{second}", two[:4000])

@@ -75,7 +75,7 @@ def test_conditions(condition: str, expected: list[int]) -> None:
         ("meta[0] == 1", "Subscript is not allowed"),
         ("source[0] == 1", "Subscript is not allowed"),
         ('source["x"] == 1', "Subscript is not allowed"),
-        ("score", "is no condition"),
+        ("score", "is not a condition"),
         ("lenght(text) > 1", "unknown function 'lenght'; did you mean 'length'"),
     ],
 )
