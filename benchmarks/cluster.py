@@ -17,7 +17,7 @@ from measure import ROOT, data_file, scaled_input, write_section
 
 sys.path.insert(0, str(ROOT))
 
-from tests.cluster.hosts import Hosts
+from tests.raylib.cluster.hosts import Hosts
 
 _ROUNDS = 3
 _GIGABYTES = 0.3

@@ -104,7 +104,7 @@ def recall(rows: list[dict[str, Any]], kept: set[str]) -> tuple[float, int]:
 
 def precision(rows: list[dict[str, Any]], out: Path) -> float:
     """Share of removed records whose true Jaccard with the record that stayed is 0.6 or more."""
-    from dedup.minhash import true_jaccard
+    from dedup.signatures import true_jaccard
 
     texts = {r["id"]: r["text"] for r in rows}
     rejected = pq.read_table(out / "rejected").to_pylist()
@@ -161,7 +161,7 @@ def datasketch_rate() -> str:
         return "datasketch: not installed"
     with gzip.open(data_file("dedup_truth_zh.jsonl.gz")) as stream:
         texts = [json.loads(next(stream))["text"] for _ in range(2000)]
-    from dedup.minhash import signatures
+    from dedup.signatures import signatures
 
     array = pa.array(texts, pa.large_string())
     signatures(array)
@@ -218,9 +218,10 @@ def scaling(folder: Path, sizes: list[int], peer_documents: int) -> list[str]:
 
 def semantic(documents: int = 100_000, width: int = 384) -> list[str]:
     """The rounds of semantic deduplication over made-up embeddings in clusters, engine and files left out."""
-    from dedup.semantic import SemanticDedup, fit_centroids, nearest_centroid
-    from quality.embedding import embedding_array
+    from dedup.kmeans import fit_centroids, nearest_centroid
+    from dedup.semantic import SemanticDedup
     from raylib.stage import resolve_in_memory
+    from raylib.vectors import embedding_array
 
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(documents // 50, width))

@@ -24,7 +24,7 @@ SFT = ("sft_alpaca_zh", "sft_exam_zh", "sft_medical_zh", "sft_roleplay_zh")
 
 
 def _apply(model: str, texts: list[str]) -> int:
-    from quality.classifier import Classify
+    from quality.scores.classify import Classify
 
     stage = Classify(model)
     stage.setup()
@@ -38,7 +38,7 @@ def classifier() -> list[str]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
 
-    from quality.classifier import TextClassifier, TrainOptions, evaluation, read_labelled, split, tune
+    from quality.models.classifier import TextClassifier, TrainOptions, evaluation, read_labelled, split, tune
 
     lines = ["| set | records | fastText, defaults | fastText, `--tune` | char 1-3-gram TF-IDF + logistic regression (best C) | chosen |", "|---|---|---|---|---|---|"]  # fmt: skip
     speeds = []
@@ -79,7 +79,7 @@ def _tiny(folder: Path, minutes: float) -> Path:
 
 
 def _table(name: str) -> pa.Table:
-    from raylib.stage import tables_of
+    from raylib.records import tables_of
 
     return pa.concat_tables(list(tables_of(str(data_file(f"{name}.jsonl.gz")), "conversation")))
 
@@ -102,9 +102,9 @@ def _ifd(model: Path) -> str:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from quality.ifd import Ifd
-    from quality.language_model import chat_prompt
-    from quality.turns import exchanges
+    from quality.models.language_model import chat_prompt
+    from quality.scores.ifd import Ifd
+    from quality.text.turns import exchanges
 
     table = _table("sft_alpaca_zh").slice(0, 600)
     stage = Ifd(str(model))
@@ -141,10 +141,11 @@ def difficulty(model: Path) -> list[str]:
     """AUC of difficulty signals for telling what a strong judge put into the hardest stage from a plain sample."""
     from sklearn.metrics import roc_auc_score
 
-    from quality.ifd import Ifd
-    from quality.instruction import DifficultyFeatures, InstructionFeatures
-    from quality.perplexity import Perplexity
-    from quality.turns import instruction_of
+    from quality.scores.difficulty import DifficultyFeatures
+    from quality.scores.ifd import Ifd
+    from quality.scores.instruction import InstructionFeatures
+    from quality.scores.perplexity import Perplexity
+    from quality.text.turns import instruction_of
 
     hard, demo = _table("sft_scored_en"), _table("sft_alpaca_en")
     full = _table("more/sft_alpaca_full_en")
@@ -173,9 +174,9 @@ def difficulty(model: Path) -> list[str]:
 
 def tsne() -> list[str]:
     """t-SNE of 20,000 real records."""
-    from quality.diversity_page import DiversityOptions, embed_samples, sample_of
-    from quality.tsne import project
-    from raylib.quality_cli import set_tables
+    from quality.diversity_report.drawing import DiversityOptions, embed_samples, sample_of
+    from quality.embeddings.tsne import project
+    from raylib.records import set_tables
 
     tables = (t for n in SFT for t in set_tables(str(data_file(f"{n}.jsonl.gz"))))
     sample = sample_of("records", tables, 20_000, 0)

@@ -25,8 +25,8 @@ def tokenise(folder: Path) -> list[str]:
     from transformers import AutoTokenizer
 
     from examples.tiny_model import train_tokenizer
-    from raylib.stage import tables_of
-    from training.tokens import tokenize
+    from raylib.records import tables_of
+    from training.data.tokens import tokenize
 
     source = str(data_file("pretrain_zh.jsonl.gz"))
     texts = [t for table in tables_of(source) for t in table["text"].to_pylist()][:60_000]
@@ -54,14 +54,15 @@ def overhead(folder: Path) -> list[str]:
     import torch
 
     from tests.texts import conversations
-    from training.backend import World, deepspeed_config
-    from training.batches import micro_batches
     from training.config import TrainConfig
-    from training.launch import _single_process_group
+    from training.data.batches import micro_batches
+    from training.data.tokens import tokenize
     from training.loop import Loop
-    from training.models import build_model, load_tokenizer, parameter_groups
+    from training.loop.launch import _single_process_group
+    from training.model.build import build_model, load_tokenizer, parameter_groups
+    from training.model.deepspeed import deepspeed_config
+    from training.model.world import World
     from training.objectives import Scorer
-    from training.tokens import tokenize
 
     if not (folder / "tokenizer").is_dir():
         tokenise(folder)
@@ -117,7 +118,8 @@ def memory(folder: Path) -> list[str]:
     """Resident memory of a process that reads a 20 GB token file from end to end."""
     import psutil
 
-    from training.batches import RowStream, rows_of
+    from training.data.order import RowStream
+    from training.data.rows import rows_of
 
     place = folder / "large"
     place.mkdir()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,23 +10,12 @@ import pyarrow.compute as pc
 
 from cleaning.codepoints import codepoints, han_flags
 from cleaning.rule import reject
+from cleaning.segmenters import segmenter_of
 
 __all__ = ["garbled"]
 
+
 _SIGNATURES = r"锟斤拷|烫烫烫|屯屯屯|\x{fffd}|锘縷|ï¿½|鈥[檚滄]|Ã[\x{80}-\x{bf}]|â€[\x{80}-\x{2122}]"
-
-
-@functools.lru_cache(maxsize=2)
-def segmenter_of(name: str) -> Callable[[str], list[str]]:
-    if name == "jieba":
-        import jieba
-
-        jieba.setLogLevel(60)
-        jieba.initialize()
-        return jieba.lcut
-    import rjieba
-
-    return lambda text: list(rjieba.cut(text))
 
 
 def _han_sample(values: Any, sample: int) -> str:

@@ -18,37 +18,12 @@ from cleaning.codepoints import (
     table_of,
 )
 from cleaning.rule import evidence, reject
+from raylib.hashing import ngram_hashes
 
 __all__ = ["character_repetition", "repeats_of_ngrams", "repetition"]
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
 _IGNORED = table_of(CHINESE_PUNCTUATION + ASCII_PUNCTUATION)
-
-
-def _mixed(left: Any, right: Any) -> Any:
-    with np.errstate(over="ignore"):
-        mixed = left * _MULTIPLIER
-        mixed ^= mixed >> np.uint64(29)
-        mixed += right
-        mixed *= _MULTIPLIER
-        mixed ^= mixed >> np.uint64(32)
-    return mixed
-
-
-def _ngram_hashes(values: Any, n: int) -> Any:
-    """64-bit hashes of all n-grams, built by doubling: 10 = 8 + 2 takes four passes instead of ten."""
-    total = len(values) - n + 1
-    power, size = values.astype(np.uint64), 1
-    hashed: Any = None
-    covered = 0
-    while True:
-        if n & size:
-            hashed = power if hashed is None else _mixed(hashed[: len(power) - covered], power[covered:])
-            covered += size
-        if covered == n:
-            return hashed[:total]
-        power = _mixed(power[:-size], power[size:])
-        size *= 2
 
 
 def repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tuple[Any, Any, Any]:
@@ -68,7 +43,7 @@ def repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tupl
     zero = np.zeros(len(lengths), np.int64)
     if total <= 0:
         return zero, zero, zero
-    hashed = _ngram_hashes(values, n)
+    hashed = ngram_hashes(values, n)
     owner = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
     inside = owner[:total] == owner[n - 1 : n - 1 + total]
     keys = ((owner[:total] << np.uint64(40)) | (hashed >> np.uint64(24)))[inside]
@@ -97,7 +72,7 @@ def _may_repeat(view: CodePoints, n: int, ceiling: float, rows: Any) -> Any:
     total = len(view.values) - n + 1
     if total <= 0:
         return np.zeros_like(rows)
-    hashed = _ngram_hashes(view.values, n)
+    hashed = ngram_hashes(view.values, n)
     owner = np.repeat(np.arange(len(view.lengths), dtype=np.uint32), view.lengths)[:total]
     bits = min(22, max(10, total.bit_length()))  # the table should stay in the CPU's cache
     slots = (hashed >> np.uint64(64 - bits)).astype(np.intp) ^ (

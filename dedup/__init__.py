@@ -1,8 +1,9 @@
 """Deduplication stages. Each is sketch, resolve, apply; none imports ray."""
 
+from dedup.against_index import AgainstIndex
 from dedup.decontaminate import Decontaminate
 from dedup.exact import ExactDedup
-from dedup.index import AgainstIndex, MinHashIndex
+from dedup.index import MinHashIndex
 from dedup.lines import LineDedup
 from dedup.minhash import MinHashDedup
 from dedup.semantic import SemanticDedup

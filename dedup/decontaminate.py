@@ -14,31 +14,16 @@ import pyarrow as pa
 from cleaning.codepoints import CodePoints, han_flags
 from dedup.folding import folded_codepoints
 from dedup.shingles import HAN_BIT, tokens
+from raylib.hashing import window_hashes
+from raylib.records import tables_of
 from raylib.schema import text_of
-from raylib.stage import Outcome, StageInfo, keep_all, register, split_rejected, tables_of
+from raylib.stage import Outcome, StageInfo, keep_all, register, split_rejected
 
 __all__ = ["Decontaminate"]
 
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _window_hashes(view: CodePoints, width: int) -> tuple[Any, Any]:
-    """Hashes of all windows of `width` tokens inside one text, and the text each belongs to."""
-    values = view.values.astype(np.uint64)
-    owner = np.repeat(np.arange(len(view.lengths)), view.lengths)
-    if len(values) < width:
-        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    hashed = np.zeros(len(values) - width + 1, np.uint64)
-    with np.errstate(over="ignore"):
-        for k in range(width):
-            hashed = (hashed ^ values[k : k + len(hashed)]) * _PRIME
-            hashed ^= hashed >> np.uint64(29)
-    inside = owner[: len(hashed)] == owner[width - 1 :]
-    return hashed[inside], owner[: len(hashed)][inside]
-
 
 def _han_shares(view: CodePoints, width: int) -> Any:
-    """Share of Han tokens in every window, in the order of `_window_hashes`."""
+    """Share of Han tokens in every window, in the order of `window_hashes`."""
     han = (view.values & HAN_BIT) > 0 if view.values.dtype == np.uint64 else han_flags(view)
     before = np.concatenate([[0], np.cumsum(han)])
     owner = np.repeat(np.arange(len(view.lengths)), view.lengths)
@@ -89,7 +74,7 @@ def _passages(paths: tuple[str, ...], han: int, words: int, shortest: int) -> tu
     characters, by_word = folded_codepoints(texts), tokens(texts, "word")
     built = []
     for view, width in ((characters, han), (by_word, words)):
-        hashes, owner = _window_hashes(view, width)
+        hashes, owner = window_hashes(view.values, view.lengths, width)
         right = (_han_shares(view, width) >= 0.5) == (view is characters)
         hashes, owner = hashes[right], owner[right]
         order = np.argsort(hashes, kind="stable")
@@ -139,8 +124,9 @@ class Decontaminate:
         )
         texts = text_of(table)
         view = folded_codepoints(texts)
-        found = by_character.first_hit(*_window_hashes(view, self.han), len(table))
-        in_words = by_word.first_hit(*_window_hashes(tokens(texts, "word"), self.words), len(table))
+        words = tokens(texts, "word")
+        found = by_character.first_hit(*window_hashes(view.values, view.lengths, self.han), len(table))
+        in_words = by_word.first_hit(*window_hashes(words.values, words.lengths, self.words), len(table))
         details: list[str | None] = []
         for row, (character, word) in enumerate(zip(found, in_words, strict=True)):
             name, how = (character, f"{self.han} characters") if character else (word, f"{self.words} words")

@@ -21,7 +21,8 @@ import xxhash
 
 from cleaning.codepoints import CodePoints, codepoints
 
-__all__ = ["fold", "fold_hashes", "folded_codepoints", "id_hashes", "raw_hashes"]
+__all__ = ["fold", "fold_hashes", "folded_codepoints", "raw_hashes"]
+
 
 _DROP = 0
 _SPECIAL = 0xFFFFFFFF
@@ -142,12 +143,6 @@ def fold_hashes(texts: pa.Array) -> np.ndarray[Any, Any]:
     digest = xxhash.xxh3_128_digest
     digests = b"".join(digest(data[a:b]) for a, b in itertools.pairwise(borders))
     return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
-
-
-def id_hashes(table: pa.Table, seed: int = 0) -> np.ndarray[Any, Any]:
-    """64-bit hashes of the ids of a table's records, uint64: an order that has nothing to do with their place."""
-    hashed = xxhash.xxh64_intdigest
-    return np.array([hashed((i or "").encode(), seed) for i in table["id"].to_pylist()], np.uint64)
 
 
 def raw_hashes(texts: pa.Array) -> np.ndarray[Any, Any]:

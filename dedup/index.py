@@ -21,11 +21,12 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.lsh import band_keys
-from dedup.minhash import MinHashDedup, estimated_jaccard, signature_column, signature_matrix, signatures
+from dedup.minhash import MinHashDedup
+from dedup.signatures import estimated_jaccard, signature_column, signature_matrix, signatures
 from raylib.schema import text_of
-from raylib.stage import Outcome, StageInfo, keep_all, register, split_rejected
 
-__all__ = ["AgainstIndex", "Match", "MinHashIndex", "open_index"]
+__all__ = ["Match", "MinHashIndex", "open_index"]
+
 
 _FORMAT = 1
 _PROBE = "这是一段用来核对散列函数的文字。The quick brown fox."
@@ -209,6 +210,13 @@ def open_index(path: str | Path) -> MinHashIndex:
     return MinHashIndex(path)
 
 
+def index_of(folder: str | Path, tables: Iterable[pa.Table]) -> MinHashIndex:
+    """A new index in a folder, of all records of some tables: what `Dataset.similar` asks."""
+    index = MinHashIndex.create(folder, threshold=0.5)
+    index.add(tables)
+    return index
+
+
 def _write(path: Path, table: pa.Table) -> None:
     table = table.combine_chunks()
     with path.open("wb") as stream:
@@ -225,55 +233,3 @@ def _replace(path: Path, data: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
-
-
-_open: dict[str, MinHashIndex] = {}
-
-
-@dataclass(frozen=True)
-class AgainstIndex:
-    """Reject records that an index holds already: estimated Jaccard at least the index's threshold (or `threshold`).
-
-    The index is made and extended by `raylib index build` and `raylib index update`. The evidence names
-    the record of the index and the similarity.
-    """
-
-    index: str
-    threshold: float | None = None
-
-    def setup(self) -> None:
-        """Open the index before the first table, anew for each run; raises ValueError when there is none."""
-        _open[self.index] = MinHashIndex(self.index)
-
-    def identity(self) -> int:
-        """The version of the index: a run is only continued with the index that it began with."""
-        return MinHashIndex(self.index).version
-
-    def _opened(self) -> MinHashIndex:
-        if self.index not in _open:
-            self.setup()
-        return _open[self.index]
-
-    def __call__(self, table: pa.Table) -> Outcome:
-        if len(table) == 0:
-            return keep_all(table)
-        least = self.threshold or 0.0
-        details = [
-            f"the index holds {m.id}, similarity {m.similarity:.2f}"
-            if m is not None and m.similarity >= least
-            else None
-            for m in self._opened().best(text_of(table))
-        ]
-        evidence = pa.array(details, pa.large_string())
-        return split_rejected(table, evidence.is_valid(), stage="against_index", reason="in_index", detail=evidence)
-
-
-register(
-    StageInfo(
-        name="against_index",
-        make=AgainstIndex,
-        kind="reject",
-        summary=AgainstIndex.__doc__ or "",
-        reason="in_index",
-    )
-)

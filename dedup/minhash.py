@@ -13,86 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dedup.candidates import verified
 from dedup.clusters import contract, distinct_pairs, label_components, node_keys, nodes_of, star_rows
-from dedup.exact import priority_column, row_verdicts
-from dedup.folding import id_hashes
 from dedup.lsh import band_keys, optimal_bands
-from dedup.shingles import Unit, tokens
+from dedup.shingles import Unit
+from dedup.signatures import Matrix, estimated_jaccard, signature_column, signature_matrix, signatures, true_jaccard
+from dedup.verdicts import priority_column, row_verdicts
+from raylib.hashing import id_hashes
 from raylib.schema import single_chunk, text_of
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register, split_rejected
 
-__all__ = ["MinHashDedup", "estimated_jaccard", "signature_column", "signature_matrix", "signatures", "true_jaccard"]
+__all__ = ["MinHashDedup"]
 
-_ALL_PAIRS = 16  # buckets up to this size are compared pair by pair
-_LEADERS = 64  # larger ones with this many leaders at most
+
 _EMPTY = np.zeros(0, np.uint64)
-Matrix = np.ndarray[Any, Any]
-
-
-def signatures(
-    texts: pa.Array, *, ngram: int = 5, unit: Unit = "character", permutations: int = 128, seed: int = 1
-) -> Matrix:
-    """MinHash signatures of texts.
-
-    Args:
-        texts: string array; folded first (see dedup.folding).
-        ngram: tokens in a shingle.
-        unit: `character` (folded characters) or `word`.
-        permutations: values of a signature.
-        seed: of the permutations.
-
-    Returns:
-        uint32 of shape (len(texts), permutations).
-    """
-    from dedup.kernels import coefficients, minhash
-
-    view = tokens(texts, unit)
-    out = np.empty((len(texts), permutations), np.uint32)
-    minhash(view.values, view.starts, ngram, *coefficients(permutations, seed), out)
-    return out
-
-
-def _low_bytes(matrix: Matrix) -> Matrix:
-    """The low byte of every value: enough to compare, at a quarter of the space (b-bit MinHash, Li and König 2010)."""
-    return np.ascontiguousarray(matrix.astype(np.uint8))
-
-
-def signature_column(matrix: Matrix) -> pa.Array:
-    """The low bytes of signatures (n, permutations) as a column of fixed-size binary."""
-    data = pa.py_buffer(_low_bytes(matrix).tobytes())
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(matrix.shape[1]), len(matrix), [None, data])
-
-
-def signature_matrix(column: pa.ChunkedArray) -> Matrix:
-    """The column of `signature_column` as uint8 of shape (n, permutations), without a copy where it is one chunk."""
-    array = single_chunk(column)
-    width = array.type.byte_width
-    flat = np.frombuffer(array.buffers()[1], np.uint8, len(array) * width, array.offset * width)
-    return flat.reshape(len(array), width)
-
-
-def estimated_jaccard(low: Matrix, left: Matrix, right: Matrix) -> Matrix:
-    """Jaccard estimates of rows left[i] and right[i] of low-byte signatures (uint8), float64.
-
-    Unequal values agree in their low byte once in 256 times; the estimate takes that out.
-    """
-    from dedup.kernels import agreement
-
-    same = np.empty(len(left), np.int64)
-    agreement(low, left, right, same)
-    return np.maximum((same / low.shape[1] - 1 / 256) / (1 - 1 / 256), 0.0)
-
-
-def true_jaccard(texts: pa.Array, left: Matrix, right: Matrix, *, ngram: int = 5, unit: Unit = "character") -> Matrix:
-    """True Jaccard of the shingle sets of texts left[i] and right[i], float64."""
-    from dedup.kernels import jaccard_pairs
-
-    view = tokens(texts, unit)
-    out = np.empty(len(left), np.float64)
-    jaccard_pairs(view.values, view.starts, left, right, ngram, out)
-    return out
-
-
 _recent: list[tuple[pa.Table, Any, Matrix]] = []
 
 
@@ -213,7 +147,7 @@ class MinHashDedup:
         rank = facts["rank"].to_numpy()
         low = signature_matrix(facts["signature"])
         order = np.lexsort((nodes[index], rank[index], bucket))
-        left, right, unread = _verified(bucket[order], index[order], lambda a, b: self._similar(low, a, b))
+        left, right, unread = verified(bucket[order], index[order], lambda a, b: self._similar(low, a, b))
         if self.verify == "jaccard":
             true = self._exactly_similar(store, nodes, left, right)
             left, right = left[true], right[true]
@@ -317,45 +251,6 @@ class MinHashDedup:
 def _connect(store: SketchStore) -> Shuffled:
     rows, changed = contract(pa.concat_tables(list(store.tables())))
     return Shuffled(rows, changed)
-
-
-def _verified(bucket: Matrix, index: Matrix, similar: Any) -> tuple[Matrix, Matrix, int]:
-    """Verified pairs of the members of buckets, which are sorted by bucket and rank.
-
-    Small buckets: all pairs. Large ones: the first member that is similar to none before it leads, and
-    is compared with all others; so on until each has been similar to a leader. Returns the pairs and
-    how many members were left when a bucket had used up its leaders.
-    """
-    start = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
-    size = np.diff(np.append(start, len(bucket)))
-    lefts, rights = [], []
-    for members in range(2, _ALL_PAIRS + 1):
-        begin = start[size == members]
-        a, b = np.triu_indices(members, 1)
-        left, right = (begin[:, None] + a).ravel(), (begin[:, None] + b).ravel()
-        lefts.append(index[left])
-        rights.append(index[right])
-    left, right = np.concatenate(lefts), np.concatenate(rights)
-    left, right = distinct_pairs(left, right)  # a pair that shares many bands is compared once
-    near = similar(left, right)
-    found = [np.stack([left[near], right[near]], axis=1)]
-    unread = 0
-    for begin, members in zip(start[size > _ALL_PAIRS].tolist(), size[size > _ALL_PAIRS].tolist(), strict=True):
-        everyone = index[begin : begin + members]
-        open_ = np.ones(members, np.bool_)
-        for _ in range(_LEADERS):
-            waiting = np.flatnonzero(open_)
-            if len(waiting) == 0:
-                break
-            leader = np.full(members, everyone[waiting[0]])
-            hit = similar(leader, everyone)
-            hit[waiting[0]] = False
-            open_[hit] = False
-            open_[waiting[0]] = False
-            found.append(np.stack([leader[hit], everyone[hit]], axis=1))
-        unread += int(open_.sum())
-    together = np.concatenate(found)
-    return together[:, 0], together[:, 1], unread
 
 
 def _by_priority(facts: pa.Table, component: Matrix, member: Matrix, count: int) -> Matrix:

@@ -129,7 +129,7 @@ def cluster_section(stage: Any, notes: Sequence[Mapping[str, Any]], store: Sketc
 
 
 def _accuracy(stage: Any, pairs: Sequence[Sequence[Any]], texts: Mapping[int, str]) -> dict[str, Any]:
-    from dedup.minhash import true_jaccard
+    from dedup.signatures import true_jaccard
 
     flat = pa.array([texts[p[side]] for side in (0, 1) for p in pairs], pa.large_string())
     left = np.arange(len(pairs))

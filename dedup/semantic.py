@@ -9,51 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.exact import priority_column, row_verdicts
-from dedup.folding import id_hashes
+from dedup.kmeans import Matrix, fit_centroids, nearest_centroid
+from dedup.verdicts import priority_column, row_verdicts
+from raylib.hashing import id_hashes
 from raylib.schema import single_chunk
 from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register, split_rejected
 
-__all__ = ["SemanticDedup", "duplicates_in_cluster", "fit_centroids"]
+__all__ = ["SemanticDedup", "duplicates_in_cluster"]
 
-Matrix = np.ndarray[Any, Any]
+
 _BLOCK = 1024  # rows of a similarity block: memory grows with the block, not with the square of a cluster
 _KEYS = 1 << 64
-
-
-def one_thread() -> Any:
-    """Linear algebra on one thread: sums in another order would give other bits, and so other clusters."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1)
-
-
-def fit_centroids(sample: Matrix, clusters: int, seed: int) -> Matrix:
-    """Unit centroids (clusters, d) by mini-batch k-means (Sculley 2010) of unit vectors."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    clusters = max(1, min(clusters, len(sample)))
-    if clusters == 1:
-        centroids = sample.mean(axis=0, keepdims=True)
-    else:
-        model = MiniBatchKMeans(clusters, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
-        with one_thread():
-            centroids = model.fit(sample).cluster_centers_
-    norms = np.linalg.norm(centroids, axis=1, keepdims=True)
-    return np.asarray(centroids / np.maximum(norms, 1e-12), np.float32)
-
-
-def nearest_centroid(vectors: Matrix, centroids: Matrix) -> tuple[Matrix, Matrix]:
-    """Index of, and cosine to, the nearest centroid of each unit vector."""
-    index = np.empty(len(vectors), np.int64)
-    cosine = np.empty(len(vectors), np.float32)
-    step = max(1, (32 << 20) // (4 * max(len(centroids), 1)))
-    with one_thread():
-        for begin in range(0, len(vectors), step):
-            scores = vectors[begin : begin + step] @ centroids.T
-            index[begin : begin + step] = scores.argmax(axis=1)
-            cosine[begin : begin + step] = scores.max(axis=1)
-    return index, cosine
 
 
 def duplicates_in_cluster(vectors: Matrix, threshold: float) -> tuple[Matrix, Matrix]:
@@ -105,7 +71,7 @@ class SemanticDedup:
             raise ValueError(f"threshold must lie in (0, 1], is {self.threshold}")
 
     def sketch(self, table: pa.Table) -> pa.Table:
-        from quality.embedding import embedding_matrix, packed_vectors
+        from raylib.vectors import embedding_matrix, packed_vectors
 
         vectors = packed_vectors(embedding_matrix(table, self.column))
         key = id_hashes(table, self.seed)
@@ -205,7 +171,7 @@ class SemanticDedup:
 
 
 def _vectors(table: pa.Table) -> Matrix:
-    from quality.embedding import unpacked_vectors
+    from raylib.vectors import unpacked_vectors
 
     return unpacked_vectors(table["vector"])
 

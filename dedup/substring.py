@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.folding import id_hashes
+from raylib.hashing import id_hashes
 from raylib.schema import single_chunk
 from raylib.stage import Outcome, SketchStore, StageInfo, keep_all, mark_rejected, register
 

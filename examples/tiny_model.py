@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
+from raylib.records import tables_of
 from raylib.schema import text_of
-from raylib.stage import tables_of
 
 SPECIAL = ["<pad>", "<s>", "</s>"]
 TEMPLATE = (

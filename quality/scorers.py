@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from quality.classifier import Classify
-from quality.ifd import Ifd
-from quality.instruction import DifficultyFeatures
-from quality.judge import Judge
-from quality.perplexity import Perplexity
-from quality.reward import Deita, RewardModel
-from quality.safety import SafetyScreen
+from quality.scores.classify import Classify
+from quality.scores.difficulty import DifficultyFeatures
+from quality.scores.ifd import Ifd
+from quality.scores.judge import Judge
+from quality.scores.perplexity import Perplexity
+from quality.scores.reward import Deita, RewardModel
+from quality.scores.safety import SafetyScreen
 
 __all__ = ["classify", "deita", "difficulty", "ifd", "judge", "perplexity", "reward_model", "safety"]
 

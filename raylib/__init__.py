@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from raylib.errors import RaylibError, RecipeError, RecordError, ShardError, SourceError
     from raylib.recipe import Recipe
 
-__version__ = "0.1.0"
+from raylib.versions import __version__
+
 __all__ = [
     "Dataset",
     "RaylibError",
@@ -33,7 +34,6 @@ __all__ = [
 ]
 
 _HOME = {
-    "open_index": "dedup.index",
     "Dataset": "raylib.dataset",
     "read": "raylib.dataset",
     "run": "raylib.engine",
@@ -47,6 +47,10 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "open_index":
+        from raylib.plugins import tool
+
+        return tool(name)
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'raylib' has no attribute {name!r}")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import Any
+
 __all__ = [
     "RaylibError",
     "RecipeError",
     "RecordError",
     "ShardError",
     "SourceError",
+    "StageError",
     "TrainingError",
+    "nearest",
 ]
 
 
@@ -42,3 +47,16 @@ class ShardError(RaylibError):
 
 class TrainingError(RaylibError):
     """Training cannot start or continue."""
+
+
+class StageError(ValueError):
+    """A stage cannot work with these columns, whatever the records hold: the run stops at once, nothing is tried again."""
+
+
+def nearest(name: str, valid: Any) -> str:
+    """`; did you mean 'x'?` for the closest valid name, or the whole list when none is close."""
+    names = [str(v) for v in valid]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.55)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; valid: {', '.join(sorted(names))}" if names else ""

@@ -134,7 +134,7 @@ def recipe_markdown() -> str:
 
 def migration_markdown(page: str) -> str:
     """The page with its table of operators made anew."""
-    from raylib.migrate import operators_markdown
+    from raylib.recipe.data_juicer import operators_markdown
 
     head, rest = page.split(_OPERATORS, 1)
     _, tail = rest.split(_END_OF_OPERATORS, 1)

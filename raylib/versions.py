@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
-__all__ = ["package_version", "versions"]
+__all__ = ["__version__", "package_version", "versions"]
+
+__version__ = "0.1.0"
 
 
 def package_version(package: str) -> str:
@@ -18,7 +20,5 @@ def package_version(package: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions that a summary records; packages that are not installed are left out."""
-    from raylib import __version__
-
     found = {p: package_version(p) for p in ("ray", "pyarrow", "numpy")}
     return {"raylib": __version__, "python": platform.python_version(), **{p: v for p, v in found.items() if v}}

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from training.folder import Result
+    from training.loop.folder import Result
 
 __all__ = ["TrainConfig", "run", "tokenize"]
 
 
 def run(config: TrainConfig, **options: Any) -> Result:
     """Train by a configuration; see `training.launch.run`."""
-    from training.launch import run as start
+    from training.loop.launch import run as start
 
     return start(config, **options)
 
 
 def tokenize(sources: list[str], out: str, tokenizer: str, **options: Any) -> dict[str, Any]:
     """Tokenise records into a token folder; see `training.tokens.tokenize`."""
-    from training.tokens import TokenOptions
-    from training.tokens import tokenize as make
+    from training.data.encoding import TokenOptions
+    from training.data.tokens import tokenize as make
 
     return make(sources, out, tokenizer, TokenOptions(**options))

@@ -13,8 +13,7 @@ import pydantic
 import yaml
 from pydantic.dataclasses import dataclass
 
-from raylib.errors import TrainingError
-from raylib.stage import nearest
+from raylib.errors import TrainingError, nearest
 
 __all__ = ["DataConfig", "DpoConfig", "ModelConfig", "OptimizerConfig", "ParallelConfig", "PhaseConfig", "SourceConfig", "TrainConfig"]  # fmt: skip
 

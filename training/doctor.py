@@ -127,7 +127,7 @@ def _tokenizers() -> Finding:
 def _extensions() -> Finding:
     import time
 
-    from training.operators import extensions_folder
+    from training.model.operators import extensions_folder
 
     folder = extensions_folder()
     old = [p for p in folder.glob("**/lock") if time.time() - p.stat().st_mtime > 600]

@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, f
 import raylib
 import training
 from examples.tiny_model import texts_of, train_tokenizer
-from quality.safety import wilson
+from quality.scores.intervals import wilson
 from raylib.engine import run
 from raylib.recipe import Recipe
 from training.config import TrainConfig
-from training.evaluate import evaluate_model
-from training.generate import Generator, Sampling
-from training.pairs import PairOptions, build_pairs
-from training.winrate import win_rate
+from training.inference.evaluate import evaluate_model
+from training.inference.generate import Generator, Sampling
+from training.inference.pairs import PairOptions, build_pairs
+from training.inference.winrate import win_rate
 
 HERE = Path(__file__).resolve().parent.parent
 STAGES = 3

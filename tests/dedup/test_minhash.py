@@ -20,8 +20,8 @@ import raylib
 from dedup.clusters import contract, label_components, node_keys, star_rows
 from dedup.folding import fold, folded_codepoints
 from dedup.lsh import band_keys, candidate_probability, optimal_bands
-from dedup.minhash import _low_bytes, estimated_jaccard, signatures, true_jaccard
 from dedup.shingles import shingle_set, tokens
+from dedup.signatures import _low_bytes, estimated_jaccard, signatures, true_jaccard
 from raylib.engine import run
 from raylib.recipe import Recipe
 from tests.texts import ARTICLE, ENGLISH, POEM

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import raylib
-from dedup.semantic import SemanticDedup, duplicates_in_cluster, fit_centroids, nearest_centroid
-from quality.embedding import embedding_array, embedding_matrix
+from dedup.kmeans import fit_centroids, nearest_centroid
+from dedup.semantic import SemanticDedup, duplicates_in_cluster
 from raylib.engine import run
 from raylib.recipe import Recipe, StageSpec
+from raylib.vectors import embedding_array, embedding_matrix
 from tests.dedup.test_minhash import SENTENCES, edited
 from tests.texts import ARTICLE, ENGLISH
 

@@ -18,7 +18,7 @@ from dedup.index import MinHashIndex
 from raylib.cli import app
 from raylib.engine import run
 from raylib.recipe import Recipe
-from raylib.stage import tables_of
+from raylib.records import tables_of
 from tests.dedup.test_minhash import corpus
 from tests.texts import ARTICLE, ENGLISH
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.texts import ARTICLE, CLASSICAL, ENGLISH, POEM, conversations
 from training.config import TrainConfig
-from training.tokens import TokenOptions, tokenize
+from training.data.tokens import TokenOptions, tokenize
 
 SHAPES = {
     "llama": {"model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256},

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.batches import Batch, Row
+from training.data.batches import Batch
+from training.data.rows import Row
 
 __all__ = ["Causal"]
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
-from training.batches import Batch, Row
 from training.config import DpoConfig
+from training.data.batches import Batch
+from training.data.rows import Row
 
 __all__ = ["Dpo", "pair_losses"]
 

@@ -1,0 +1,1 @@
+"""The diversity report: interactive page, picture, metrics."""

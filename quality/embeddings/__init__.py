@@ -1,0 +1,1 @@
+"""Embeddings, clusters, diversity metrics, t-SNE."""

@@ -1,0 +1,1 @@
+"""Models that scores use: classifiers, n-grams, language models, endpoints."""

@@ -1,0 +1,37 @@
+"""Answers of an endpoint, kept on disk by the hash of their request."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["Cache"]
+
+
+class Cache:
+    """Answers on disk by the hash of everything that determines them: one SQLite file, safe for several processes."""
+
+    def __init__(self, path: str) -> None:
+        file = Path(path).expanduser()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+        self._lock = threading.Lock()
+        with suppress(sqlite3.OperationalError):  # some network file systems have no shared memory
+            self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, content TEXT) WITHOUT ROWID"
+        )
+
+    def get(self, key: str) -> str | None:
+        with self._lock:
+            row = self._connection.execute("SELECT content FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, content: str) -> None:
+        with self._lock:
+            self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, content))
+
+    def close(self) -> None:
+        self._connection.close()

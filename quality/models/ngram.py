@@ -1,0 +1,229 @@
+"""A character n-gram language model with Witten-Bell interpolation, counted in one hash table.
+
+Fast enough for the whole of a pretraining set, and it needs no package and no GPU. Saved as one Arrow file.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from raylib.schema import text_of
+
+__all__ = ["CharacterNgram"]
+
+
+Array = np.ndarray[Any, Any]
+_ALPHABET = 65_536  # what an unseen character is shared among
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MAGIC = b"raylib character n-gram 1"
+
+
+@njit(cache=True, inline="always")
+def _extend(h: Any, value: Any, order: Any) -> Any:
+    """Hash of an n-gram with one more character in front; the order is in it, and 0 is left for empty slots."""
+    h = (h ^ (value + np.uint64(order) * np.uint64(0xD6E8FEB86659FD93))) * np.uint64(0x9E3779B97F4A7C15)
+    return h ^ (h >> np.uint64(31)) | np.uint64(1)
+
+
+@njit(cache=True, inline="always")
+def _slot(keys: Array, key: Any) -> int:
+    """Where a key is, or the empty slot where it belongs."""
+    mask = np.uint64(len(keys) - 1)
+    at = (key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
+    while keys[at] != 0 and keys[at] != key:
+        at = (at + np.uint64(1)) & mask
+    return np.int64(at)
+
+
+_ROOT = np.uint64(0x5851F42D4C957F2D)  # the empty context
+
+
+@njit(cache=True)
+def _count(values: Array, starts: Array, begin: int, order: int, table: tuple[Array, Array, Array, Array], used: int, most: int) -> tuple[int, int]:  # fmt: skip
+    """Count the n-grams of texts from `begin` on until the table holds `most`. Returns (next text, entries)."""
+    keys, counts, totals, kinds = table
+    for text in range(begin, len(starts) - 1):
+        if used > most:
+            return text, used
+        for i in range(starts[text], starts[text + 1]):
+            # the context of the n-gram of length n is the (n-1)-gram that ends one character before
+            gram, context = _ROOT, _ROOT
+            for n in range(1, order + 1):
+                first = i - n + 1
+                if first < starts[text]:
+                    break
+                gram = _extend(gram, np.uint64(values[first]), n)
+                if n > 1:
+                    context = _extend(context, np.uint64(values[first]), n - 1)
+                at = _slot(keys, gram)
+                fresh = keys[at] == 0
+                if fresh:
+                    keys[at] = gram
+                    used += 1
+                counts[at] += 1
+                above = _slot(keys, context)
+                if keys[above] == 0:
+                    keys[above] = context
+                    used += 1
+                totals[above] += 1
+                if fresh:
+                    kinds[above] += 1
+    return len(starts) - 1, used
+
+
+@njit(cache=True)
+def _fill(keys: Array, rows: Array, table: tuple[Array, Array, Array, Array]) -> None:
+    """Put entries (key; rows of count, total, kinds) into an empty table."""
+    for i in range(len(keys)):
+        at = _slot(table[0], keys[i])
+        table[0][at] = keys[i]
+        table[1][at], table[2][at], table[3][at] = rows[0, i], rows[1, i], rows[2, i]
+
+
+@njit(cache=True)
+def _surprise(values: Array, starts: Array, order: int, table: tuple[Array, Array, Array, Array]) -> Array:
+    """Sum over each text of -ln p(character | the up to order - 1 before it)."""
+    keys, counts, totals, kinds = table
+    out = np.zeros(len(starts) - 1)
+    for text in range(len(starts) - 1):
+        total = 0.0
+        for i in range(starts[text], starts[text + 1]):
+            p = 1.0 / 65536
+            gram, context = _ROOT, _ROOT
+            for n in range(1, order + 1):
+                first = i - n + 1
+                if first < starts[text]:
+                    break
+                gram = _extend(gram, np.uint64(values[first]), n)
+                if n > 1:
+                    context = _extend(context, np.uint64(values[first]), n - 1)
+                above = _slot(keys, context)
+                if keys[above] == 0 or totals[above] == 0:
+                    break  # a context that was never seen; nor was any longer one
+                at = _slot(keys, gram)
+                seen = counts[at] if keys[at] != 0 else 0
+                p = (seen + kinds[above] * p) / (totals[above] + kinds[above])
+            total -= np.log(p)
+        out[text] = total
+    return out
+
+
+def _empty(size: int) -> tuple[Array, Array, Array, Array]:
+    return (np.zeros(size, np.uint64), np.zeros(size, np.uint32), np.zeros(size, np.uint32), np.zeros(size, np.uint32))
+
+
+def _characters(texts: pa.Array) -> tuple[Array, Array]:
+    from cleaning.codepoints import codepoints
+
+    view = codepoints(texts)
+    return view.values, view.starts.astype(np.int64)
+
+
+@dataclass
+class CharacterNgram:
+    """Probability of each character given the `order - 1` before it.
+
+    p(c | h) = (count(hc) + kinds(h) p(c | h')) / (total(h) + kinds(h)), where h' is h without its first character,
+    kinds(h) the number of different characters seen after h, and p is uniform over 65,536 characters at the end
+    (Witten and Bell 1991). Space: 20 bytes an entry; when `max_entries` are full, n-grams of two and more
+    characters that were seen once are forgotten.
+    """
+
+    order: int = 5
+    max_entries: int = 20_000_000
+    texts: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.order <= 12:
+            raise ValueError(f"order must lie between 1 and 12, is {self.order}")
+        self._table = _empty(1 << 16)
+        self._used = 0
+
+    def add(self, texts: pa.Array) -> None:
+        """Count the characters of texts."""
+        values, starts = _characters(texts)
+        begin = 0
+        while begin < len(starts) - 1:
+            # one text may add `order` entries a character; the table must never fill up
+            room = len(self._table[0]) // 2
+            longest = int(np.diff(starts[begin:]).max(initial=0)) * self.order
+            if self._used + longest >= room:
+                self._grow(self._used + longest)
+                room = len(self._table[0]) // 2
+            begin, self._used = _count(values, starts, begin, self.order, self._table, self._used, room - longest)
+        self.texts += len(texts)
+
+    def _grow(self, wanted: int) -> None:
+        keys, rows = self._entries()
+        if wanted > self.max_entries:
+            # what occurred once says little of what will occur again; contexts and single characters stay
+            keep = (rows[0] != 1) | (rows[1] > 1)
+            keys, rows = keys[keep], rows[:, keep]
+        size = 1 << int(max(2 * wanted, 2 * len(keys), 1 << 16)).bit_length()
+        self._table = _empty(size)
+        _fill(keys, rows, self._table)
+        self._used = len(keys)
+
+    def _entries(self) -> tuple[Array, Array]:
+        """Keys in ascending order, and their counts, totals and kinds, shape (3, n)."""
+        keys, *columns = self._table
+        at = np.flatnonzero(keys)
+        at = at[np.argsort(keys[at])]
+        return keys[at], np.stack([c[at] for c in columns])
+
+    def perplexity(self, texts: pa.Array) -> Array:
+        """exp of the mean surprise a character; NaN for empty texts. Float64, shape (n,)."""
+        values, starts = _characters(texts)
+        lengths = np.diff(starts)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.exp(_surprise(values, starts, self.order, self._table) / lengths))
+
+    @classmethod
+    def train(cls, tables: Iterable[pa.Table], *, order: int = 5, max_entries: int = 20_000_000) -> CharacterNgram:
+        """From the texts of tables of records."""
+        model = cls(order, max_entries)
+        for table in tables:
+            model.add(pc.fill_null(text_of(table), ""))
+        if not model.texts:
+            raise ValueError("no text to train on")
+        return model
+
+    def save(self, path: str) -> None:
+        """Write one Arrow file, atomically."""
+        keys, rows = self._entries()
+        table = pa.table({"key": keys, "count": rows[0], "total": rows[1], "kinds": rows[2]})
+        facts = orjson.dumps({"order": self.order, "texts": self.texts, "max_entries": self.max_entries})
+        table = table.replace_schema_metadata({b"format": _MAGIC, b"facts": facts})
+        temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+        with pa.ipc.new_file(temporary, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(table)
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str) -> CharacterNgram:
+        """Read what `save` wrote. Raises ValueError for other files."""
+        try:
+            table = pa.ipc.open_file(pa.memory_map(path)).read_all()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ValueError(f"{path} is no character n-gram model: {error}") from None
+        metadata = table.schema.metadata or {}
+        if metadata.get(b"format") != _MAGIC:
+            raise ValueError(f"{path} is no character n-gram model; `raylib perplexity train` makes one")
+        facts = orjson.loads(metadata[b"facts"])
+        model = cls(facts["order"], facts["max_entries"], facts["texts"])
+        keys = table["key"].to_numpy()
+        rows = np.stack([table[name].to_numpy() for name in ("count", "total", "kinds")])
+        model._table = _empty(1 << int(max(2 * len(keys), 1 << 10)).bit_length())
+        _fill(keys, rows, model._table)
+        model._used = len(keys)
+        return model

@@ -1,0 +1,1 @@
+"""Scores as columns: one stage a file."""

@@ -1,0 +1,1 @@
+"""Choosing records by their columns: cuts, selection, mixtures, phases."""

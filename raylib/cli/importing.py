@@ -1,0 +1,57 @@
+"""`raylib import`: convert a recipe or configuration of another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from raylib import plugins
+from raylib.errors import RaylibError, RecipeError
+from raylib.recipe.converted import Converted
+
+__all__ = ["convert", "convert_file"]
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="Recipe of data-juicer, or configuration of LLaMA-Factory.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; empty: to the terminal.")] = None,
+) -> None:
+    """Turn a recipe of data-juicer or a configuration of LLaMA-Factory into one of ours; what has no counterpart is told."""
+    made = convert_file(file)
+    if out is None:
+        typer.echo(made.to_yaml(), nl=False)
+        return
+    if out.exists():
+        raise RaylibError(f"{out} exists; choose another name")
+    out.write_text(made.to_yaml(), "utf-8")
+    command = "raylib run" if made.kind == "recipe" else "raylib train"
+    typer.echo("".join(f"{note}\n" for note in made.notes) + f"written: {out}; {command} {out}")
+
+
+def convert_file(path: str | Path) -> Converted:
+    """Read and convert. Raises RecipeError when it is neither program's, with what it should hold."""
+    try:
+        data = yaml.safe_load(Path(path).read_text("utf-8-sig"))
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {error}") from None
+    return convert(data, str(path))
+
+
+def convert(data: Any, where: str = "configuration") -> Converted:
+    """Convert a configuration; see `convert_file`."""
+    for importer in plugins.importers():
+        if importer.matches(data):
+            converted: Converted = importer.convert(data, where)
+            return converted
+    known = "; ".join(importer.RECOGNISED_BY for importer in plugins.importers())
+    raise RecipeError(f"{where}: not a configuration that can be converted. Known: {known}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the `raylib` application."""
+    app.command("import")(import_)

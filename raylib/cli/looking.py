@@ -1,0 +1,88 @@
+"""Commands that look at data and runs: `raylib inspect`, `rules`, `diff`, `ui`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raylib.errors import RaylibError
+
+
+def inspect(
+    path: Annotated[str, typer.Argument(help="File, folder, glob or URI; or the output folder of a run.")],
+    samples: Annotated[int, typer.Option("--samples", "-n", help="How many records to show.")] = 3,
+    encoding: Annotated[str, typer.Option(help="auto or a codec name.")] = "auto",
+    limit: Annotated[int | None, typer.Option(help="Look at the first N records only.")] = None,
+) -> None:
+    """Show what a data set holds: files, kind, schema, counts, sources, lengths, unreadable records, samples."""
+    from rich.console import Console
+
+    from raylib.report.inspection import inspect_path
+
+    console = Console()
+    for line in inspect_path(path, samples=samples, encoding=encoding, limit=limit):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def rules(
+    name: Annotated[str, typer.Argument(help="A rule to explain; empty: list all.")] = "",
+) -> None:
+    """List all stages, or explain one: parameters, defaults, examples."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from raylib.reference import stage_markdown
+    from raylib.stage import stage_info, stage_names
+
+    console = Console()
+    if name:
+        try:
+            info = stage_info(name)
+        except KeyError as error:
+            raise RaylibError(error.args[0]) from None
+        console.print(stage_markdown(info), highlight=False, markup=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "kind", "what it does"):
+        table.add_column(column)
+    for stage in stage_names():
+        info = stage_info(stage)
+        table.add_row(stage, info.kind, info.summary.strip().split("\n")[0])
+    console.print(table)
+
+
+def diff(
+    out: Annotated[str, typer.Argument(help="Output folder of a run.")],
+    rule: Annotated[str, typer.Option("--rule", "-r", help="Only this stage.")] = "",
+    samples: Annotated[int, typer.Option("--samples", "-n", help="Changed texts to show for each stage.")] = 3,
+) -> None:
+    """Show what each rule changed or rejected, on the sampled records of a run."""
+    from rich.console import Console
+
+    from raylib.report.trace import trace_run
+
+    console = Console()
+    for line in trace_run(out, rule=rule, samples=samples):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def ui(
+    out: Annotated[str, typer.Argument(help="Output folder of a run, or folder of a training run.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but loopback asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8700,
+) -> None:
+    """Serve a live page of a run: progress, funnel, rejects with search. RAYLIB_UI_TOKEN sets the token."""
+    import os
+
+    from raylib.report.server import serve
+
+    serve(out, host=host, port=port, token=os.environ.get("RAYLIB_UI_TOKEN", ""), say=typer.echo)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the `raylib` application."""
+    for command in (inspect, rules, diff, ui):
+        app.command()(command)

@@ -1,0 +1,1 @@
+"""Ray clusters: joining one, starting a local one, metrics."""

@@ -1,0 +1,6 @@
+"""The lazy Python API over the same stages that recipes use."""
+
+from raylib.dataset.dataset import Dataset, read
+from raylib.dataset.rejected import Rejected
+
+__all__ = ["Dataset", "Rejected", "read"]

@@ -1,0 +1,99 @@
+"""Sketches, facts and texts of a segment, read from the files that its shards left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raylib.engine.tasks import ResolveTask
+from raylib.schema import text_of
+from raylib.stage import SketchStore
+from raylib.storage.store import Store
+
+__all__ = ["SketchFiles", "rows_between", "sketches_of"]
+
+
+def rows_between(table: pa.Table, column: str, first: int, last: int) -> pa.Table:
+    """The rows with a value in [first, last] of a table that is sorted by this column of integers, without a copy."""
+    values = table[column].to_numpy()
+    start = int(np.searchsorted(values, values.dtype.type(first), side="left"))
+    stop = int(np.searchsorted(values, values.dtype.type(last), side="right"))
+    return table.slice(start, stop - start)
+
+
+@dataclass(frozen=True)
+class SketchFiles:
+    """A `SketchStore` over the files of a run."""
+
+    store: Store
+    task: ResolveTask
+
+    def tables(self) -> Iterator[pa.Table]:
+        if self.task.runs:
+            for name in self.task.runs:
+                part = self._range(name)
+                if part is not None:
+                    yield part
+            return
+        for ordinal, shard in enumerate(self.task.shards):
+            part = self._range(f".work/s{self.task.segment}/sketch-{shard}.arrow")
+            if part is not None:
+                yield part.append_column("shard", pa.repeat(pa.scalar(ordinal, pa.int32()), len(part)))
+
+    def _range(self, name: str) -> pa.Table | None:
+        reader = self.store.read_arrow(name)
+        if reader.num_record_batches == 0:
+            return None
+        table = pa.Table.from_batches([reader.get_batch(0)])
+        part = rows_between(table, "key", self.task.first, self.task.last)
+        return part if len(part) else None
+
+    def shared(self) -> Iterator[pa.Table]:
+        for name in self.task.shared:
+            yield self.store.read_arrow(name).read_all()
+
+    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
+        parts = []
+        for shard, rows in self._by_shard(nodes):
+            reader = self.store.read_arrow(f".work/s{self.task.segment}/facts-{shard}.arrow")
+            table = pa.Table.from_batches([reader.get_batch(0)])
+            parts.append((table.select(columns) if columns else table).take(rows))
+        return self._in_order(nodes, pa.concat_tables(parts)) if parts else pa.table({})
+
+    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
+        parts = []
+        for shard, rows in self._by_shard(nodes):
+            reader = self.store.read_arrow(f".work/s{self.task.segment}/part-{shard}.arrow")
+            before = 0
+            for i in range(reader.num_record_batches):
+                batch = reader.get_batch(i)
+                wanted = rows[(rows >= before) & (rows < before + len(batch))] - before
+                if len(wanted):
+                    parts.append(text_of(pa.Table.from_batches([batch])).take(pa.array(wanted)))
+                before += len(batch)
+        table = self._in_order(nodes, pa.table({"text": pa.chunked_array(parts, pa.large_string())}))
+        return list(table["text"].to_pylist())
+
+    def _by_shard(self, nodes: np.ndarray[Any, Any]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        """(shard, sorted rows) for sorted nodes."""
+        nodes = np.sort(nodes)
+        shards = (nodes >> np.uint64(32)).astype(np.int64)
+        borders = np.flatnonzero(np.diff(shards, prepend=-1))
+        for start, stop in zip(borders.tolist(), [*borders[1:].tolist(), len(nodes)], strict=True):
+            yield self.task.shards[shards[start]], (nodes[start:stop] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+    @staticmethod
+    def _in_order(nodes: np.ndarray[Any, Any], table: pa.Table) -> pa.Table:
+        """Rows that came in sorted order of the nodes, put into the order that was asked for."""
+        back = np.empty(len(nodes), np.int64)
+        back[np.argsort(nodes, kind="stable")] = np.arange(len(nodes))
+        return table.take(pa.array(back)).combine_chunks()
+
+
+def sketches_of(store: Store, segment: int, shards: tuple[str, ...]) -> SketchStore:
+    """All sketches, facts and texts of a segment, for a reader that is no task."""
+    return SketchFiles(store, ResolveTask(segment, 0, "", "", "", 0, (1 << 64) - 1, shards))

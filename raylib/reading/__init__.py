@@ -1,0 +1,1 @@
+"""Files to tables: finding inputs, opening them, parsing records of a kind."""

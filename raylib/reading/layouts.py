@@ -1,0 +1,262 @@
+"""Known layouts of records (Alpaca, ShareGPT, OpenAI messages, preference pairs) and how to recognise them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from raylib.errors import RecordError
+
+__all__ = [
+    "ID_FIELDS",
+    "Fields",
+    "Message",
+    "conversation_of",
+    "document_text",
+    "first_field",
+    "guess_kind",
+    "layout",
+    "preference_of",
+    "safety_of",
+    "type_name",
+]
+
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "question": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "answer": "assistant",
+    "system": "system",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+    "function_call": "assistant",
+}
+_TEXT_FIELDS = ("text", "content", "raw_content", "body", "document", "正文", "内容")
+_QUESTION_FIELDS = ("question", "ask", "query", "instruction", "问")
+_ANSWER_FIELDS = ("answer", "std_answer", "output", "response", "答")
+ID_FIELDS = ("id", "uniqueKey", "uuid", "doc_id")
+_REJECTED_FIELDS = ("rejected", "reject")
+Fields = Mapping[str, Any]
+Message = dict[str, str]
+
+
+def _text(record: Fields, name: str, used: set[str]) -> str:
+    value = record[name]
+    used.add(name)
+    if not isinstance(value, str):
+        raise RecordError("wrong_type", f"field {name!r} should be a string, is {type_name(value)}")
+    return value
+
+
+def _optional_text(record: Fields, name: str, used: set[str]) -> str:
+    if record.get(name) is None:
+        used.add(name)
+        return ""
+    return _text(record, name, used)
+
+
+def first_field(record: Fields, names: tuple[str, ...]) -> str | None:
+    return next((n for n in names if n in record), None)
+
+
+def type_name(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {dict: "an object", list: "a list", bool: "a boolean", int: "a number", float: "a number"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def _message(role: Any, content: Any, where: str) -> Message:
+    if role not in _ROLES:
+        raise RecordError("wrong_value", f"{where}: unknown role {role!r}")
+    if isinstance(content, list):  # OpenAI content parts: only text can be kept
+        parts: list[Any] = [p.get("text") for p in content if isinstance(p, dict) and p.get("type") == "text"]
+        if len(parts) != len(content) or not all(isinstance(p, str) for p in parts):
+            raise RecordError("wrong_type", f"{where}: only text content parts are supported")
+        content = "".join(parts)
+    if not isinstance(content, str):
+        raise RecordError("wrong_type", f"{where}: content should be a string, is {type_name(content)}")
+    return {"role": _ROLES[role], "content": content}
+
+
+def _turns(value: Any, field: str) -> list[Message]:
+    """Messages from an OpenAI list, a ShareGPT list or alternating strings."""
+    if not isinstance(value, list):
+        raise RecordError("wrong_type", f"field {field!r} should be a list, is {type_name(value)}")
+    messages: list[Message] = []
+    for i, turn in enumerate(value):
+        where = f"{field}[{i}]"
+        if isinstance(turn, str):
+            messages.append({"role": "user" if i % 2 == 0 else "assistant", "content": turn})
+        elif isinstance(turn, dict) and "role" in turn:
+            messages.append(_message(turn["role"], turn.get("content"), where))
+        elif isinstance(turn, dict) and "from" in turn:
+            messages.append(_message(turn["from"], turn.get("value"), where))
+        else:
+            raise RecordError("wrong_type", f"{where} is neither a string nor a message with role/from")
+    return messages
+
+
+def layout(record: Fields) -> str:
+    """Name the layout of a raw record: data, sharegpt, openai, alpaca, qa, preference, document or unknown."""
+    if "chosen" in record and first_field(record, _REJECTED_FIELDS):
+        return "preference"
+    if isinstance(record.get("data"), list):
+        return "data"
+    if "conversations" in record:
+        return "sharegpt"
+    if "messages" in record:
+        return "openai"
+    if "instruction" in record and "output" in record:
+        return "alpaca"
+    if first_field(record, _TEXT_FIELDS):
+        return "document"
+    if first_field(record, _QUESTION_FIELDS) and first_field(record, _ANSWER_FIELDS):
+        return "qa"
+    if "prompt" in record and first_field(record, (*_ANSWER_FIELDS, "completion")):
+        return "prompt"
+    return "unknown"
+
+
+def guess_kind(record: Fields) -> str:
+    """The kind that a raw record most likely is, by its layout; unknown layouts count as documents."""
+    found = layout(record)
+    if found == "preference":
+        return "preference"
+    if found in ("data", "sharegpt", "openai", "alpaca", "qa", "prompt"):
+        return "conversation"
+    return "document"
+
+
+def conversation_of(record: Fields, used: set[str]) -> list[Message]:
+    found = layout(record)
+    if found in ("data", "sharegpt", "openai"):
+        field = {"data": "data", "sharegpt": "conversations", "openai": "messages"}[found]
+        used.add(field)
+        messages = _turns(record[field], field)
+        system = record.get("system")
+        if isinstance(system, str) and system and not (messages and messages[0]["role"] == "system"):
+            messages.insert(0, {"role": "system", "content": system})
+        used.add("system")
+    elif found in ("alpaca", "qa", "prompt"):
+        question = "prompt" if found == "prompt" else first_field(record, _QUESTION_FIELDS)
+        answer = first_field(record, (*_ANSWER_FIELDS, "completion"))
+        assert question is not None and answer is not None
+        asked = _text(record, question, used)
+        if found == "alpaca":
+            extra = _optional_text(record, "input", used)
+            asked = f"{asked}\n{extra}" if extra else asked
+        elif question == "ask" and isinstance(record.get("title"), str) and record["title"] not in asked:
+            asked = f"{_text(record, 'title', used)}\n{asked}"
+        messages = _history(record, used)
+        messages += [
+            {"role": "user", "content": asked},
+            {"role": "assistant", "content": _text(record, answer, used)},
+        ]
+        if isinstance(record.get("system"), str) and record["system"]:
+            messages.insert(0, {"role": "system", "content": _text(record, "system", used)})
+    else:
+        raise RecordError(
+            "unknown_layout",
+            f"no conversation in fields {sorted(map(str, record))[:12]}; expected messages, conversations, "
+            "data, instruction+output, prompt+response or question+answer",
+        )
+    if not any(m["content"].strip() for m in messages):
+        raise RecordError("empty_text", "the conversation has no text")
+    return messages
+
+
+def _history(record: Fields, used: set[str]) -> list[Message]:
+    history = record.get("history")
+    if history is None:
+        return []
+    used.add("history")
+    messages: list[Message] = []
+    for i, pair in enumerate(history if isinstance(history, list) else [history]):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)):
+            raise RecordError("wrong_type", f"history[{i}] should be [question, answer]")
+        messages += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
+    return messages
+
+
+def document_text(record: Fields, used: set[str], text_fields: tuple[str, ...]) -> str:
+    names = text_fields or ()
+    if not names:
+        found = first_field(record, _TEXT_FIELDS)
+        if found:
+            names = (found,)
+        else:
+            question, answer = first_field(record, _QUESTION_FIELDS), first_field(record, _ANSWER_FIELDS)
+            names = tuple(n for n in ("title", question, answer) if n is not None and n in record)
+            if not (question or answer):
+                names = ()
+    missing = [n for n in names if n not in record]
+    if not names or missing:
+        wanted = missing[0] if missing else "text"
+        raise RecordError("missing_field", f"no field {wanted!r} among {sorted(map(str, record))[:12]}")
+    parts = [_text(record, n, used) for n in names]
+    text = "\n".join(p for p in parts if p)
+    if not text.strip():
+        raise RecordError("empty_text", f"field {'+'.join(names)} is empty")
+    return text
+
+
+def _answer(value: Any, field: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return _turns([value], field)[0]["content"]
+    if isinstance(value, list):
+        turns = _turns(value, field)
+        if turns and isinstance(value[0], dict):  # the whole dialogue: the answer is its last turn
+            return turns[-1]["content"]
+        if len(value) == 1:
+            return turns[0]["content"]
+    raise RecordError("wrong_type", f"field {field!r} should be a string or a message, is {type_name(value)}")
+
+
+def preference_of(record: Fields, used: set[str]) -> dict[str, Any]:
+    rejected_field = first_field(record, _REJECTED_FIELDS)
+    if "chosen" not in record or rejected_field is None:
+        raise RecordError("missing_field", "a preference needs 'chosen' and 'rejected' (or 'reject')")
+    used.update(("chosen", rejected_field))
+    prompt_field = first_field(record, ("prompt", "conversations", "messages", "question", "instruction"))
+    if prompt_field is None:
+        chosen = record["chosen"]
+        if not (isinstance(chosen, list) and len(chosen) > 1):
+            raise RecordError("missing_field", "a preference needs 'prompt' or 'conversations'")
+        prompt = _turns(chosen, "chosen")[:-1]
+    else:
+        used.add(prompt_field)
+        value = record[prompt_field]
+        if isinstance(value, str):
+            extra = _optional_text(record, "input", used) if prompt_field == "instruction" else ""
+            prompt = [{"role": "user", "content": f"{value}\n{extra}" if extra else value}]
+        else:
+            prompt = _turns(value, prompt_field)
+    if isinstance(record.get("system"), str) and record["system"]:
+        used.add("system")
+        prompt.insert(0, {"role": "system", "content": record["system"]})
+    return {
+        "prompt": prompt,
+        "chosen": _answer(record["chosen"], "chosen"),
+        "rejected": _answer(record[rejected_field], rejected_field),
+    }
+
+
+def safety_of(record: Fields, used: set[str]) -> list[Message]:
+    if layout(record) in ("unknown", "document"):
+        field = first_field(record, ("prompt", *_TEXT_FIELDS, *_QUESTION_FIELDS))
+        if field is None:
+            raise RecordError("missing_field", "a safety record needs a conversation or a prompt")
+        return [{"role": "user", "content": _text(record, field, used)}]
+    return conversation_of(record, used)

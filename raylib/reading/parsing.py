@@ -1,0 +1,290 @@
+"""From blocks to Arrow tables of one record kind, with every unreadable record as a reject."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raylib.errors import RecordError
+from raylib.reading.block import Block
+from raylib.reading.coercion import coerce, plain_document
+from raylib.schema import SCHEMAS
+from raylib.stage import mark_rejected
+
+__all__ = ["Parsed", "first_record", "parse"]
+
+
+_BATCH_CHARACTERS = 300_000  # texts of one table: small enough to stay in the CPU's caches
+_BATCH_ROWS = 20_000
+_SHOWN = 100_000  # characters of an unreadable line that its reject keeps
+csv.field_size_limit(1 << 27)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A table of records in `SCHEMAS[kind]`, and the rejects met while reading it (same columns + reason)."""
+
+    table: pa.Table
+    rejects: pa.Table
+
+
+@dataclass
+class _Builder:
+    kind: str
+    path: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[tuple[dict[str, Any], str, str]] = field(default_factory=list)
+    size: int = 0
+
+    def reject(self, line: int, reason: str, detail: str, raw: str) -> None:
+        raw = raw[:_SHOWN].encode("utf-8", "replace").decode()
+        row: dict[str, Any] = {"id": f"{self.path}:{line}", "source": self.path}
+        if self.kind == "document":
+            row["text"] = raw
+        else:
+            row["meta"] = orjson.dumps({"raw": raw}).decode()
+        self.rejects.append((row, reason, f"{self.path}:{line}: {detail}"))
+
+    def add(self, record: Any, line: int, raw: str | None, text_fields: tuple[str, ...]) -> None:
+        try:
+            row = coerce(
+                record, self.kind, default_id=f"{self.path}:{line:09d}", default_source="", text_fields=text_fields
+            )
+        except RecordError as error:
+            shown = raw if raw is not None else json.dumps(record, ensure_ascii=False, default=str)
+            self.reject(line, error.reason, error.detail, shown)
+            return
+        self.rows.append(row)
+        self.size += len(row["text"]) if "text" in row else 400
+
+    def full(self) -> bool:
+        return self.size >= _BATCH_CHARACTERS or len(self.rows) >= _BATCH_ROWS or len(self.rejects) >= _BATCH_ROWS
+
+    def take(self) -> Parsed:
+        schema = SCHEMAS[self.kind]
+        columns = [pa.array([r.get(f.name) for r in self.rows], f.type) for f in schema]
+        table = pa.Table.from_arrays(columns, schema=schema)
+        rejected = pa.Table.from_arrays(
+            [pa.array([r[0].get(f.name) for r in self.rejects], f.type) for f in schema], schema=schema
+        )
+        reasons = pa.array([r[1] for r in self.rejects], pa.string())
+        details = pa.array([r[2] for r in self.rejects], pa.large_string())
+        rejected = mark_rejected(rejected, stage="read", reason="", detail=details)
+        rejected = rejected.set_column(rejected.column_names.index("reason"), "reason", reasons)
+        self.rows, self.rejects, self.size = [], [], 0
+        return Parsed(table, rejected)
+
+
+def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterator[Parsed]:
+    """Tables of bounded size (about 1 M characters) from a block. Never raises for bad records."""
+    builder = _Builder(kind, block.path)
+    if block.error is not None:
+        raw = block.data.decode(block.encoding, "replace")
+        builder.reject(block.first_line, *block.error, raw)
+    elif block.format == "table":
+        direct = _direct(block, kind, text_fields)
+        if direct is not None:
+            yield direct
+            return
+        records = block.table.to_pylist() if block.table is not None else []
+        for line, record in enumerate(records, block.first_line):
+            record = {k: v for k, v in record.items() if v is not None}
+            builder.add(record, line, None, text_fields)
+            if builder.full():
+                yield builder.take()
+    else:
+        for _ in _feed(block, builder, text_fields):
+            yield builder.take()
+    if builder.rows or builder.rejects:
+        yield builder.take()
+
+
+def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | None:
+    """A table of plain documents without a flaw needs no Python at all: `text`, and perhaps id, source and meta."""
+    table, schema = block.table, SCHEMAS[kind]
+    if table is None or kind != "document" or text_fields or "text" not in table.column_names:
+        return None
+    if not set(table.column_names) <= set(schema.names):
+        return None  # other columns go to meta, record by record
+    columns = []
+    for name, wanted in zip(schema.names, schema.types, strict=True):
+        if name in table.column_names:
+            try:
+                column = table[name].combine_chunks().cast(wanted)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return None
+            if name == "source":
+                column = pc.fill_null(column, "")
+            elif name != "meta" and column.null_count:
+                return None
+        elif name == "id":
+            lines = pa.array(np.char.zfill(np.arange(block.first_line, block.first_line + len(table)).astype(str), 9))
+            column = pc.binary_join_element_wise(pa.scalar(block.path), lines, ":")
+        else:
+            column = pa.repeat(pa.scalar("", wanted), len(table)) if name == "source" else pa.nulls(len(table), wanted)
+        columns.append(column)
+    text = columns[schema.get_field_index("text")]
+    data = text.buffers()[2]
+    if data is not None and memoryview(data).tobytes().find(0) >= 0:
+        return None
+    if pc.any(pc.or_(pc.utf8_is_space(text), pc.equal(pc.binary_length(text), 0))).as_py():
+        return None
+    whole = pa.Table.from_arrays(columns, schema=schema)
+    empty = mark_rejected(whole.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string()))
+    return Parsed(whole, empty)
+
+
+def _feed(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
+    """Parse a block into the builder; yields whenever the builder is full."""
+    if block.format == "document":
+        text = _decode(block, builder)
+        if text is not None:
+            builder.add({"text": text}, block.first_line, text, ())
+    elif block.format == "jsonl":
+        yield from _feed_jsonl(block, builder, text_fields)
+    elif block.format in ("csv", "tsv"):
+        yield from _feed_csv(block, builder, text_fields)
+    else:
+        for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
+            text = _line(raw, line, block, builder)
+            if text is not None and text.strip():
+                builder.add({"text": text.rstrip("\r")}, line, text, ())
+                if builder.full():
+                    yield
+
+
+def _decode(block: Block, builder: _Builder) -> str | None:
+    try:
+        return block.data.decode(block.encoding)
+    except UnicodeDecodeError as error:
+        shown = block.data[:_SHOWN].decode(block.encoding, "replace")
+        builder.reject(block.first_line, "bad_encoding", f"not {block.encoding} at byte {error.start}", shown)
+        return None
+
+
+def _line(raw: bytes, line: int, block: Block, builder: _Builder) -> str | None:
+    try:
+        return raw.decode(block.encoding)
+    except UnicodeDecodeError as error:
+        shown = raw[:_SHOWN].decode(block.encoding, "replace")
+        builder.reject(line, "bad_encoding", f"not {block.encoding} at byte {error.start} of the line", shown)
+        return None
+
+
+def _feed_jsonl(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
+    utf8 = block.encoding == "utf-8"
+    plain = builder.kind == "document" and not text_fields
+    for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
+        if not raw or raw.isspace():
+            continue
+        if not utf8:
+            text = _line(raw, line, block, builder)
+            if text is None:
+                continue
+            raw = text.encode()
+        trusted = plain
+        try:
+            record = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            trusted = False  # what only the standard library reads may hold lone surrogates
+            try:
+                record = _second_opinion(raw, str(error))
+            except RecordError as bad:
+                builder.reject(line, bad.reason, bad.detail, raw[: 4 * _SHOWN].decode("utf-8", "replace"))
+                if builder.full():
+                    yield
+                continue
+        if trusted and plain_document(record):
+            if "id" not in record:
+                record["id"] = f"{block.path}:{line:09d}"
+            record.setdefault("source", "")
+            builder.rows.append(record)
+            builder.size += len(record["text"])
+        else:
+            builder.add(record, line, None, text_fields)
+        if builder.full():
+            yield
+
+
+def _second_opinion(raw: bytes, complaint: str) -> Any:
+    """What orjson refuses but the standard library reads (NaN, huge numbers), or the exact reason why not."""
+    if b"\x00" in raw:
+        raise RecordError("nul_byte", f"NUL byte at byte {raw.index(0)} of the line")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise RecordError("bad_encoding", f"not utf-8 at byte {error.start} of the line") from None
+    try:
+        return json.loads(text)  # lone surrogates get through here; `coerce` names the field
+    except RecursionError:
+        raise RecordError("bad_json", "nested too deeply") from None
+    except ValueError:
+        cut = text.lstrip().startswith("{") and not text.rstrip().endswith("}")
+        raise RecordError("cut_line" if cut else "bad_json", complaint) from None
+
+
+def _feed_csv(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
+    delimiter, *names = block.header
+    try:
+        text = block.data.decode(block.encoding)
+        lines: Iterator[str] = iter(io.StringIO(text, newline=""))
+    except UnicodeDecodeError:
+        lines = _decodable_lines(block, builder)
+    reader = csv.reader(lines, delimiter=delimiter)
+    line = block.first_line
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            builder.reject(block.first_line + reader.line_num, "bad_csv", str(error), "")
+            continue
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            if len(row) != len(names):
+                detail = f"{len(row)} columns, the header has {len(names)}"
+                builder.reject(line, "wrong_columns", detail, delimiter.join(row))
+            else:
+                builder.add(dict(zip(names, row, strict=True)), line, delimiter.join(row), text_fields)
+        line = block.first_line + reader.line_num
+        if builder.full():
+            yield
+
+
+def _decodable_lines(block: Block, builder: _Builder) -> Iterator[str]:
+    for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
+        text = _line(raw, line, block, builder)
+        if text is not None and raw:
+            yield text + "\n"
+        elif text is None:
+            yield "\n"  # keeps line numbers right
+
+
+def first_record(block: Block) -> Any:
+    """The first readable raw record of a block, or None; used to guess the kind of a data set."""
+    if block.error is not None:
+        return None
+    if block.format == "table":
+        rows = block.table.slice(0, 1).to_pylist() if block.table is not None else []
+        return {k: v for k, v in rows[0].items() if v is not None} if rows else None
+    if block.format in ("csv", "tsv"):
+        return dict.fromkeys(block.header[1:], "")
+    if block.format != "jsonl":
+        return {"text": ""}
+    for raw in block.data.split(b"\n")[:1000]:
+        try:
+            record = orjson.loads(raw.decode(block.encoding))
+        except (ValueError, UnicodeDecodeError):
+            continue
+        if isinstance(record, dict):
+            return record
+    return None

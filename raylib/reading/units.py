@@ -1,0 +1,105 @@
+"""Units of work: pieces of files that together make one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow.fs as pafs
+
+from raylib.reading.filesystems import file_format, open_filesystem
+from raylib.reading.sources import SourceFile
+
+__all__ = ["Piece", "Unit", "plan"]
+
+
+_EXPANSION = 8  # a compressed text is taken to be this many times larger when small files are grouped
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or the row groups [start, stop) of a Parquet file or batches of an Arrow file."""
+
+    file: SourceFile
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Work that is planned as one: pieces that one worker reads, or one large file that a reader cuts."""
+
+    number: int
+    pieces: tuple[Piece, ...]
+    streamed: bool = False
+
+    @property
+    def bytes(self) -> int:
+        return sum(p.file.size for p in self.pieces if p.start == 0)
+
+
+def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:
+    """Cut files into units of about `batch_bytes` raw bytes, in input order.
+
+    Small files are packed together; files over `batch_bytes` are streamed, Parquet and Arrow files
+    are cut at row groups.
+    """
+    number = 0
+    packed: list[Piece] = []
+    packed_bytes = 0.0
+
+    def flush() -> Iterator[Unit]:
+        nonlocal number, packed, packed_bytes
+        if packed:
+            yield Unit(number, tuple(packed))
+            number, packed, packed_bytes = number + 1, [], 0.0
+
+    for file in files:
+        found, compression = file_format(file.path)
+        estimate = file.size * (_EXPANSION if compression or found in ("zip", "tar") else 1)
+        if estimate <= batch_bytes:
+            if packed_bytes + estimate > batch_bytes:
+                yield from flush()
+            packed.append(Piece(file))
+            packed_bytes += estimate
+            continue
+        yield from flush()
+        if found in ("parquet", "arrow") and not compression:
+            for start, stop in _row_group_ranges(file, found, batch_bytes):
+                yield Unit(number, (Piece(file, start, stop),))
+                number += 1
+        else:
+            yield Unit(number, (Piece(file),), streamed=True)
+            number += 1
+    yield from flush()
+
+
+def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterator[tuple[int, int]]:
+    system, inner = open_filesystem(file.path)
+    if found == "parquet":
+        import pyarrow.parquet as pq
+
+        with system.open_input_file(inner) as stream:
+            metadata = pq.ParquetFile(stream).metadata
+        sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
+    else:
+        sizes = _arrow_batch_sizes(system, inner, file.size)
+    start, total = 0, 0
+    for i, size in enumerate(sizes):
+        if i > start and total + size > batch_bytes:
+            yield start, i
+            start, total = i, 0
+        total += size
+    if start < len(sizes):
+        yield start, len(sizes)
+
+
+def _arrow_batch_sizes(system: pafs.FileSystem, inner: str, size: int) -> list[int]:
+    import pyarrow as pa
+
+    with system.open_input_file(inner) as stream:
+        try:
+            count = pa.ipc.open_file(stream).num_record_batches
+        except pa.ArrowInvalid:
+            return [size]  # the stream format has no index: one piece
+    return [size // max(count, 1)] * count

@@ -1,0 +1,113 @@
+"""Recipes: YAML with line numbers -> a validated `Recipe` -> stages.
+
+A recipe says what to read, which stages to run and where to write. Every way in (command line,
+Python API, job scripts) builds one of these and passes it to `raylib.engine.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from raylib.errors import RecipeError, nearest
+from raylib.recipe.lines import Where, record_lines
+from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
+from raylib.recipe.overrides import override
+from raylib.recipe.stages import StageSpec, explain, stages_of
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A validated recipe. Build it with `from_file`, `from_dict` or the Dataset API."""
+
+    name: str
+    input: InputOptions
+    output: OutputOptions
+    engine: EngineOptions
+    stages: tuple[StageSpec, ...] = ()
+
+    @classmethod
+    def from_file(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+        """Read a YAML recipe. Raises RecipeError with file, line, key and the nearest valid name."""
+        path = Path(path)
+        try:
+            text = path.read_text("utf-8-sig")
+        except OSError as error:
+            raise RecipeError(f"cannot read recipe {path}: {error.strerror or error}") from None
+        return cls.from_text(text, str(path), overrides)
+
+    @classmethod
+    def from_text(cls, text: str, where: str = "recipe", overrides: Mapping[str, Any] | None = None) -> Recipe:
+        try:
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            data = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{where}: not YAML: {error}") from None
+        lines: dict[tuple[Any, ...], int] = {}
+        if node is not None:
+            record_lines(node, (), lines)
+        return cls.from_dict(data, where, lines, overrides)
+
+    @classmethod
+    def from_dict(
+        cls,
+        data: Any,
+        where: str = "recipe",
+        lines: Mapping[tuple[Any, ...], int] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """Validate a mapping. `overrides` are dotted keys, as of `--set engine.actors=4`."""
+        if not isinstance(data, dict):
+            raise RecipeError(f"{where}: a recipe is a mapping with input, output and stages")
+        data = {k: (dict(v) if isinstance(v, dict) else v) for k, v in data.items()}
+        for key, value in (overrides or {}).items():
+            override(data, key, value)
+        at = Where(where, lines or {})
+        parts = {"name", "input", "output", "engine", "stages"}
+        for key in data:
+            if key not in parts:
+                raise RecipeError(f"{at(key)}: unknown key {key!r}{nearest(key, parts)}")
+        for key in ("input", "output"):
+            if key not in data:
+                raise RecipeError(f"{where}: the recipe has no {key!r}; needed: {key}: {{path: ...}}")
+        return cls(
+            name=str(data.get("name") or Path(where).stem),
+            input=_section(InputOptions, data["input"], "input", at),
+            output=_section(OutputOptions, data["output"], "output", at),
+            engine=_section(EngineOptions, data.get("engine") or {}, "engine", at),
+            stages=stages_of(data.get("stages") or [], at),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The resolved recipe: every default written out; a recipe again when no stage is a Python object."""
+        return {
+            "name": self.name,
+            "input": self.input.model_dump(),
+            "output": self.output.model_dump(),
+            "engine": self.engine.model_dump(),
+            "stages": [s.describe() for s in self.stages],
+        }
+
+    def to_yaml(self) -> str:
+        return str(yaml.safe_dump(self.describe(), allow_unicode=True, sort_keys=False))
+
+
+def _section(model: type[Options], data: Any, name: str, at: Where) -> Any:
+    if not isinstance(data, dict):
+        raise RecipeError(f"{at(name)}: {name!r} should be a mapping such as {{path: ...}}, is {data!r}")
+    for key in data:
+        if key not in model.model_fields:
+            raise RecipeError(f"{at(name, key)}: unknown key {name}.{key}{nearest(key, model.model_fields)}")
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = first["loc"][0] if first["loc"] else ""
+        raise RecipeError(f"{at(name, key)}: {name}.{explain(error)}") from None

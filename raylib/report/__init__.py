@@ -1,0 +1,1 @@
+"""What a run reports: statistics, the HTML page, live views."""

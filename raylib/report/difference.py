@@ -1,0 +1,44 @@
+"""The difference of two texts as spans of kept, deleted and inserted characters."""
+
+from __future__ import annotations
+
+import html
+
+__all__ = ["difference"]
+
+
+_CONTEXT = 40
+
+
+def difference(before: str, after: str) -> str:
+    """HTML of the change from one text to another: deletions struck out, insertions marked, long equal runs folded."""
+    from rapidfuzz.distance import Indel
+
+    parts: list[str] = []
+    operations = Indel.opcodes(before, after)
+    for i, op in enumerate(operations):
+        old, new = before[op.src_start : op.src_end], after[op.dest_start : op.dest_end]
+        if op.tag == "equal":
+            parts.append(_equal(old, first=i == 0, last=i == len(operations) - 1))
+            continue
+        if old:
+            parts.append(f"<del>{html.escape(_visible(old))}</del>")
+        if new:
+            parts.append(f"<ins>{html.escape(_visible(new))}</ins>")
+    return "".join(parts)
+
+
+def _equal(text: str, *, first: bool, last: bool) -> str:
+    if len(text) <= 4 * _CONTEXT:
+        return html.escape(text)
+    head = "" if first else text[:_CONTEXT]
+    tail = "" if last else text[-_CONTEXT:]
+    middle = text[len(head) : len(text) - len(tail)]
+    return (
+        f"{html.escape(head)}<details class=same><summary>{len(middle):,} unchanged</summary>{html.escape(middle)}"
+        f"</details>{html.escape(tail)}"
+    )
+
+
+def _visible(text: str) -> str:
+    return text.replace("\n", "↵\n").replace("\u3000", "␣").replace("\t", "⇥")

@@ -1,0 +1,64 @@
+"""Recipe names of stages, and what the validator and the references need to know about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from raylib.errors import nearest
+from raylib.plugins import load_stages
+
+__all__ = ["StageInfo", "register", "stage_info", "stage_names"]
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """A registry entry: everything that the recipe validator and the rule reference need."""
+
+    name: str
+    make: type[Any]
+    kind: str
+    summary: str
+    reason: str = ""
+    unit: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameter names and defaults in declaration order."""
+        if not is_dataclass(self.make):
+            return {}
+        return {f.name: f.default for f in fields(self.make) if f.init}
+
+
+_REGISTRY: dict[str, StageInfo] = {}
+_state = {"loaded": False}
+
+
+def register(info: StageInfo) -> None:
+    """Make a stage known by its recipe name. Registering another class under a taken name is an error."""
+    other = _REGISTRY.get(info.name)
+    if other is not None and other.make.__qualname__ != info.make.__qualname__:
+        raise ValueError(f"stage name {info.name!r} is already taken by {other.make.__qualname__}")
+    _REGISTRY[info.name] = info
+
+
+def _load() -> None:
+    if _state["loaded"]:
+        return
+    _state["loaded"] = True
+    load_stages()
+
+
+def stage_names() -> list[str]:
+    """All registered stage names, sorted."""
+    _load()
+    return sorted(_REGISTRY)
+
+
+def stage_info(name: str) -> StageInfo:
+    """The registry entry of `name`. Raises KeyError with the nearest valid name."""
+    _load()
+    if name not in _REGISTRY:
+        raise KeyError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
+    return _REGISTRY[name]

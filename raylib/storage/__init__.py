@@ -1,0 +1,1 @@
+"""The folder of a run: atomic files, the manifest, writers."""

@@ -1,0 +1,122 @@
+"""Files below one folder or bucket prefix, each written atomically."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from raylib.reading.filesystems import open_filesystem
+
+__all__ = ["Store"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Files below one root, a local folder or a URI."""
+
+    root: str
+
+    @property
+    def local(self) -> bool:
+        return "://" not in self.root or self.root.startswith("file://")
+
+    def _open(self) -> tuple[pafs.FileSystem, str]:
+        system, inner = open_filesystem(self.root)
+        return system, inner.rstrip("/")
+
+    def path(self, name: str) -> str:
+        """The file's path on its own file system."""
+        return f"{self._open()[1]}/{name}"
+
+    def exists(self, name: str) -> bool:
+        system, root = self._open()
+        return bool(system.get_file_info(f"{root}/{name}").type == pafs.FileType.File)
+
+    def size(self, name: str) -> int | None:
+        """Size in bytes, None when there is no such file."""
+        system, root = self._open()
+        return system.get_file_info(f"{root}/{name}").size
+
+    def names(self, folder: str) -> list[str]:
+        """File names below a folder, relative to the root, sorted; empty when the folder is missing."""
+        system, root = self._open()
+        selector = pafs.FileSelector(f"{root}/{folder}".rstrip("/"), recursive=True, allow_not_found=True)
+        infos = system.get_file_info(selector)
+        return sorted(i.path[len(root) + 1 :] for i in infos if i.type == pafs.FileType.File)
+
+    def delete(self, name: str) -> None:
+        system, root = self._open()
+        system.delete_file(f"{root}/{name}")
+
+    def delete_folder(self, name: str) -> None:
+        system, root = self._open()
+        if system.get_file_info(f"{root}/{name}").type == pafs.FileType.Directory:
+            system.delete_dir(f"{root}/{name}")
+
+    def read(self, name: str, start: int = 0) -> bytes:
+        """A whole file, or what lies behind its first `start` bytes."""
+        system, root = self._open()
+        with system.open_input_file(f"{root}/{name}") as file:
+            file.seek(start)
+            return bytes(file.read())
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a whole file atomically."""
+        with self.create(name) as stream:
+            stream.write(data)
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[IO[bytes]]:
+        """A binary stream whose content appears under `name` only when the block ends without an error."""
+        system, root = self._open()
+        target = f"{root}/{name}"
+        if not self.local:
+            buffer = io.BytesIO()
+            yield buffer
+            with system.open_output_stream(target) as stream:
+                stream.write(buffer.getvalue())
+            return
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        temporary = f"{target}.{uuid.uuid4().hex[:12]}.tmp"
+        try:
+            with open(temporary, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
+            _sync_folder(os.path.dirname(target))
+        except BaseException:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            raise
+
+    def read_arrow(self, name: str) -> pa.ipc.RecordBatchFileReader:
+        """An Arrow IPC file; memory-mapped where the store is local."""
+        system, root = self._open()
+        if self.local:
+            return pa.ipc.open_file(pa.memory_map(f"{root}/{name}"))
+        with system.open_input_stream(f"{root}/{name}") as stream:
+            return pa.ipc.open_file(pa.BufferReader(stream.read()))
+
+    def remove_temporaries(self) -> None:
+        """Delete what crashed runs left under temporary names."""
+        if self.local:
+            for name in self.names(""):
+                if name.endswith(".tmp"):
+                    self.delete(name)
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

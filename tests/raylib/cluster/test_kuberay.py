@@ -1,0 +1,137 @@
+"""The files for Kubernetes, checked as far as that goes without a cluster: fields, pods, options of Ray, commands."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from raylib.cli import app
+from tests.texts import ARTICLE
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = sorted((ROOT / "deploy" / "kuberay").glob("*.yaml"))
+KUBERNETES = "1.31"
+
+_STRING, _BOOL = {"type": "string"}, {"type": "boolean"}
+_COUNT = {"type": "integer", "minimum": 0}
+_STRINGS = {"type": "object", "additionalProperties": _STRING}
+_POD = {"type": "object"}  # checked against the schemas of Kubernetes
+
+
+def _closed(required: list[str], **fields: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required, "additionalProperties": False, "properties": fields}
+
+
+# The fields of ray.io/v1 that a file of ours may use, with their types (KubeRay's API reference, v1.7).
+CLUSTER = _closed(
+    ["headGroupSpec"],
+    rayVersion=_STRING,
+    enableInTreeAutoscaling=_BOOL,
+    suspend=_BOOL,
+    authOptions=_closed([], mode={"enum": ["disabled", "token"]}, secretName=_STRING),
+    autoscalerOptions=_closed([], idleTimeoutSeconds=_COUNT, upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]}, resources=_POD),
+    headGroupSpec=_closed(["template"], serviceType=_STRING, enableIngress=_BOOL, rayStartParams=_STRINGS, template=_POD),
+    workerGroupSpecs={
+        "type": "array",
+        "items": _closed(
+            ["groupName", "minReplicas", "maxReplicas", "template"],
+            groupName=_STRING, replicas=_COUNT, minReplicas=_COUNT, maxReplicas=_COUNT, numOfHosts=_COUNT,
+            rayStartParams=_STRINGS, template=_POD, idleTimeoutSeconds=_COUNT, suspend=_BOOL,
+        ),
+    },
+)  # fmt: skip
+JOB = _closed(
+    ["entrypoint", "rayClusterSpec"],
+    entrypoint=_STRING, runtimeEnvYAML=_STRING, submissionMode={"enum": ["K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode"]},
+    shutdownAfterJobFinishes=_BOOL, ttlSecondsAfterFinished=_COUNT, activeDeadlineSeconds=_COUNT, backoffLimit=_COUNT,
+    rayClusterSpec=CLUSTER, submitterPodTemplate=_POD,
+)  # fmt: skip
+SPECS = {"RayCluster": CLUSTER, "RayJob": JOB}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [d for d in yaml.safe_load_all(path.read_text()) if d]
+
+
+def groups(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, group) of head and workers."""
+    cluster = document["spec"].get("rayClusterSpec", document["spec"])
+    yield "head", cluster["headGroupSpec"]
+    for group in cluster.get("workerGroupSpecs", []):
+        yield group["groupName"], group
+
+
+def check(document: dict[str, Any]) -> None:
+    """Raises ValidationError for a field that the operator would not take."""
+    assert document["apiVersion"] == "ray.io/v1"
+    jsonschema.validate(document["spec"], SPECS[document["kind"]])
+    for _, group in groups(document):
+        pod = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": group["template"]}
+        kubernetes_validate.validate(pod, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_fields_are_those_of_the_resources(path: Path) -> None:
+    for document in documents(path):
+        check(document)
+
+
+@pytest.mark.parametrize("change", ["replica", "container", "quantity"])
+def test_the_check_finds_a_wrong_field(change: str) -> None:
+    document = copy.deepcopy(documents(ROOT / "deploy" / "kuberay" / "raycluster.yaml")[0])
+    group = document["spec"]["workerGroupSpecs"][0]
+    container = group["template"]["spec"]["containers"][0]
+    if change == "replica":
+        group["replica"] = 3
+    elif change == "container":
+        container["volumeMount"] = []
+    else:
+        container["resources"]["limits"] = ["8Gi"]
+    with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+        check(document)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_pods_hold_together(path: Path) -> None:
+    import ray
+    from ray.scripts.scripts import start
+
+    options = {o.removeprefix("--") for p in start.params for o in p.opts}
+    for document in documents(path):
+        cluster = document["spec"].get("rayClusterSpec", document["spec"])
+        assert cluster["rayVersion"] == ray.__version__, "the version that is tested"
+        for name, group in groups(document):
+            assert set(group["rayStartParams"]) <= options, name
+            assert group.get("minReplicas", 0) <= group.get("replicas", 0) <= group.get("maxReplicas", 0), name
+            pod = group["template"]["spec"]
+            volumes = {v["name"] for v in pod["volumes"]}
+            for container in pod["containers"]:
+                assert {m["name"] for m in container["volumeMounts"]} == volumes, name
+                # what Ray is told of memory and CPUs is the limit: more than is asked for may not be there
+                if name != "head":
+                    assert container["resources"]["requests"] == container["resources"]["limits"], name
+
+
+def test_the_job_runs_one_of_our_scripts_with_options_that_exist(tmp_path: Path) -> None:
+    (document,) = documents(ROOT / "deploy" / "kuberay" / "rayjob.yaml")
+    program, script, *arguments = shlex.split(document["spec"]["entrypoint"])
+    assert program == "python" and (ROOT / script).is_file()
+    arguments = [a.replace("/data/raw", str(tmp_path)).replace("/data/clean", str(tmp_path / "out")) for a in arguments]
+    recipe = arguments.pop(arguments.index("--recipe") + 1)
+    arguments.remove("--recipe")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": ARTICLE}, ensure_ascii=False) + "\n", "utf-8")
+    result = CliRunner().invoke(app, ["run", str(ROOT / recipe), *arguments, "--set", "engine.mode=inline"])
+    assert result.exit_code == 0, result.output
+    # the image has the scripts and recipes where the entry point looks for them
+    docker = (ROOT / "deploy" / "kuberay" / "Dockerfile").read_text()
+    assert "WORKDIR /opt/raylib" in docker and "COPY . ." in docker

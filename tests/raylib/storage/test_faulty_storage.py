@@ -1,0 +1,167 @@
+"""Object storage that answers with errors and slowly, and a run that is killed while it writes there."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+
+from raylib.engine import run
+from raylib.recipe import Recipe
+from tests.raylib.engine.test_run import STAGES, rows
+from tests.raylib.storage.test_object_storage import server  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.slow
+
+
+class Proxy:
+    """Between us and the store: every `faulty`-th request fails with 500, every `slow`-th waits."""
+
+    def __init__(self, target: str, faulty: int, slow: int) -> None:
+        self.target, self.faulty, self.slow = target, faulty, slow
+        self.counter = itertools.count(1)
+        self.failed = self.waited = 0
+        self.port = 0
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._serve, daemon=True).start()
+        self._ready.wait(20)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._start())
+        self._loop.run_forever()
+
+    async def _start(self) -> None:
+        import aiohttp
+        from aiohttp import web
+        from yarl import URL
+
+        self._session = aiohttp.ClientSession(auto_decompress=False)
+
+        async def handle(request: Any) -> Any:
+            body = await request.read()
+            number = next(self.counter)
+            if number % self.faulty == 0:
+                self.failed += 1
+                return web.Response(status=500, content_type="application/xml", text="<Error><Code>InternalError</Code><Message>injected</Message></Error>")  # fmt: skip
+            if number % self.slow == 0:
+                self.waited += 1
+                await asyncio.sleep(0.3)
+            address = URL(f"http://{self.target}{request.rel_url.raw_path_qs}", encoded=True)
+            headers = {k: v for k, v in request.headers.items() if k.lower() not in ("transfer-encoding", "content-length", "expect")}  # fmt: skip
+            async with self._session.request(request.method, address, data=body, headers=headers, allow_redirects=False) as answer:  # fmt: skip
+                content = await answer.read()
+                kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("transfer-encoding", "connection")}
+                if request.method != "HEAD":
+                    kept.pop("Content-Length", None)
+                return web.Response(status=answer.status, body=content if request.method != "HEAD" else None, headers=kept)  # fmt: skip
+
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self._ready.set()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:  # noqa: F811
+    """Gives the query of URIs that lead to a store at an address; a bucket `faulty` is there."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+    def query(address: str) -> str:
+        return f"?scheme=http&endpoint_override={address}&region=us-east-1&allow_bucket_creation=true"
+
+    system, _ = pafs.FileSystem.from_uri(f"s3://faulty/{query(server)}")
+    system.create_dir("faulty")
+    yield query
+    system.delete_dir_contents("faulty")
+
+
+def upload(source: Path, uri: str) -> None:
+    system, path = pafs.FileSystem.from_uri(uri)
+    with system.open_output_stream(path) as stream:
+        stream.write(source.read_bytes())
+
+
+def kept(uri: str) -> list[tuple[str, str]]:
+    system, path = pafs.FileSystem.from_uri(uri)
+    files = sorted(i.path for i in system.get_file_info(pafs.FileSelector(f"{path}/kept")))
+    table = pq.read_table(files, filesystem=system)
+    return list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+
+
+def recipe(read: str, out: str) -> Recipe:
+    data = {"input": {"path": read, "kind": "document", "source": "in"}, "output": {"path": out}, "engine": {"mode": "inline", "batch_mb": 0.02}, "stages": STAGES}  # fmt: skip
+    return Recipe.from_dict(data, "faulty")
+
+
+def test_errors_and_slow_answers_cost_nothing_but_time(server: str, bucket: Callable[[str], str], write_jsonl: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811  # fmt: skip
+    source = write_jsonl([*rows(300), b"{broken"])
+    proxy = Proxy(server, faulty=11, slow=17)
+    query = bucket(f"127.0.0.1:{proxy.port}")
+    upload(source, f"s3://faulty/in.jsonl{bucket(server)}")
+    summary = run(recipe(f"s3://faulty/in.jsonl{query}", f"s3://faulty/out{query}")).summary
+    assert summary["records_in"] == summary["records_kept"] + summary["records_rejected"] == 301
+    assert not summary["quarantined"] and proxy.failed > 5 and proxy.waited > 3
+    run(recipe(str(source), str(tmp_path / "local")))
+    local = pq.read_table(tmp_path / "local" / "kept")
+    assert kept(f"s3://faulty/out{bucket(server)}") == list(zip(local["id"].to_pylist(), local["text"].to_pylist(), strict=True))  # fmt: skip
+
+
+def test_a_killed_run_goes_on_in_the_bucket(server: str, bucket: Callable[[str], str], write_jsonl: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811  # fmt: skip
+    source = write_jsonl(rows(600))
+    query = bucket(server)
+    upload(source, f"s3://faulty/in.jsonl{query}")
+    out = f"s3://faulty/killed{query}"
+    (tmp_path / "r.yaml").write_text(recipe(f"s3://faulty/in.jsonl{query}", out).to_yaml())
+    system, _ = pafs.FileSystem.from_uri(f"s3://faulty/{query}")
+    for moment in (3, 9):
+        process = subprocess.Popen([sys.executable, "-m", "raylib", "run", str(tmp_path / "r.yaml"), "-q"], env=dict(os.environ), stderr=subprocess.PIPE)  # fmt: skip
+        while process.poll() is None:
+            try:
+                with system.open_input_stream("faulty/killed/manifest.jsonl") as stream:
+                    if bytes(stream.read()).count(b'"shard"') >= moment:
+                        break
+            except OSError:
+                time.sleep(0.02)
+        process.kill()
+        process.wait()
+    summary = run(Recipe.from_file(tmp_path / "r.yaml")).summary
+    assert summary["records_in"] == 600
+    run(recipe(str(source), str(tmp_path / "local")))
+    local = pq.read_table(tmp_path / "local" / "kept")
+    assert kept(out) == list(zip(local["id"].to_pylist(), local["text"].to_pylist(), strict=True))
+
+
+def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811  # fmt: skip
+    from raylib.storage import manifest as manifests
+    from raylib.storage.folder import start_store
+    from raylib.storage.store import Store
+
+    monkeypatch.setattr(manifests, "_PART", 4)
+    store = Store(f"s3://faulty/manifest{bucket(server)}")
+    manifest = manifests.Manifest(store)
+    for i in range(10):
+        manifest.append({"phase": "s0", "shard": f"{i:05d}", "key": "k", "files": {}})
+    assert manifests.manifest_parts(store) == ["manifest.jsonl", "manifest-00001.jsonl", "manifest-00002.jsonl"]
+    again = manifests.Manifest(store)
+    again.append({"phase": "s0", "shard": "00010", "key": "k", "files": {}})
+    assert len(manifests.Manifest(store).entries) == 11 and len(manifests.manifest_parts(store)) == 3
+    start_store(store.root, fresh=True)
+    assert not manifests.manifest_parts(store)

@@ -1,0 +1,71 @@
+"""A whole recipe against an S3-compatible server: read from a bucket, write to a bucket, resume there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+
+from raylib.engine import run
+from raylib.recipe import Recipe
+from tests.ports import free_port
+from tests.raylib.engine.test_run import STAGES, Count, content, rows
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    pytest.importorskip("moto")
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_from_bucket_to_bucket(
+    server: str, tmp_path: Path, write_jsonl: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    query = f"?scheme=http&endpoint_override={server}&region=us-east-1&allow_bucket_creation=true"
+    source = write_jsonl([*rows(300), b"{broken"])
+    system, _ = pafs.FileSystem.from_uri(f"s3://raw/{query}")
+    system.create_dir("raw")
+    system.create_dir("clean")
+    with system.open_output_stream("raw/in.jsonl") as stream:
+        stream.write(source.read_bytes())
+
+    def recipe(read: str, out: str) -> Recipe:
+        data = {
+            "input": {"path": read, "kind": "document", "source": "in"},
+            "output": {"path": out},
+            "engine": {"mode": "inline", "batch_mb": 0.1},
+            "stages": STAGES,
+        }
+        return Recipe.from_dict(data, "s3")
+
+    summary = run(recipe(f"s3://raw/in.jsonl{query}", f"s3://clean/run{query}")).summary
+    assert summary["records_in"] == summary["records_kept"] + summary["records_rejected"] == 301
+    run(recipe(str(source), str(tmp_path / "local")))
+    kept = [i.path for i in system.get_file_info(pafs.FileSelector("clean/run/kept"))]
+    table = pq.read_table(sorted(kept), filesystem=system)
+    assert table["text"].to_pylist() == pq.read_table(tmp_path / "local" / "kept")["text"].to_pylist()
+    assert len(content(tmp_path / "local")) == 2 * len(kept) + sum("s1" in k for k in content(tmp_path / "local"))
+    count = Count()
+    run(recipe(f"s3://raw/in.jsonl{query}", f"s3://clean/run{query}"), progress=count)
+    assert not count.done, "a second run finds everything in the bucket"

@@ -1,0 +1,5 @@
+"""The training loop, its launcher, checkpoints and guards."""
+
+from training.loop.loop import Loop
+
+__all__ = ["Loop"]

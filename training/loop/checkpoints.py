@@ -1,0 +1,157 @@
+"""Checkpoints: written beside, made complete, renamed; the last few, the best and the final one."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+
+from training.model.backend import Backend
+from training.model.saving import Writer
+from training.model.world import World
+
+__all__ = ["Checkpoints", "random_state", "restore_random_state"]
+
+
+def random_state() -> dict[str, Any]:
+    """States of all random generators of this worker."""
+    legacy: Any = np.random.get_state()
+    name, keys, position, has_gauss, gauss = legacy
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        # tensors and plain values only, so that reading it back unpickles nothing else
+        "numpy": [str(name), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
+        "python": random.getstate(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put them back."""
+    torch.set_rng_state(state["torch"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    random.setstate(state["python"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+    _sync(file)
+
+
+class Checkpoints:
+    """The folder `checkpoints` of a run.
+
+    A checkpoint is `step-{n}`: states of all workers, and `complete.json`, which is written last and says where the run
+    was. It is written beside its place by threads of the workers while training goes on, and renamed when all of them
+    have finished; only then are older ones removed. So a crash while saving leaves the chain as it was. Complete ones
+    older than the last `keep` are removed; `best`, `final` and whatever else lies there are not touched.
+    """
+
+    def __init__(self, folder: Path, world: World, keep: int, *, background: bool = False) -> None:
+        self.folder, self.world, self.keep = folder, world, keep
+        self.writer = Writer(background=background)
+        self._pending: tuple[str, dict[str, Any]] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, name: str, backend: Backend, facts: dict[str, Any]) -> None:
+        """Begin a whole checkpoint; all workers call it, and `finish` after each further step."""
+        self.finish(wait=True)
+        temporary = self.folder / f"{name}.tmp"
+        if self.world.rank == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self.world.barrier()
+        backend.save(temporary, self.writer)
+        self.writer.save(random_state(), temporary / f"random-{self.world.rank}.pt")
+        self._pending = (name, dict(facts))
+        self.finish(wait=not self.writer.background)
+
+    def finish(self, *, wait: bool) -> None:
+        """Complete the checkpoint that was begun, if all workers have written it, or once they have; all call it."""
+        if wait:
+            self.writer.wait()
+        if self._pending is None:
+            return
+        ready = self.writer.done()
+        if self.world.total(torch.tensor(float(ready))) < self.world.size:
+            return
+        (name, facts), self._pending = self._pending, None
+        if self.world.rank == 0:
+            target, temporary = self.folder / name, self.folder / f"{name}.tmp"
+            _write(temporary / "complete.json", orjson.dumps({**facts, "workers": self.world.size}))
+            self._replace(temporary, target)
+            self._rotate(target)
+        if wait:
+            self.world.barrier()
+
+    def save_model(self, name: str, write: Callable[[Path], None]) -> None:
+        """Write weights alone (`best`, `final`) on worker 0: `write` fills a folder, in the writer's thread."""
+
+        def piece() -> None:
+            temporary = self.folder / f"{name}.tmp"
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            write(temporary)
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            self._replace(temporary, self.folder / name)
+
+        self.writer.submit(piece)
+
+    @staticmethod
+    def _replace(temporary: Path, target: Path) -> None:
+        old = target.with_name(target.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            os.rename(target, old)
+        os.rename(temporary, target)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def steps(self) -> list[tuple[int, Path]]:
+        """Complete checkpoints to resume from, oldest first."""
+        found = []
+        for path in self.folder.glob("step-*"):
+            number = path.name.removeprefix("step-")
+            if number.isdigit() and (path / "complete.json").is_file():
+                found.append((int(number), path))
+        return sorted(found)
+
+    def latest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest complete one, and its facts."""
+        steps = self.steps()
+        if not steps:
+            return None
+        return steps[-1][1], orjson.loads((steps[-1][1] / "complete.json").read_bytes())
+
+    def _rotate(self, newest: Path) -> None:
+        """Remove the oldest steps beyond `keep`; never the one just written."""
+        for _, path in self.steps()[: -self.keep]:
+            if path != newest:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def load_random_state(self, path: Path) -> None:
+        """This worker's generators, when it was there at the save."""
+        file = path / f"random-{self.world.rank}.pt"
+        if file.is_file():
+            restore_random_state(torch.load(file, weights_only=True))

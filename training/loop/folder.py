@@ -1,0 +1,83 @@
+"""The folder of a run: its name, the note of what it does, and its result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from raylib.errors import TrainingError
+from raylib.versions import package_version
+from training.config import TrainConfig
+
+__all__ = ["Result", "prepare_folder", "run_folder"]
+
+
+_RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run: its folder, the last step, whether all steps were done, and the last metrics."""
+
+    folder: str
+    step: int
+    finished: bool
+    metrics: dict[str, float]
+
+    def write(self) -> None:
+        """Leave it for the process that started the workers, and for whoever looks at the folder."""
+        (Path(self.folder) / _RESULT).write_bytes(orjson.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Result:
+        """The result that a run left in its folder; there is none while it runs."""
+        return cls(**orjson.loads((folder / _RESULT).read_bytes()))
+
+
+def run_folder(config: TrainConfig) -> Path:
+    """The folder of this run; a name that is not given is made of what is trained, where and when."""
+    if config.name:
+        return Path(config.output) / config.name
+    model = Path(config.model.path).name if config.model.path else str(config.model.shape.get("model_type", "model"))
+    return Path(config.output) / f"{model}-{config.objective}-{platform.node()}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # fmt: skip
+
+
+def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
+    """Note the resolved configuration, the command, revision and versions in `run.json`.
+
+    Raises:
+        TrainingError: the folder holds a run with another configuration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = folder / "run.json"
+    facts = {
+        "fingerprint": config.fingerprint(),
+        "config": config.describe(),
+        "command": sys.argv,
+        "revision": _revision(),
+        "versions": {p: package_version(p) for p in ("torch", "transformers", "deepspeed", "ray", "raylib-data")},
+        "host": platform.node(),
+        "workers": workers,
+    }
+    if held.is_file():
+        old = orjson.loads(held.read_bytes())
+        if old["fingerprint"] != facts["fingerprint"]:
+            raise TrainingError(f"{folder} holds a run with another configuration; give this one another name")
+    held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    (folder / _RESULT).unlink(missing_ok=True)
+
+
+def _revision() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    done = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Models and the backends that train them."""
