@@ -1,4 +1,4 @@
-"""Hook of mkdocs: pages of the site that are files outside `docs`, and links that work both on GitHub and on the site."""
+"""A hook of mkdocs. It adds pages from outside `docs` and adapts links, so that the same links work on GitHub and here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-# file of the repository, seen from its root -> page of the site
+# path in the repository -> page of the site
 PAGES = {
     "README.md": "index.md",
     "README.zh.md": "index.zh.md",
@@ -25,30 +25,32 @@ _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 def on_files(files: Files, *, config: Any) -> Files:
     """Add the pages of `PAGES` to the site."""
     for source, page in PAGES.items():
-        text = (ROOT / source).read_text("utf-8")
-        files.append(File.generated(config, page, content=_relinked(text, posixpath.dirname(source))))
+        text = _relinked((ROOT / source).read_text("utf-8"), folder=posixpath.dirname(source), here=".")
+        files.append(File.generated(config, page, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Let links of pages in `docs` that lead out of it lead to the site's pages."""
+    """Replace links from pages in `docs` to files outside it by links to the site's pages."""
     if page.file.src_uri in PAGES.values():
         return markdown
-    return _relinked(markdown, posixpath.join("docs", posixpath.dirname(page.file.src_uri)))
+    here = posixpath.dirname(page.file.src_uri)
+    return _relinked(markdown, folder=posixpath.join("docs", here), here=here or ".")
 
 
-def _relinked(markdown: str, folder: str) -> str:
-    """Replace links to files of the repository by links to pages of the site; `folder` is where the text lies."""
+def _relinked(markdown: str, *, folder: str, here: str) -> str:
+    """Replace links to files of the repository by links to pages of the site.
+
+    Args:
+        markdown: The text of a page.
+        folder: Folder of the text in the repository; its links are relative to it.
+        here: Folder of the page on the site.
+    """
 
     def link(found: re.Match[str]) -> str:
         before, target, after = found.groups()
-        if "://" in target or target.startswith("mailto:"):
-            return found.group()
         path = posixpath.normpath(posixpath.join(folder, target))
-        page = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
-        if page is None:
-            return found.group()
-        here = posixpath.dirname(folder and posixpath.relpath(folder, "docs") + "/") if folder.startswith("docs") else ""
-        return f"{before}{posixpath.relpath(page, here or '.')}{after}"
+        page = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else "")
+        return f"{before}{posixpath.relpath(page, here)}{after}" if page else found.group()
 
     return _LINK.sub(link, markdown)
