@@ -440,6 +440,8 @@ class _Run:
 
     def _finish(self, summary: dict[str, Any]) -> None:
         from raylib.report.page import render_report
+        from raylib.report.samples import Samples
+        from raylib.storage.summary import Summary
 
         names = {name for phase in self.entries.values() for e in phase.values() for name in e["files"]}
         last = len(self.job.segments) - 1
@@ -455,7 +457,8 @@ class _Run:
         sections = self._sections()
         if sections:
             self.store.write("sections.json", orjson.dumps(sections))
-        page = render_report(summary, self.samples, self.recipe.to_yaml(), sections)
+        samples = Samples(kept=self.samples["kept"], rejected=self.samples["rejected"])
+        page = render_report(Summary.from_json(summary), samples, self.recipe.to_yaml(), sections)
         self.store.write("report.html", page.encode())
         if not self.recipe.engine.keep_work:
             for number in range(last):

@@ -45,6 +45,12 @@ class Store:
         system, root = self._open()
         return system.get_file_info(f"{root}/{name}").size
 
+    def modified(self, name: str) -> float | None:
+        """When a file was last written, in seconds since 1970; None where the storage does not record it."""
+        system, root = self._open()
+        written = system.get_file_info(f"{root}/{name}").mtime
+        return None if written is None else float(written.timestamp())
+
     def names(self, folder: str) -> list[str]:
         """File names below a folder, relative to the root, sorted; empty when the folder is missing."""
         system, root = self._open()
@@ -60,6 +66,11 @@ class Store:
         system, root = self._open()
         if system.get_file_info(f"{root}/{name}").type == pafs.FileType.Directory:
             system.delete_dir(f"{root}/{name}")
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file to read from at any position."""
+        system, root = self._open()
+        return system.open_input_file(f"{root}/{name}")
 
     def read(self, name: str, start: int = 0) -> bytes:
         """A whole file, or what lies behind its first `start` bytes."""
