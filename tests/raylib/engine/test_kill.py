@@ -100,7 +100,7 @@ def kill(process: subprocess.Popen[bytes], what: str) -> bool:
     if what == "driver":
         os.kill(process.pid, signal.SIGKILL)
         return True
-    wanted = {"actor": lambda c: c.startswith("ray::_ActorBody"), "raylet": lambda c: "raylet/raylet" in c}[what]
+    wanted = {"actor": lambda c: c.startswith("ray::WorkerActor"), "raylet": lambda c: "raylet/raylet" in c}[what]
     victim = find(process, wanted)
     if victim is None:
         return False
@@ -112,7 +112,7 @@ def orphans_gone(folder: Path) -> None:
     """A killed driver leaves its cluster behind for a moment; Ray's processes notice and end by themselves."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        left = [p for p in psutil.process_iter(["name"]) if (p.info["name"] or "").startswith("ray::_ActorBody")]
+        left = [p for p in psutil.process_iter(["name"]) if (p.info["name"] or "").startswith("ray::WorkerActor")]
         if not left:
             return
         time.sleep(0.3)

@@ -19,6 +19,8 @@ import pytest
 
 from raylib.engine import run
 from raylib.recipe import Recipe
+from raylib.storage.entry import ShardEntry
+from raylib.storage.names import Phase, ShardName
 from tests.raylib.engine.test_run import STAGES, rows
 from tests.raylib.storage.test_object_storage import server  # noqa: F401 - a fixture
 
@@ -158,10 +160,10 @@ def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypa
     store = Store(f"s3://faulty/manifest{bucket(server)}")
     manifest = manifests.Manifest(store)
     for i in range(10):
-        manifest.append({"phase": "s0", "shard": f"{i:05d}", "key": "k", "files": {}})
+        manifest.append(ShardEntry(Phase.segment(0), ShardName(i), "k", {}))
     assert manifests.manifest_parts(store) == ["manifest.jsonl", "manifest-00001.jsonl", "manifest-00002.jsonl"]
     again = manifests.Manifest(store)
-    again.append({"phase": "s0", "shard": "00010", "key": "k", "files": {}})
+    again.append(ShardEntry(Phase.segment(0), ShardName(10), "k", {}))
     assert len(manifests.Manifest(store).entries) == 11 and len(manifests.manifest_parts(store)) == 3
     start_store(store.root, fresh=True)
     assert not manifests.manifest_parts(store)
