@@ -6,6 +6,7 @@ import difflib
 from typing import Any
 
 __all__ = [
+    "ParameterError",
     "RaylibError",
     "RecipeError",
     "RecordError",
@@ -19,6 +20,10 @@ __all__ = [
 
 class RaylibError(Exception):
     """Base of all errors that raylib raises on purpose."""
+
+
+class ParameterError(RaylibError, ValueError):
+    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
 
 
 class RecipeError(RaylibError):
