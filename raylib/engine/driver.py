@@ -36,7 +36,7 @@ from raylib.reading.units import Piece, Unit, plan
 from raylib.recipe import Recipe, StageSpec
 from raylib.report.books import check_books, gather
 from raylib.report.statistics import summed_splits
-from raylib.stage import Round, rounds_of
+from raylib.stage import GlobalStage, Round, Section, adapted, rounds_of
 from raylib.storage.folder import start_store
 from raylib.storage.layouts import FitsLayout
 from raylib.storage.manifest import Manifest
@@ -51,18 +51,18 @@ def run(
     """Run a recipe; continue an earlier run of it in the same output folder.
 
     Args:
-        recipe: what to do.
-        fresh: delete an earlier run's output first.
-        limit: read only the first `limit` records (in one task).
-        progress: told about phases and finished shards.
+        recipe: Input, output, engine options and stages.
+        fresh: Delete the output of an earlier run first.
+        limit: Number of records to read, in one task. None reads all.
+        progress: Callbacks for phases and finished shards.
 
     Returns:
-        The output folder and the summary.
+        The output folder and the content of `summary.json`.
 
     Raises:
-        RecipeError, SourceError: before any work; RecipeError also when a stage finds that the columns it needs are not
-        there. ShardError: after the report was written, when
-        shards were quarantined; at once, when the output cannot be written to any more.
+        RecipeError: Before any work, if the recipe is wrong; later, if a stage needs a column that does not exist.
+        SourceError: Before any work, if the input cannot be found or opened.
+        ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
     """
     try:
         return _Run(recipe, fresh=fresh, limit=limit, progress=progress or Progress()).execute()
@@ -475,11 +475,11 @@ class _Run:
             spec = self.job.segments[number].sketch
             if spec is None:
                 continue
-            stage = spec.make()
-            if hasattr(stage, "section"):
-                sections[spec.name] = stage.section(
-                    self.notes[spec.name], sketches_of(self.store, number, shuffle.shards)
-                )
+            stage = adapted(spec.make())
+            assert isinstance(stage, GlobalStage)
+            section = stage.section(self.notes[spec.name], sketches_of(self.store, number, shuffle.shards))
+            if section is not None:
+                sections[spec.name] = section.to_json() if isinstance(section, Section) else section
         return sections
 
 
