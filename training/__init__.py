@@ -23,6 +23,8 @@ def run(
 ) -> Result:
     """Train, or continue the run of that name if it was interrupted.
 
+    A `raylib.errors.TrainingError` says why a run cannot start or continue, whichever worker it was.
+
     Args:
         config: The run, for example `TrainConfig.from_file("sft.yaml")`. Without a name it gets a new folder, so it
             cannot be continued.
@@ -34,9 +36,6 @@ def run(
 
     Returns:
         How the run ended: its folder, the last step, whether all steps were done, and the last metrics.
-
-    Raises:
-        TrainingError: if the run cannot start or continue, on whichever worker.
     """
     from training.loop.launch import run as start  # noqa: PLC0415 - loads torch
 
@@ -56,6 +55,8 @@ def tokenize(
 ) -> TokenInfo:
     """Tokenise the records of files or runs into a token folder; an interrupted call continues when it is repeated.
 
+    A `raylib.errors.TrainingError` says that there are no records, or that the folder holds tokens of something else.
+
     Args:
         sources: Files, folders of runs, globs or URIs.
         out: Path of the token folder.
@@ -68,11 +69,7 @@ def tokenize(
 
     Returns:
         The content of `tokens.json`: counts of tokens and samples, by source, and what was dropped.
-
-    Raises:
-        TrainingError: if there are no records, or if the folder holds tokens of something else.
     """
-    from training.data.encoding import TokenOptions  # noqa: PLC0415 - loads numba
-    from training.data.tokens import tokenize as make  # noqa: PLC0415 - loads numba
+    from training.data import tokens  # noqa: PLC0415 - loads numba
 
-    return make(sources, out, tokenizer, TokenOptions(kind, template, max_tokens, max_prompt, seed))
+    return tokens.tokenize(sources, out, tokenizer, tokens.TokenOptions(kind, template, max_tokens, max_prompt, seed))

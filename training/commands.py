@@ -91,8 +91,8 @@ def count(source: Sources, tokenizer: TokenizerFolder) -> None:
 def train(
     config: Annotated[Path, typer.Argument(help="Path of a YAML configuration; docs/training.md lists its fields.")],
     set_: Annotated[
-        list[str], typer.Option("--set", help="Override of a field, such as --set optimizer.learning_rate=1e-5.")
-    ] = [],  # noqa: B006 - typer copies it
+        list[str] | None, typer.Option("--set", help="Override of a field, such as --set optimizer.learning_rate=1e-5.")
+    ] = None,
     mode: Annotated[
         str,
         typer.Option(
@@ -111,7 +111,7 @@ def train(
     from training.loop.launch import run
 
     _check_choice("--mode", mode, _Mode)
-    result = run(TrainConfig.from_file(config, overrides(set_)), mode=cast("_Mode", mode), address=address)
+    result = run(TrainConfig.from_file(config, overrides(set_ or [])), mode=cast("_Mode", mode), address=address)
     typer.echo(f"{'finished' if result.finished else 'stopped'} at step {result.step}: {result.folder}")
 
 

@@ -7,6 +7,7 @@ import resource
 import shutil
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -115,8 +116,7 @@ def _disk(output: str) -> Finding:
 def _accelerators() -> list[Finding]:
     if not package_version("torch"):
         return []
-    import torch  # noqa: PLC0415 - loads in seconds, and may not be installed
-
+    torch = import_module("torch")
     if not torch.cuda.is_available():
         return [Finding("warn", "accelerator", "none; training runs on the CPU", "for tests and tiny models only")]
     found = []

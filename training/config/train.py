@@ -197,6 +197,10 @@ class TrainConfig:
 
 
 def json_schema() -> dict[str, object]:
-    """The JSON schema of a training configuration, with the descriptions of all fields."""
+    """Describe a training configuration as JSON schema.
+
+    Returns:
+        The schema, with types, bounds, defaults and descriptions of all fields.
+    """
     schema: dict[str, object] = pydantic.TypeAdapter(TrainConfig).json_schema()
     return schema

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from raylib.plugins import optional
 from raylib.records import source_tables
 from training.data.encoding import Encoded, EncoderPlace, TokenOptions, Tools, encode, encode_there, packed
 from training.data.token_set import Kind
@@ -47,11 +48,13 @@ class Encoder:
 
     def _processes(self) -> Parallel:
         """A pool of processes, which find the bare tokenizer in a file if text is all that they encode."""
-        from joblib import Parallel  # noqa: PLC0415 - installed by the extra `train`
-
         if self._kind == "pretrain" and self._tools.backend is not None:
             self._tools.backend.save(self._place.bare)
-        return Parallel(n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1)
+        joblib = optional("joblib", extra="train", purpose="raylib tokenize")
+        pool: Parallel = joblib.Parallel(
+            n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1
+        )
+        return pool
 
     def __enter__(self) -> Encoder:
         if self._pool is not None:
@@ -75,10 +78,9 @@ class Encoder:
             for rows, sources in self._batches(path, name, _BATCH):
                 yield encode(rows, sources, self._tools, self._options, self._kind)
             return
-        from joblib import delayed  # noqa: PLC0415 - installed by the extra `train`
-
+        delayed = optional("joblib", extra="train", purpose="raylib tokenize").delayed(encode_there)
         tasks = (
-            delayed(encode_there)(packed(rows), sources, self._place, self._options, self._kind)
+            delayed(packed(rows), sources, self._place, self._options, self._kind)
             for rows, sources in self._batches(path, name, 4 * _BATCH)
         )
         yield from self._pool(tasks)

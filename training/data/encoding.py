@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import RecordError, TrainingError
+from raylib.plugins import optional
 from raylib.schema import text_of
 from training.data.templates import Renderer
 from training.data.token_set import Kind
@@ -103,7 +104,7 @@ class Tools:
 
 @dataclass
 class BareTools:
-    """Tools for pretraining text: the bare tokenizer, which loads at once."""
+    """Tools for pretraining text: the bare tokenizer, which loads quickly."""
 
     backend: FastTokenizer
     borders: tuple[int | None, int | None]
@@ -116,9 +117,8 @@ def _tools_there(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tool
     """Tools of a worker process, made once."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if os.path.exists(place.bare):
-        from tokenizers import Tokenizer as FastTokenizer  # noqa: PLC0415 - installed by the extra `train`
-
-        return BareTools(FastTokenizer.from_file(place.bare), place.borders)
+        tokenizers = optional("tokenizers", extra="train", purpose="raylib tokenize")
+        return BareTools(tokenizers.Tokenizer.from_file(place.bare), place.borders)
     return Tools(saved_tokenizer(place.folder), kind, options)
 
 
@@ -272,10 +272,11 @@ def _preferences(
             out.dropped["empty_answer"] += 1
             continue
         try:
-            pair = _Pair(renderer.prompt(prompt), renderer.answer(chosen), renderer.answer(rejected))
+            asked = renderer.prompt(prompt)
         except RecordError as error:
             out.dropped[error.reason] += 1
             continue
+        pair = _Pair(asked, renderer.answer(chosen), renderer.answer(rejected))
         if pair.chosen == pair.rejected:
             out.dropped["equal_answers"] += 1
             continue

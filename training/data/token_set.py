@@ -72,7 +72,8 @@ class TokenSet:
     def sequence(self, number: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.uint8] | None]:
         """Tokens and targets of one sequence."""
         first, last = int(self.starts[number]), int(self.starts[number + 1])
-        return self.tokens[first:last], None if self.targets is None else self.targets[first:last]
+        targets = None if self.targets is None else self.targets[first:last].view(np.uint8)
+        return self.tokens[first:last], targets
 
 
 class TokenFile:
@@ -97,7 +98,7 @@ class TokenFile:
         size = self._dtype.itemsize
         return np.frombuffer(os.pread(self._descriptor, max(last - first, 0) * size, first * size), self._dtype)
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[np.generic]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[np.generic]:
         whole = self[:]
         return whole if dtype is None else whole.astype(dtype)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from raylib.plugins import optional
+
 __all__ = ["Message", "Tokenizer", "pad_id", "saved_tokenizer"]
 
 Message = Mapping[str, str]
@@ -57,9 +59,10 @@ class Tokenizer(Protocol):
 
 def saved_tokenizer(folder: str | Path) -> Tokenizer:
     """The tokenizer in a local folder. Nothing is downloaded, and code of the folder is never run."""
-    from transformers import AutoTokenizer  # noqa: PLC0415 - loads in seconds, and encoding processes do without it
-
-    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    transformers = optional("transformers", extra="train", purpose="a tokenizer")
+    tokenizer: Tokenizer = transformers.AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     return tokenizer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
@@ -11,6 +12,7 @@ import orjson
 
 from quality.models.endpoint import Endpoint
 from raylib.errors import ParameterError, TrainingError
+from raylib.plugins import optional
 from training.data.templates import Renderer
 from training.data.tokenizer import Message, Tokenizer, saved_tokenizer
 from training.inference.prompts import AnswerRecord, Prompt, prompts_of
@@ -30,6 +32,7 @@ __all__ = [
     "generate_file",
 ]
 
+_PURPOSE = "generation without --endpoint"
 Conversations = Sequence[Sequence[Message]]
 
 
@@ -71,13 +74,12 @@ class Generator:
     """
 
     def __init__(self, path: str, *, template: str = "auto", device: str = "auto") -> None:
-        import torch  # noqa: PLC0415 - loads in seconds, and endpoints do without it
-        from transformers import AutoModelForCausalLM  # noqa: PLC0415 - the same
-
+        torch = optional("torch", extra="train", purpose=_PURPOSE)
+        transformers = optional("transformers", extra="train", purpose=_PURPOSE)
         place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer: Tokenizer = saved_tokenizer(path)
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, dtype=dtype
         )
         self.model, self.device = model.to(place).eval(), place
@@ -94,8 +96,7 @@ class Generator:
         Returns:
             The next answer to each conversation, without its end token.
         """
-        import torch  # noqa: PLC0415 - loads in seconds, and endpoints do without it
-
+        torch = optional("torch", extra="train", purpose=_PURPOSE)
         sampling = sampling or Sampling()
         prompts = [self.renderer.prompt(c) for c in conversations]
         longest = int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - sampling.max_new_tokens
@@ -111,8 +112,7 @@ class Generator:
 
     def _generate(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[str]:
         """Answer one batch of prompts."""
-        import torch  # noqa: PLC0415 - loads in seconds, and endpoints do without it
-
+        torch = optional("torch", extra="train", purpose=_PURPOSE)
         ending = _Ending.of(self.renderer, self.tokenizer)
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         options: dict[str, object] = {
@@ -170,7 +170,7 @@ class VllmGenerator:
 
     def __init__(self, path: str, *, template: str = "auto", **options: object) -> None:
         try:
-            from vllm import LLM  # noqa: PLC0415 - an optional package
+            self._vllm = import_module("vllm")
         except ImportError as error:
             raise TrainingError(
                 "--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give "
@@ -178,15 +178,13 @@ class VllmGenerator:
             ) from error
         self.tokenizer: Tokenizer = saved_tokenizer(path)
         self.renderer = Renderer(self.tokenizer, template)
-        self._model = LLM(model=path, trust_remote_code=False, **options)
+        self._model = self._vllm.LLM(model=path, trust_remote_code=False, **options)
 
     def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:
         """The next answer to each conversation. vLLM makes its own batches, so `batch` is not used."""
-        from vllm import SamplingParams  # noqa: PLC0415 - an optional package
-
         sampling = sampling or Sampling()
         ending = _Ending.of(self.renderer, self.tokenizer)
-        wanted = SamplingParams(
+        wanted = self._vllm.SamplingParams(
             max_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,

@@ -20,7 +20,7 @@ from training.objectives import Scorer, TokenLosses
 
 __all__ = ["Evaluation", "evaluate_rows", "evaluate_run"]
 
-_LARGEST = 700.0  # the exponential of more is no float
+_LARGEST = 700.0  # the exponential of a larger number overflows
 
 
 @dataclass(frozen=True)

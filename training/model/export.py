@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from raylib.errors import TrainingError
+from raylib.plugins import optional
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
 __all__ = ["export_model", "model_writer"]
@@ -69,10 +70,9 @@ def _fill(fresh: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
 
 def _merged(model: PreTrainedModel, weights: Mapping[str, Tensor], fresh: PreTrainedModel) -> PreTrainedModel:
     """A model with the adapters' weights merged into its own."""
-    from peft import get_peft_model  # noqa: PLC0415 - an optional package
-
+    peft = optional("peft", extra="train", purpose="a model with adapters")
     with torch.device("meta"):
-        adapted = get_peft_model(fresh, next(iter(model.peft_config.values())))
+        adapted = peft.get_peft_model(fresh, next(iter(model.peft_config.values())))
     adapted.load_state_dict(dict(weights), strict=False, assign=True)
     merged: PreTrainedModel = adapted.merge_and_unload()
     return merged

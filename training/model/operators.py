@@ -17,9 +17,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from raylib.plugins import optional
+
 __all__ = ["extensions_folder", "load_operators", "release_buffers", "sole_builder"]
 
 
+_PURPOSE = "parallel.backend: deepspeed"
 _STALE = 30.0  # seconds; loading a compiled operator takes less, and only the holder of our lock compiles
 
 
@@ -51,14 +54,12 @@ def sole_builder(folder: Path, stale: float = _STALE) -> Iterator[None]:
 def load_operators() -> None:
     """Compile or load the operators that DeepSpeed would otherwise build itself, without our lock."""
     folder = extensions_folder()
-    from deepspeed.accelerator import get_accelerator  # noqa: PLC0415 - loads in seconds
-
-    if get_accelerator().device_name() != "cpu":
+    accelerator = optional("deepspeed.accelerator", extra="train", purpose=_PURPOSE)
+    if accelerator.get_accelerator().device_name() != "cpu":
         return  # the optimizer is PyTorch's, so nothing is compiled
-    from deepspeed.comm.torch import build_shm_op  # noqa: PLC0415 - only for CPUs
-
+    communication = optional("deepspeed.comm.torch", extra="train", purpose=_PURPOSE)
     with sole_builder(folder), contextlib.redirect_stdout(sys.stderr):
-        build_shm_op()
+        communication.build_shm_op()
 
 
 def release_buffers() -> None:

@@ -29,7 +29,8 @@ def snapshot(value: _State, memo: dict[_StorageKey, Tensor] | None = None) -> _S
 
 def _copied(value: object, memo: dict[_StorageKey, Tensor]) -> object:
     if isinstance(value, Tensor):
-        key = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype)
+        place = value.untyped_storage().data_ptr(), int(value.storage_offset())
+        key = (*place, value.shape, value.stride(), value.dtype)
         if key not in memo or value.numel() == 0:
             memo[key] = torch.empty(value.shape, dtype=value.dtype).copy_(value.detach())
         return memo[key]
