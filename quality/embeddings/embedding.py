@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from dedup.folding import folded_codepoints
 from dedup.kmeans import one_thread
 from raylib.errors import ParameterError
-from raylib.hashing import id_hashes, sampled_rows
+from raylib.hashing import absorb, id_hashes, inside_one_text, sampled_rows
 from raylib.schema import single_chunk, text_of
 from raylib.stage import (
     Applier,
@@ -41,7 +41,6 @@ Encoder = Callable[[pa.Array], npt.NDArray[np.float32]]  # texts -> vectors [N, 
 TFIDF = "tfidf"
 _GRAMS = (1, 2, 3)
 _SHARE = 8  # one record in eight of a batch goes into the sample that the built-in model is fitted on
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
 _NO_SKETCH = pa.schema([("row", pa.int32()), ("key", pa.uint64()), ("text", pa.large_string())])
 
 
@@ -53,17 +52,15 @@ def _features(texts: pa.Array, size: int) -> csr_array:
     values = view.values.astype(np.uint64)
     owner = np.repeat(np.arange(len(texts)), view.lengths)
     rows, columns = [], []
-    with np.errstate(over="ignore"):
-        hashed = np.zeros(len(values), np.uint64)
-        for n in _GRAMS:
-            if len(values) < n:
-                break
-            # hashed[i] covers n characters from i
-            hashed = (hashed[: len(values) - n + 1] ^ values[n - 1 :]) * _PRIME
-            hashed ^= hashed >> np.uint64(29)
-            inside = owner[: len(hashed)] == owner[n - 1 :]
-            rows.append(owner[: len(hashed)][inside])
-            columns.append(((hashed >> np.uint64(33)) % np.uint64(size)).astype(np.int64)[inside])
+    hashed = np.zeros(len(values), np.uint64)
+    for n in _GRAMS:
+        if len(values) < n:
+            break
+        # hashed[i] covers n characters from i
+        hashed = absorb(hashed[: len(values) - n + 1], values[n - 1 :])
+        inside = inside_one_text(owner, n)
+        rows.append(owner[: len(hashed)][inside])
+        columns.append(((hashed >> np.uint64(33)) % np.uint64(size)).astype(np.int64)[inside])
     if not rows:
         return csr_array((len(texts), size), dtype=np.float32)
     row, column = np.concatenate(rows), np.concatenate(columns)

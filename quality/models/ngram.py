@@ -5,8 +5,6 @@ It is fast enough for a whole pretraining set and needs no GPU. A model is saved
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,8 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+<<<<<<< HEAD
 from cleaning.codepoints import codepoints
 from raylib.errors import ParameterError
+=======
+from raylib.atomic import create_atomically
+>>>>>>> main
 from raylib.schema import text_of
 
 __all__ = ["CharacterNgram"]
@@ -223,10 +225,9 @@ class CharacterNgram:
         table = pa.table({"key": keys, "count": rows[0], "total": rows[1], "kinds": rows[2]})
         facts = orjson.dumps({"order": self.order, "texts": self.texts, "max_entries": self.max_entries})
         table = table.replace_schema_metadata({b"format": _MAGIC, b"facts": facts})
-        temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-        with pa.ipc.new_file(temporary, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with create_atomically(path) as stream, pa.ipc.new_file(stream, table.schema, options=options) as writer:
             writer.write_table(table)
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: str) -> CharacterNgram:

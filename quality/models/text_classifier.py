@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from cleaning.fasttext import fasttext_module, label_probabilities
+from cleaning.fasttext import FastTextModel, fasttext_module, label_probabilities
 from quality.models.labelled import safe_label
 from quality.text.words import STOP_WORDS, segmenter
 from raylib.errors import ParameterError
@@ -23,7 +23,7 @@ __all__ = ["TextClassifier", "TrainOptions"]
 _PREFIX = "__label__"
 
 
-class FastTextModel(Protocol):
+class TrainedModel(FastTextModel, Protocol):
     """The part of a fastText model that a classifier uses."""
 
     def get_labels(self) -> list[str]:
@@ -83,7 +83,7 @@ class TextClassifier:
         labels: Labels in ascending order.
     """
 
-    def __init__(self, model: FastTextModel, options: TrainOptions, facts: Mapping[str, object]) -> None:
+    def __init__(self, model: TrainedModel, options: TrainOptions, facts: Mapping[str, object]) -> None:
         self.model, self.options, self.facts = model, options, dict(facts)
         self.labels = sorted(label.removeprefix(_PREFIX) for label in model.get_labels())
 
@@ -178,10 +178,10 @@ class TextClassifier:
         return [self.labels[i] for i in at], table[np.arange(len(at)), at]
 
 
-def _fitted(file: str, options: TrainOptions, threads: int) -> FastTextModel:
+def _fitted(file: str, options: TrainOptions, threads: int) -> TrainedModel:
     """A model trained on a file of lines. Raises ParameterError if the training diverges."""
     try:
-        model: FastTextModel = fasttext_module().train_supervised(
+        model: TrainedModel = fasttext_module().train_supervised(
             file,
             dim=options.dimension,
             epoch=options.epochs,
