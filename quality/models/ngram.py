@@ -16,12 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-<<<<<<< HEAD
 from cleaning.codepoints import codepoints
-from raylib.errors import ParameterError
-=======
 from raylib.atomic import create_atomically
->>>>>>> main
+from raylib.errors import ParameterError
 from raylib.schema import text_of
 
 __all__ = ["CharacterNgram"]
