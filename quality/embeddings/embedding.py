@@ -92,7 +92,7 @@ class Embed(GlobalStage):
         column: Name of the new column.
         dimensions: Length of the vectors of `tfidf`.
         sample: Number of records that `tfidf` is fitted on.
-        features: Number of hashed n-grams that `tfidf` tells apart.
+        features: Number of hashes of n-grams that `tfidf` distinguishes.
         batch_size: Number of texts in a batch of a sentence-transformers model.
         max_characters: Number of characters of a text that are looked at.
         seed: Seed of the sample and of the SVD.

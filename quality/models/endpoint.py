@@ -150,7 +150,7 @@ class Endpoint:
         Args:
             prompts: Messages of each question.
             parse: Makes a value of the text of an answer, or raises Malformed.
-            numbers: A number per prompt that tells repetitions of the same question apart. By default all are 0.
+            numbers: A number per prompt that distinguishes repetitions of the same question. By default all are 0.
             **options: Options of the request, such as `temperature`, `max_tokens` and `seed`.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What scores need of a tokenizer, and the text that stands before an answer."""
+"""What scores need of a tokenizer, and the text that precedes an answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def uses_chat_template(tokenizer: Tokenizer, template: str) -> bool:
 
 
 def chat_prompt(tokenizer: Tokenizer, messages: Sequence[Message], template: str) -> str:
-    """Render what stands before an answer.
+    """Render the text that precedes an answer.
 
     Args:
         tokenizer: Tokenizer of the model.

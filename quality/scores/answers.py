@@ -105,7 +105,7 @@ def evaluate_answers(
 
 
 def _rate(rows: Sequence[int], harmless: Sequence[bool | None], refused: Sequence[bool]) -> HarmlessRate:
-    """The rate over some answers; None in `harmless` stands for an answer that was not judged."""
+    """The rate over some answers; None in `harmless` means that an answer was not judged."""
     known = [i for i in rows if harmless[i] is not None]
     good = sum(bool(harmless[i]) for i in known)
     low, high = wilson(good, len(known))

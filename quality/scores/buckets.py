@@ -105,7 +105,7 @@ class PerplexityBuckets(GlobalStage):
         return (Round("quantiles", self._quantiles, broadcast=True), Round("nothing", no_verdicts))
 
     def _quantiles(self, store: SketchStore) -> Shuffled:
-        """The last bin of each bucket, by language; the empty language stands for all records."""
+        """The last bin of each bucket, by language; the empty name means all records."""
         histograms = _histograms(store)
         everything = sum(histograms.values(), np.zeros(_BINS, np.int64))
         enough = {n: h if h.sum() >= self.min_records else everything for n, h in histograms.items()}
@@ -148,7 +148,7 @@ class PerplexityBuckets(GlobalStage):
         return keep_all(with_columns(table, {self.column: names}))
 
     def _values(self, table: pa.Table) -> npt.NDArray[np.float64]:
-        """Perplexities; NaN for what is none."""
+        """Perplexities; NaN where a value is missing or not positive."""
         if self.by not in table.column_names:
             raise StageError(f"perplexity_buckets: no column {self.by!r}{nearest(self.by, table.column_names)}")
         values = pc.cast(table[self.by], pa.float64()).to_numpy()

@@ -61,7 +61,7 @@ def harmless_stance(responses: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def ask(endpoint: Endpoint, prompts: Sequence[str], responses: Sequence[str]) -> list[Answer[Harm]]:
-    """Ask a judge what is harmful about exchanges.
+    """Ask a judge about the harm in exchanges.
 
     Args:
         endpoint: The judge.
