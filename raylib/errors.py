@@ -40,10 +40,6 @@ class RecipeError(RaylibError):
     """A recipe, an option or a stage parameter is wrong; names file, line, key and what would be right."""
 
 
-class ParameterError(RaylibError, ValueError):
-    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
-
-
 class StageError(RaylibError, ValueError):
     """A stage cannot work with these columns, whatever the records hold. The run stops at once, without a retry."""
 
