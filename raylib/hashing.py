@@ -17,7 +17,7 @@ the permutation that orders training rows (`training.data.order`, runs that were
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ __all__ = [
     "inside_one_text",
     "mix64",
     "ngram_hashes",
+    "sampled_rows",
+    "smallest_keys",
     "text_hashes",
     "window_hashes",
 ]
@@ -168,3 +170,26 @@ def id_hashes(table: pa.Table, seed: int = 0) -> npt.NDArray[np.uint64]:
         Hashes, [N].
     """
     return text_hashes(table["id"].to_pylist(), seed)
+
+
+def smallest_keys(table: pa.Table, size: int, key: str = "key") -> pa.Table:
+    """The rows with the `size` smallest keys, in ascending order; equal keys keep their order."""
+    return table.take(pa.array(np.argsort(table[key].to_numpy(), kind="stable")[:size]))
+
+
+def sampled_rows(runs: Iterable[pa.Table], columns: Sequence[str], size: int) -> tuple[pa.Table | None, int]:
+    """Draw the rows with the smallest keys of sorted runs: a sample that does not depend on where records lie.
+
+    Args:
+        runs: Tables in ascending order of their column `key`.
+        columns: Columns of the sample beside `key`.
+        size: Largest number of rows of the sample.
+
+    Returns:
+        The sample in ascending order of `key`, or None if there is no run; and the number of rows of all runs.
+    """
+    heads, total = [], 0
+    for run in runs:
+        total += len(run)
+        heads.append(run.select(["key", *columns]).slice(0, size))
+    return (smallest_keys(pa.concat_tables(heads), size) if heads else None), total

@@ -11,6 +11,7 @@ import orjson
 
 from quality.models.endpoint import Answer, Endpoint, Malformed
 from quality.scores.intervals import wilson
+from quality.text.language import prompt_language
 from raylib.errors import RaylibError
 from training.inference.prompts import answers_of
 
@@ -144,7 +145,7 @@ def judge_pairs(
 
 def _request(question: str, first: str, second: str) -> str:
     """The judge's prompt, in the language of the question."""
-    language = "zh" if any("\u4e00" <= c <= "\u9fff" for c in question[:400]) else "en"
+    language = prompt_language(question)
     # `replace` in place of `format`, because braces in the data are data
     text = _PROMPTS[language].replace("{first}", first[:_SHOWN]).replace("{second}", second[:_SHOWN])
     return text.replace("{question}", question[:_SHOWN])
