@@ -9,9 +9,7 @@ the old version.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from dedup.lsh import band_keys
 from dedup.minhash import MinHashDedup
 from dedup.shingles import Unit
 from dedup.signatures import estimated_jaccard, signature_column, signature_matrix
+from raylib.atomic import create_atomically, write_atomically
 from raylib.errors import ParameterError
 from raylib.schema import text_of
 
@@ -182,8 +181,7 @@ class MinHashIndex:
             "probe": _probe(stage),
             "segments": [],
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "index.json", json.dumps(state, indent=1).encode())
+        write_atomically(folder / "index.json", json.dumps(state, indent=1).encode())
         return cls(path)
 
     def __len__(self) -> int:
@@ -244,7 +242,7 @@ class MinHashIndex:
         if state["version"] != self.version:
             raise ParameterError(f"{str(self.path)!r} was changed by another writer; open it again")
         state["version"], state["segments"] = self.version + 1, segments
-        _replace(self.path / "index.json", json.dumps(state, indent=1).encode())
+        write_atomically(self.path / "index.json", json.dumps(state, indent=1).encode())
         self.version, self.segment_names = self.version + 1, segments
 
     # ---- queries ------------------------------------------------------------------------------
@@ -342,17 +340,5 @@ def index_of(folder: str | Path, tables: Iterable[pa.Table]) -> MinHashIndex:
 
 def _write(path: Path, table: pa.Table) -> None:
     table = table.combine_chunks()
-    with path.open("wb") as stream:
-        with pa.ipc.new_file(stream, table.schema) as writer:
-            writer.write_table(table)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    with create_atomically(path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
