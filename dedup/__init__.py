@@ -1,4 +1,4 @@
-"""Deduplication stages. Each is sketch, resolve, apply; none imports ray."""
+"""Deduplication stages, and a saved index of records."""
 
 from dedup.against_index import AgainstIndex
 from dedup.decontaminate import Decontaminate

@@ -21,7 +21,7 @@ from dedup.clusters import contract, label_components, node_keys, star_rows
 from dedup.folding import fold, folded_codepoints
 from dedup.lsh import band_keys, candidate_probability, optimal_bands
 from dedup.shingles import shingle_set, tokens
-from dedup.signatures import _low_bytes, estimated_jaccard, signatures, true_jaccard
+from dedup.signatures import estimated_jaccard, low_bytes, signatures, true_jaccard
 from raylib.engine import run
 from raylib.recipe import Recipe
 from tests.texts import ARTICLE, ENGLISH, POEM
@@ -57,7 +57,7 @@ def test_estimates_are_unbiased_and_as_precise_as_theory_allows() -> None:
     theory = np.sqrt(true * (1 - true) / 128)
     for estimate in (
         (matrix[left] == matrix[right]).mean(axis=1),
-        estimated_jaccard(_low_bytes(matrix), left, right),
+        estimated_jaccard(low_bytes(matrix), left, right),
     ):
         error = estimate - true
         assert abs(error.mean()) < 4 * theory.mean() / np.sqrt(len(true))
@@ -77,7 +77,7 @@ def test_true_jaccard_equals_sets_and_estimates_agree_with_datasketch() -> None:
         sketch.update_batch(list(members))
         theirs.append(sketch)
     other = np.array([theirs[a].jaccard(theirs[b]) for a, b in zip(left, right, strict=True)])
-    ours = estimated_jaccard(_low_bytes(signatures(texts)), left, right)
+    ours = estimated_jaccard(low_bytes(signatures(texts)), left, right)
     # two independent estimates of the same value differ by sqrt(2) standard deviations
     spread = np.sqrt(2 * np.array(by_sets) * (1 - np.array(by_sets)) / 128)
     assert np.abs(ours - other).mean() < 1.2 * spread.mean()

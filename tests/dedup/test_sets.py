@@ -112,7 +112,7 @@ def test_query_streams_answers(tmp_path: Path, write_jsonl: Write) -> None:
 
 
 def test_index_refuses_what_it_cannot_use(tmp_path: Path, write_jsonl: Write) -> None:
-    with pytest.raises(ValueError, match="no index"):
+    with pytest.raises(ValueError, match="is not an index"):
         MinHashIndex(tmp_path)
     index = MinHashIndex.create(tmp_path / "index")
     with pytest.raises(ValueError, match="holds an index already"):

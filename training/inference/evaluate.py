@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+import transformers
 
 from training.data.rows import rows_of
 from training.data.tokenizer import pad_id, saved_tokenizer
 from training.loop.evaluation import evaluate_rows
 from training.model.world import World
 from training.objectives import Scorer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["evaluate_model"]
 
@@ -39,10 +43,10 @@ def evaluate_model(
     if device != "auto":
         world.device = torch.device(device)
     dtype = torch.float32 if world.device.type == "cpu" else torch.bfloat16
-    loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    loaded: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
         model, local_files_only=True, trust_remote_code=False, dtype=dtype
     )
-    module = Scorer(loaded.to(world.device))
+    module = Scorer(loaded).to(world.device)
     rows = rows_of([str(Path(t)) for t in tokens], length, packing=False)
     pad = pad_id(saved_tokenizer(model))
     return evaluate_rows(module, module, rows, world=world, micro=micro, pad=pad).metrics()

@@ -14,11 +14,11 @@ from quality.models.endpoint import Endpoint
 from raylib.errors import ParameterError, TrainingError
 from raylib.plugins import optional
 from training.data.templates import Renderer
-from training.data.tokenizer import Message, Tokenizer, saved_tokenizer
+from training.data.tokenizer import Message, Tokenizer, pad_id, saved_tokenizer
 from training.inference.prompts import AnswerRecord, Prompt, prompts_of
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 __all__ = [
@@ -114,7 +114,7 @@ class Generator:
         """Answer one batch of prompts."""
         torch = optional("torch", extra="train", purpose=_PURPOSE)
         ending = _Ending.of(self.renderer, self.tokenizer)
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+        pad = pad_id(self.tokenizer)
         options: dict[str, object] = {
             "max_new_tokens": sampling.max_new_tokens,
             "eos_token_id": ending.stops,
@@ -129,7 +129,7 @@ class Generator:
         ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=self.device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         with torch.inference_mode():
-            made: torch.Tensor = self.model.generate(input_ids=ids, attention_mask=mask, **options)
+            made: Tensor = self.model.generate(input_ids=ids, attention_mask=mask, **options)
         return [self._text(row, ending) for row in made[:, width:].tolist()]
 
     def _text(self, ids: list[int], ending: _Ending) -> str:

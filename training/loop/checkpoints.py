@@ -39,10 +39,17 @@ class RandomState(TypedDict, total=False):
 
 def random_state() -> RandomState:
     """The states of all random generators of this worker."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    legacy = np.random.get_state(legacy=False)
+    keys, position = legacy["state"]["key"], legacy["state"]["pos"]
     state = RandomState(
         torch=torch.get_rng_state(),
-        numpy=[str(name), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
+        numpy=[
+            str(legacy["bit_generator"]),
+            torch.from_numpy(keys.astype(np.int64)),
+            int(position),
+            int(legacy["has_gauss"]),
+            float(legacy["gauss"]),
+        ],
         python=random.getstate(),
     )
     if torch.cuda.is_available():
@@ -53,9 +60,10 @@ def random_state() -> RandomState:
 def restore_random_state(state: RandomState) -> None:
     """Put all random generators into these states."""
     torch.set_rng_state(state["torch"])
-    name, keys, *rest = state["numpy"]
+    name, keys, position, has_gauss, gauss = state["numpy"]
     assert isinstance(keys, Tensor)
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    inner = {"key": keys.numpy().astype(np.uint32), "pos": position}
+    np.random.set_state({"bit_generator": name, "state": inner, "has_gauss": has_gauss, "gauss": gauss})
     random.setstate(state["python"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
+import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from raylib.errors import TrainingError
 from raylib.plugins import optional
 from training.config import ModelConfig
 from training.data.tokenizer import Tokenizer, saved_tokenizer
+from training.objectives.language_model import embedding_weight
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["ParameterGroup", "build_model", "load_tokenizer", "parameter_groups"]
 
@@ -54,7 +57,7 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
     Raises:
         TrainingError: if shape, path or an option cannot be used.
     """
-    transformers_logging.disable_progress_bar()  # a run has progress lines of its own
+    transformers.utils.logging.disable_progress_bar()  # a run has progress lines of its own
     model = _saved(config) if config.path else _fresh(config, tokenizer, seed)
     _extend(model, tokenizer, config)
     model.config.use_cache = False
@@ -74,7 +77,7 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
 
 def _saved(config: ModelConfig) -> PreTrainedModel:
     """The model of a local folder."""
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
         config.path,
         local_files_only=True,
         trust_remote_code=False,
@@ -95,10 +98,12 @@ def _fresh(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedMo
     shape.setdefault("bos_token_id", tokenizer.bos_token_id)
     shape.setdefault("eos_token_id", tokenizer.eos_token_id)
     shape.setdefault("pad_token_id", tokenizer.pad_token_id)
-    made = AutoConfig.for_model(kind, **shape)
+    made = transformers.AutoConfig.for_model(kind, **shape)
     torch.manual_seed(seed)
     attention = _ATTENTION.get(config.attention, config.attention)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(made, attn_implementation=attention, dtype=torch.float32)
+    model: PreTrainedModel = transformers.AutoModelForCausalLM.from_config(
+        made, attn_implementation=attention, dtype=torch.float32
+    )
     return model
 
 
@@ -116,7 +121,7 @@ def _liger(model: PreTrainedModel) -> None:
 
 def _extend(model: PreTrainedModel, tokenizer: Tokenizer, config: ModelConfig) -> None:
     """Add rows for tokens that the model lacks. Rows are never removed, because models pad their vocabularies."""
-    have, need = int(model.get_input_embeddings().weight.shape[0]), len(tokenizer)
+    have, need = len(embedding_weight(model.get_input_embeddings())), len(tokenizer)
     if need <= have:
         return
     if not config.extend_vocabulary:
@@ -124,7 +129,8 @@ def _extend(model: PreTrainedModel, tokenizer: Tokenizer, config: ModelConfig) -
     model.resize_token_embeddings(need, mean_resizing=False)
     with torch.no_grad():
         for part in {id(p): p for p in (model.get_input_embeddings(), model.get_output_embeddings())}.values():
-            part.weight[have:] = part.weight[:have].mean(dim=0, keepdim=True)
+            weight = embedding_weight(part)
+            weight[have:] = weight[:have].mean(dim=0, keepdim=True)
 
 
 def _adapted(model: PreTrainedModel, config: ModelConfig, seed: int) -> PreTrainedModel:
@@ -150,13 +156,16 @@ def _freeze_all_but_embeddings(model: PreTrainedModel) -> None:
         parameter.requires_grad_(False)
     for part in (model.get_input_embeddings(), model.get_output_embeddings()):
         if part is not None:
-            part.weight.requires_grad_(True)
+            embedding_weight(part).requires_grad_(True)
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
     """The decoder layers: the longest list of modules."""
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
-    return list(max(lists, key=len)) if lists else []
+    if not lists:
+        return []
+    longest = max(lists, key=len)
+    return list(longest)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, layers_a_group: int) -> list[ParameterGroup]:

@@ -118,9 +118,10 @@ class DeepSpeedBackend:
 
 def _engine_that_writes_by(writer: Writer) -> TorchCheckpointEngine:
     """A checkpoint engine of DeepSpeed whose files our writer writes."""
-    engines = optional("deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine", extra="train", purpose=_PURPOSE)
+    module = "deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine"
+    base = optional(module, extra="train", purpose=_PURPOSE).TorchCheckpointEngine
 
-    class Engine(engines.TorchCheckpointEngine):  # type: ignore[misc] # DeepSpeed has no types
+    class Engine(base):  # type: ignore[misc, valid-type] # DeepSpeed has no types
         """Files by our writer. It copies states, so DeepSpeed need not."""
 
         def save(self, state_dict: dict[str, object], path: str) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+import transformers
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from raylib.errors import TrainingError
 from raylib.plugins import optional
 from training.data.tokenizer import Tokenizer, saved_tokenizer
+from training.objectives.language_model import embedding_weight, without_adapter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["export_model", "model_writer"]
 
@@ -35,15 +40,15 @@ def model_writer(model: PreTrainedModel, weights: Mapping[str, Tensor], tokenize
     Raises:
         TrainingError: if a weight is missing or empty.
     """
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = without_adapter(model)
     empty = [n for n, w in weights.items() if w.numel() == 0]
     if empty:
         raise TrainingError(f"weights without content: {', '.join(empty[:3])}; they were not gathered")
     dtype = next(w.dtype for w in weights.values() if w.is_floating_point())
     with torch.device("meta"):  # takes no time, and no random numbers that training would miss
-        fresh: PreTrainedModel = AutoModelForCausalLM.from_config(base.config, dtype=dtype)
+        fresh: PreTrainedModel = transformers.AutoModelForCausalLM.from_config(base.config, dtype=dtype)
     rows = base.config.get_text_config().vocab_size
-    if fresh.get_input_embeddings().weight.shape[0] != rows:
+    if len(embedding_weight(fresh.get_input_embeddings())) != rows:
         fresh.resize_token_embeddings(rows, mean_resizing=False)
     if hasattr(model, "peft_config"):
         fresh = _merged(model, weights, fresh)
@@ -99,7 +104,7 @@ def export_model(run: str | Path, out: str | Path, which: str = "final", dtype: 
         raise TrainingError(f"{run} has no model {which!r}; it has {', '.join(held) or 'none'}")
     if dtype not in _DTYPES:
         raise TrainingError(f"dtype {dtype!r}: valid are bf16, fp16 and fp32")
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=_DTYPES[dtype])
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=_DTYPES[dtype])
     model.save_pretrained(out)
     saved_tokenizer(folder).save_pretrained(out)
     return Path(out)

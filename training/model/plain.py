@@ -31,7 +31,9 @@ class PlainBackend:
         self.scorer: TokenLosses = self._cast_forward if self._dtype is not torch.float32 else self.module
         options = config.optimizer
         groups = parameter_groups(module, options.weight_decay, config.parallel.layers_a_group)
-        self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=options.epsilon)
+        self._optimizer = torch.optim.AdamW(
+            [dict(group) for group in groups], lr=options.learning_rate, betas=options.betas, eps=options.epsilon
+        )
 
     def _cast_forward(self, ids: Tensor, segments: Tensor, positions: Tensor, targets: Tensor, packed: bool) -> Tensor:
         """Losses, computed in the run's data type from float32 weights."""

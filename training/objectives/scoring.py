@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from training.objectives.language_model import embedding_weight, without_adapter
+
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
     from transformers import PreTrainedModel
@@ -59,8 +61,7 @@ class Scorer(nn.Module):
     @property
     def plain(self) -> PreTrainedModel:
         """The transformers model, without the adapter around it."""
-        inside: PreTrainedModel = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        return inside
+        return without_adapter(self.model)
 
     def forward(self, ids: Tensor, segments: Tensor, positions: Tensor, targets: Tensor, packed: bool) -> Tensor:
         """Losses of the targets; arguments as in `Batch`."""
@@ -92,7 +93,8 @@ class Scorer(nn.Module):
             return _lengths(segments)
         if implementation == "flex_attention":
             return {"attention_mask": _blocks(segments)}
-        return {"attention_mask": attention_mask(segments, inside.get_input_embeddings().weight.dtype)}
+        dtype = embedding_weight(inside.get_input_embeddings()).dtype
+        return {"attention_mask": attention_mask(segments, dtype)}
 
     def _losses(self, states: Tensor, wanted: Tensor) -> Tensor:
         """Cross-entropy of hidden states `[n, hidden]` and the tokens that follow them, `[n]`."""
