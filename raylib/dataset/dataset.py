@@ -25,7 +25,7 @@ from raylib.dataset.rejected import Rejected
 from raylib.engine import RunResult, run
 from raylib.plugins import tool
 from raylib.recipe import EngineOptions, InputOptions, OutputOptions, Recipe, StageSpec
-from raylib.recipe.stages import source_chain
+from raylib.recipe.chains import source_chain
 from raylib.stage import GlobalStage, stage_info, stage_names
 from raylib.storage.store import Store
 
