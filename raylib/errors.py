@@ -1,11 +1,22 @@
-"""The error tree. Every message says what went wrong, where, and what to do about it."""
+"""The error tree. Every message says what went wrong, where, and what to do about it.
+
+RaylibError            everything that raylib raises on purpose: one clear line on the command line
+├── RecipeError        a recipe or one of its options
+├── ParameterError     a parameter of a stage or function (also a ValueError)
+├── StageError         a stage cannot work with these columns (also a ValueError)
+├── SourceError        an input
+├── RecordError        one record; it goes to the rejects
+├── ShardError         quarantined shards, or books that do not balance
+└── TrainingError      a training run
+"""
 
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from collections.abc import Iterable
 
 __all__ = [
+    "ParameterError",
     "RaylibError",
     "RecipeError",
     "RecordError",
@@ -49,12 +60,16 @@ class TrainingError(RaylibError):
     """Training cannot start or continue."""
 
 
-class StageError(ValueError):
-    """A stage cannot work with these columns, whatever the records hold: the run stops at once, nothing is tried again."""
+class ParameterError(RaylibError, ValueError):
+    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
 
 
-def nearest(name: str, valid: Any) -> str:
-    """`; did you mean 'x'?` for the closest valid name, or the whole list when none is close."""
+class StageError(RaylibError, ValueError):
+    """A stage cannot work with these columns, whatever the records hold. The run stops at once without a retry."""
+
+
+def nearest(name: str, valid: Iterable[object]) -> str:
+    """The end of an error message: `; did you mean 'x'?` for the closest valid name, or all names if none is close."""
     names = [str(v) for v in valid]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.55)
     if close:

@@ -36,7 +36,7 @@ from raylib.reading.units import Piece, Unit, plan
 from raylib.recipe import Recipe, StageSpec
 from raylib.report.books import check_books, gather
 from raylib.report.statistics import summed_splits
-from raylib.stage import Round, rounds_of
+from raylib.stage import GlobalStage, Round, Section, adapted, rounds_of
 from raylib.storage.folder import start_store
 from raylib.storage.layouts import FitsLayout
 from raylib.storage.manifest import Manifest
@@ -475,11 +475,11 @@ class _Run:
             spec = self.job.segments[number].sketch
             if spec is None:
                 continue
-            stage = spec.make()
-            if hasattr(stage, "section"):
-                sections[spec.name] = stage.section(
-                    self.notes[spec.name], sketches_of(self.store, number, shuffle.shards)
-                )
+            stage = adapted(spec.make())
+            assert isinstance(stage, GlobalStage)
+            section = stage.section(self.notes[spec.name], sketches_of(self.store, number, shuffle.shards))
+            if section is not None:
+                sections[spec.name] = section.to_json() if isinstance(section, Section) else section
         return sections
 
 

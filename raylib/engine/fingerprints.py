@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from raylib.recipe import StageSpec
+from raylib.stage import adapted
 
 __all__ = ["FORMAT", "digest", "stage_identity"]
 
@@ -36,7 +37,7 @@ def stage_identity(spec: StageSpec | None) -> Any:
         if isinstance(value, str) and value and len(value) < 1000 and os.path.exists(value):
             inside = [value] if os.path.isfile(value) else sorted(str(p) for p in Path(value).glob("*") if p.is_file())
             files |= {name: _file_identity(name) for name in inside}
-    return [described, files, stage.identity() if hasattr(stage, "identity") else None]
+    return [described, files, adapted(stage).identity()]
 
 
 def _file_identity(path: str) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raylib.errors import RecipeError
 from raylib.recipe import StageSpec
+from raylib.stage import adapted
 
 __all__ = ["check_stages", "default_batch_mb"]
 
@@ -11,12 +12,10 @@ __all__ = ["check_stages", "default_batch_mb"]
 def check_stages(specs: tuple[StageSpec, ...]) -> None:
     """What stages can tell to be wrong before any work. Raises RecipeError."""
     for spec in specs:
-        stage = spec.make()
-        if hasattr(stage, "check"):
-            try:
-                stage.check()
-            except ValueError as error:
-                raise RecipeError(f"stage {spec.name!r}: {error}") from None
+        try:
+            adapted(spec.make()).check()
+        except ValueError as error:
+            raise RecipeError(f"stage {spec.name!r}: {error}") from None
 
 
 def default_batch_mb(input_bytes: int) -> float:

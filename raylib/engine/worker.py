@@ -28,7 +28,7 @@ from raylib.recipe import StageSpec
 from raylib.report.statistics import ShardStatistics, shard_sample_size
 from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.stage import Shuffled, mark_rejected, rounds_of
-from raylib.stage.resolving import is_model_based
+from raylib.stage.resolving import adapted
 from raylib.storage.kept import KeptFiles
 from raylib.storage.originals import split_original, with_original
 from raylib.storage.store import Store
@@ -55,8 +55,8 @@ class Worker:
             if spec is None:
                 return None
             if id(spec) not in made:
-                stage = spec.make()
-                if hasattr(stage, "setup") and not is_model_based(stage):
+                stage = adapted(spec.make())
+                if not stage.model_based:
                     stage.setup()
                 made[id(spec)] = stage
             return made[id(spec)]
@@ -123,11 +123,11 @@ class Worker:
                         statistics.split(split, part, self._count_tokens(part) if self._tokenizer is not None else None)
                     continue
                 if sketch is not None:
-                    part = sketch.sketch(table)
+                    part, known = sketch.sketch_with_facts(table)
                     position = pc.add(part["row"].cast(pa.int32()), pa.scalar(rows, pa.int32()))
                     sketches.append(part.set_column(part.column_names.index("row"), "row", position))
-                    if hasattr(sketch, "facts"):
-                        facts.append(sketch.facts(table))
+                    if known is not None:
+                        facts.append(known)
                 stored = with_original(table.drop_columns([ROW]), original)
                 if batch_writer is None:
                     options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -136,8 +136,9 @@ class Worker:
                     batch_writer.write_table(stored.combine_chunks())
                 rows += len(stored)
             for name, stage in local:
-                if hasattr(stage, "notes"):
-                    statistics.add({"notes": {name: stage.notes()}})
+                noted = stage.notes()
+                if noted:
+                    statistics.add({"notes": {name: noted}})
             statistics.add({})
             assert empty is not None  # `_load` gives at least one batch, if only an empty one
             rejects.close(self._empty_rejects())
@@ -171,10 +172,9 @@ class Worker:
     def _load_models(self, *stages: Any) -> None:
         """Set up stages with models when their first shard comes, once a worker."""
         for stage in stages:
-            if is_model_based(stage) and id(stage) not in self._models:
+            if stage is not None and stage.model_based and id(stage) not in self._models:
                 self._models.add(id(stage))
-                if hasattr(stage, "setup"):
-                    stage.setup()
+                stage.setup()
 
     def _resolve(self, task: ResolveTask) -> dict[str, Any]:
         rounds = rounds_of(self._stages[task.segment][2])
@@ -312,9 +312,9 @@ class Worker:
         return mark_rejected(empty, stage="", reason="", detail=pa.array([], pa.large_string()))
 
     def _applier(self, stage: Any, task: ShardTask) -> Any:
-        if stage is None or not hasattr(stage, "applier"):
-            return getattr(stage, "apply", None)
-        if self._appliers.get(task.segment, ((), None))[0] != task.shared:
+        if stage is None:
+            return None
+        if task.segment not in self._appliers or self._appliers[task.segment][0] != task.shared:
             tables = [self.store.read_arrow(name).read_all() for name in task.shared]
             self._appliers[task.segment] = (task.shared, stage.applier(tables))
         return self._appliers[task.segment][1]

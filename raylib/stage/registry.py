@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from raylib.errors import nearest
 from raylib.plugins import load_stages
 
-__all__ = ["StageInfo", "register", "stage_info", "stage_names"]
+__all__ = ["StageInfo", "StageKind", "register", "stage", "stage_info", "stage_names"]
+
+StageKind: TypeAlias = Literal["rewrite", "cut", "reject", "score", "global"]
+"""What a stage does to records: rewrite texts, cut parts of them, reject records, add columns, or compare all of them."""
+
+Made = TypeVar("Made", bound=type)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,24 @@ def register(info: StageInfo) -> None:
     if other is not None and other.make.__qualname__ != info.make.__qualname__:
         raise ValueError(f"stage name {info.name!r} is already taken by {other.make.__qualname__}")
     _REGISTRY[info.name] = info
+
+
+def stage(name: str, *, kind: StageKind, reason: str = "", unit: str = "") -> Callable[[Made], Made]:
+    """Register a stage class under a recipe name; its docstring is its summary in the references.
+
+    Args:
+        name: Name in recipes.
+        kind: What the stage does to records.
+        reason: Reason that its rejects show.
+        unit: Unit of its threshold, for the references.
+    """
+
+    def decorate(made: Made) -> Made:
+        summary = inspect.cleandoc(made.__doc__ or "")
+        register(StageInfo(name=name, make=made, kind=kind, summary=summary, reason=reason, unit=unit))
+        return made
+
+    return decorate
 
 
 def _load() -> None:

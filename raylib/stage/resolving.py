@@ -1,29 +1,133 @@
-"""What a stage can do, and all rounds of a global stage over one store in memory."""
+"""What a stage can do, asked in one place, and all rounds of a global stage over one store in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from raylib.stage.protocols import GlobalStage
-from raylib.stage.rounds import Round, Shuffled, SketchStore
+from raylib.stage.outcome import Outcome
+from raylib.stage.protocols import Applier, GlobalStage, LocalStage, Notes, StageHooks
+from raylib.stage.rounds import Round, SketchStore, single_round
+from raylib.stage.section import Section
 
-__all__ = ["is_model_based", "rounds_of"]
+__all__ = ["AnyStage", "adapted", "is_model_based", "resolve_in_memory", "rounds_of"]
 
-
-def rounds_of(stage: GlobalStage) -> tuple[Round, ...]:
-    """The rounds of a global stage; those that only have `resolve` have this one."""
-    if hasattr(stage, "rounds"):
-        return tuple(stage.rounds())
-    return (Round("resolve", lambda store: Shuffled(stage.resolve(store))),)
+AnyStage: TypeAlias = LocalStage | GlobalStage
 
 
-def resolve_in_memory(stage: GlobalStage, store: SketchStore) -> pa.Table:
-    """All rounds of a stage over one store that holds everything: what the engine does, in one process."""
+def adapted(stage: object) -> AnyStage:
+    """A stage with every hook of the contract.
+
+    Args:
+        stage: An object that derives from `LocalStage` or `GlobalStage` (returned as it is), any callable on a table,
+            or an object with `sketch` and either `rounds` or `resolve`.
+
+    Raises:
+        TypeError: if the object is none of these.
+    """
+    if isinstance(stage, StageHooks):
+        if isinstance(stage, (LocalStage, GlobalStage)):
+            return stage
+    elif isinstance(stage, GlobalStage):
+        return _ForeignGlobal(stage)
+    elif callable(stage):
+        return _ForeignLocal(stage)
+    raise TypeError(
+        f"{stage!r} is not a stage: it is not callable and has no method `sketch` with `rounds` or `resolve`"
+    )
+
+
+@dataclass(frozen=True)
+class _Foreign(StageHooks):
+    """Hooks of an object that does not derive from the contract: those that it has under the same name."""
+
+    stage: object
+
+    @property
+    def model_based(self) -> bool:
+        return bool(getattr(self.stage, "model_based", False))
+
+    def check(self) -> None:
+        self._call("check", None)
+
+    def setup(self) -> None:
+        self._call("setup", None)
+
+    def identity(self) -> object:
+        return self._call("identity", None)
+
+    def notes(self) -> Mapping[str, float]:
+        return self._call("notes", dict[str, float]())
+
+    def _call(self, name: str, default):  # type: ignore[no-untyped-def]  # the hook's own type
+        hook = getattr(self.stage, name, None)
+        return default if hook is None else hook()
+
+
+@dataclass(frozen=True)
+class _ForeignLocal(_Foreign, LocalStage):
+    stage: Callable[[pa.Table], Outcome]
+
+    def __call__(self, table: pa.Table) -> Outcome:
+        return self.stage(table)
+
+
+@dataclass(frozen=True)
+class _ForeignGlobal(_Foreign, GlobalStage):
+    """A global stage by its methods: `rounds` or a single `resolve`, `applier` or a single `apply`."""
+
+    stage: GlobalStage
+
+    def sketch(self, table: pa.Table) -> pa.Table:
+        return self.stage.sketch(table)
+
+    def sketch_with_facts(self, table: pa.Table) -> tuple[pa.Table, pa.Table | None]:
+        both = getattr(self.stage, "sketch_with_facts", None)
+        if both is not None:
+            sketches, facts = both(table)
+            return sketches, facts
+        facts = getattr(self.stage, "facts", None)
+        return self.stage.sketch(table), None if facts is None else facts(table)
+
+    def rounds(self) -> tuple[Round, ...]:
+        rounds = getattr(self.stage, "rounds", None)
+        return tuple(rounds()) if rounds is not None else single_round(self.stage.resolve)  # type: ignore[attr-defined]
+
+    def applier(self, shared: Sequence[pa.Table]) -> Applier:
+        applier = getattr(self.stage, "applier", None)
+        made: Applier = applier(shared) if applier is not None else self.stage.apply  # type: ignore[attr-defined]
+        return made
+
+    def section(self, notes: Sequence[Notes], store: SketchStore) -> Section | None:
+        section = getattr(self.stage, "section", None)
+        made: Section | None = None if section is None else section(notes, store)
+        return made
+
+
+def rounds_of(stage: object) -> tuple[Round, ...]:
+    """The rounds of a global stage; a stage that only has `resolve` has that one."""
+    found = adapted(stage)
+    if not isinstance(found, GlobalStage):
+        raise TypeError(f"{stage!r} is not a global stage")
+    return found.rounds()
+
+
+def is_model_based(stage: object) -> bool:
+    """Whether a stage loads a model; see `StageHooks.model_based`."""
+    return adapted(stage).model_based
+
+
+def resolve_in_memory(stage: object, store: SketchStore) -> pa.Table:
+    """Run all rounds of a stage over one store that holds everything, as the engine does over files.
+
+    Returns:
+        The verdicts: `shard`, `row` and the stage's own columns.
+    """
     shared: list[pa.Table] = []
     tables = list(store.tables())
     for this in rounds_of(stage):
@@ -40,9 +144,11 @@ def resolve_in_memory(stage: GlobalStage, store: SketchStore) -> pa.Table:
 
 @dataclass(frozen=True)
 class _MemoryStore:
+    """A store over the tables of the round before."""
+
     base: SketchStore
     held: list[pa.Table]
-    broadcast: list[pa.Table]
+    broadcast: list[pa.Table] = field(default_factory=list)
 
     def tables(self) -> Iterator[pa.Table]:
         yield from self.held
@@ -50,13 +156,8 @@ class _MemoryStore:
     def shared(self) -> Iterator[pa.Table]:
         yield from self.broadcast
 
-    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
+    def facts(self, nodes: npt.NDArray[np.uint64], columns: Sequence[str] | None = None) -> pa.Table:
         return self.base.facts(nodes, columns)
 
-    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
+    def texts(self, nodes: npt.NDArray[np.uint64]) -> list[str]:
         return self.base.texts(nodes)
-
-
-def is_model_based(stage: Any) -> bool:
-    """Whether a stage loads a model (`model_based`); see LocalStage."""
-    return bool(getattr(stage, "model_based", False))

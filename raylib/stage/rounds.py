@@ -4,46 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Round", "Shuffled", "SketchStore", "no_verdicts"]
+__all__ = ["Round", "Shuffled", "SketchStore", "no_verdicts", "single_round"]
 
 
 class SketchStore(Protocol):
-    """What one task of a round sees: all rows whose key falls into one range of the key space, in sorted runs."""
+    """The input of one task of a round: all rows whose key falls into one range of the key space, in sorted runs."""
 
     def tables(self) -> Iterator[pa.Table]:
-        """Runs in key order. In the first round one a shard: the sketch columns plus `shard` and `row` (int32)."""
+        """Runs in key order. The first round has one for each shard: the sketch columns, `shard` and `row` (int32)."""
         ...
 
-    def facts(self, nodes: np.ndarray[Any, Any], columns: Sequence[str] | None = None) -> pa.Table:
-        """What the stage's `facts` said of records. `nodes`: distinct uint64, `shard << 32 | row`; rows in their order."""
+    def facts(self, nodes: npt.NDArray[np.uint64], columns: Sequence[str] | None = None) -> pa.Table:
+        """The facts that the stage gave about records.
+
+        Args:
+            nodes: Distinct records, each `shard << 32 | row`, [N].
+            columns: Columns to read; all of them by default.
+
+        Returns:
+            N rows, in the order of `nodes`.
+        """
         ...
 
-    def texts(self, nodes: np.ndarray[Any, Any]) -> list[str]:
-        """The texts of records, as they stood when they were sketched."""
+    def texts(self, nodes: npt.NDArray[np.uint64]) -> list[str]:
+        """The texts of records as they were when they were sketched, in the order of `nodes`."""
         ...
 
     def shared(self) -> Iterator[pa.Table]:
-        """What broadcast rounds before this one gave, one table a round."""
+        """Rows of the broadcast rounds before this one, one table for each round."""
         ...
 
 
 @dataclass(frozen=True)
 class Shuffled:
-    """What one task of a round gives.
+    """The result of one task of a round.
 
-    rows: for the next round, with `key: uint64`; of the last round verdicts, with `shard` and `row`.
-    changed: in a repeated round, whether another repetition is needed.
-    notes: small facts for the report, anything that JSON can hold.
+    Attributes:
+        rows: Rows for the next round, with `key: uint64`; in the last round verdicts, with `shard` and `row` (int32).
+        changed: Whether a repeated round needs another repetition.
+        notes: Small facts for the report, anything that JSON can hold.
     """
 
     rows: pa.Table
     changed: bool = False
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
 
 
 def no_verdicts(store: SketchStore) -> Shuffled:
@@ -53,13 +63,21 @@ def no_verdicts(store: SketchStore) -> Shuffled:
 
 @dataclass(frozen=True)
 class Round:
-    """One shuffle of a global stage: `step` is called for each range of keys, on any machine.
+    """One shuffle of a global stage.
 
-    repeat: run again on its own output until no task reports a change. broadcast: one task that sees
-    all keys; its rows are not passed on but `shared` with all rounds behind it and with `apply`.
+    Attributes:
+        name: Name of the round, for progress displays.
+        step: Function that is called for each range of keys, on any machine.
+        repeat: Whether the round runs again on its own output until no task reports a change.
+        broadcast: Whether one task sees all keys. Its rows are not passed on: all later rounds and `applier` share them.
     """
 
     name: str
     step: Callable[[SketchStore], Shuffled]
     repeat: bool = False
     broadcast: bool = False
+
+
+def single_round(resolve: Callable[[SketchStore], pa.Table], name: str = "resolve") -> tuple[Round, ...]:
+    """The rounds of a stage whose verdicts come from a single shuffle: `resolve` returns them for each key range."""
+    return (Round(name, lambda store: Shuffled(resolve(store))),)
