@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from raylib.errors import RaylibError
-from raylib.records import set_tables
+from raylib.records import tables_of
 
 __all__ = ["classifier_app", "perplexity_app", "report_app"]
 
@@ -137,7 +137,7 @@ def classifier_mixture(
     from quality.selection.mixture import mixture_of
     from raylib.token_counts import load_tokenizer
 
-    found = mixture_of(set_tables(source), by, load_tokenizer(tokenizer) if tokenizer else None)
+    found = mixture_of(tables_of(source, scores=True), by, load_tokenizer(tokenizer) if tokenizer else None)
     if json_:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
@@ -167,7 +167,7 @@ def perplexity_train(
     """Count a character n-gram model on clean text, such as `out/kept` of an encyclopedia."""
     from quality.models.ngram import CharacterNgram
 
-    tables = (table for path in source for table in set_tables(path))
+    tables = (table for path in source for table in tables_of(path, scores=True))
     model = CharacterNgram.train(tables, order=order, max_entries=max_entries)
     model.save(out)
     typer.echo(f"model of {model.texts:,} texts: {out}")
@@ -198,7 +198,8 @@ def report_diversity(
     names = [Path(s.rstrip("/")).name or s for s in sets]
     if len(set(names)) < len(names):
         names = [s.rstrip("/") for s in sets]
-    samples = [sample_of(name, set_tables(path), points, seed) for name, path in zip(names, sets, strict=True)]
+    tables = [tables_of(path, scores=True) for path in sets]
+    samples = [sample_of(name, held, points, seed) for name, held in zip(names, tables, strict=True)]
     options = DiversityOptions(points, embedding, clusters, perplexity, seed, tuple(colour))
     facts = write_report(samples, out, options)
     for name, metrics in facts["metrics"].items():

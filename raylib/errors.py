@@ -3,6 +3,7 @@
 RaylibError            everything that raylib raises on purpose: one clear line on the command line
 ├── RecipeError        a recipe or one of its options
 ├── ParameterError     a parameter of a stage or function (also a ValueError)
+├── UnknownNameError   a name that nothing has, such as that of a stage (also a KeyError)
 ├── StageError         a stage cannot work with these columns (also a ValueError)
 ├── SourceError        an input
 ├── RecordError        one record; it goes to the rejects
@@ -24,6 +25,7 @@ __all__ = [
     "SourceError",
     "StageError",
     "TrainingError",
+    "UnknownNameError",
     "nearest",
 ]
 
@@ -62,6 +64,12 @@ class TrainingError(RaylibError):
 
 class ParameterError(RaylibError, ValueError):
     """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+
+
+class UnknownNameError(RaylibError, KeyError):
+    """Nothing has this name; names the nearest valid one."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes
 
 
 class StageError(RaylibError, ValueError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Collection
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from raylib.reference import field_notes
+import pydantic
+
 from training.config import (
     DataConfig,
     DpoConfig,
@@ -19,7 +22,7 @@ from training.config import (
     TrainConfig,
 )
 
-__all__ = ["training_markdown"]
+__all__ = ["json_schema", "pages", "training_markdown"]
 
 _HEAD = """# Training
 
@@ -78,13 +81,36 @@ def _type(hint: Any) -> str:
     return name.replace("typing.", "").replace("training.config.", "").replace("|", "\\|")
 
 
+def _field_notes(kind: type, names: Collection[str]) -> dict[str, str]:
+    """What the docstring of an options class says of each field: its sentences read `name: what it is.`"""
+    text = " ".join((inspect.getdoc(kind) or "").split())
+    one = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    heads = list(re.finditer(rf"(?<![\w.`])((?:{one})(?:(?:, or |, | and )(?:{one}))*): ", text))
+    notes: dict[str, str] = {}
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        note = text[head.end() : following.start() if following else len(text)].strip().removesuffix(".")
+        for name in re.split(r", or |, | and ", head.group(1)):
+            notes.setdefault(name, note.replace("|", "\\|"))
+    return notes
+
+
+def pages() -> dict[str, str]:
+    """Texts of the generated pages, by path in the checkout."""
+    return {"docs/training.md": training_markdown()}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a training configuration."""
+    return pydantic.TypeAdapter(TrainConfig).json_schema()
+
+
 def training_markdown() -> str:
     """The whole document."""
     lines = [_HEAD]
     for title, kind in _PARTS:
         text = (inspect.getdoc(kind) or "").split("\n\n")[0]
         hints = get_type_hints(kind)
-        notes = field_notes(kind, hints)
+        notes = _field_notes(kind, hints)
         lines += [f"## {title}", "", text, "", "| field | type | default | |", "|---|---|---|---|"]
         lines += [
             f"| {f.name} | {_type(hints[f.name])} | {_default(f)} | {notes.get(f.name, '')} |" for f in fields(kind)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from raylib import plugins
-from raylib.cli import importing, jobs, looking, running
+from raylib.cli import importing, jobs, looking, running, schema
 from raylib.errors import RaylibError
 
 __all__ = ["app", "main"]
@@ -44,7 +44,14 @@ def version() -> None:
         typer.echo(f"{package} {number}")
 
 
-for _register in (running.register, *plugins.commands(), jobs.register, looking.register, importing.register):
+for _register in (
+    running.register,
+    *plugins.commands(),
+    jobs.register,
+    looking.register,
+    importing.register,
+    schema.register,
+):
     _register(app)
 
 

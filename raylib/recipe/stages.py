@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import TypeAlias
 
 import pydantic
 
-from raylib.errors import RecipeError, nearest
+from raylib.errors import RecipeError, UnknownNameError, nearest
 from raylib.recipe.lines import Where
-from raylib.stage import GlobalStage, LocalStage, StageInfo, stage_info
+from raylib.stage import StageInfo, stage_info
 
 __all__ = ["Parameters", "StageSpec", "explain", "short_form", "spec_of", "split_stage", "stage_labels"]
 
-Parameters = Mapping[str, object]
-Stage = LocalStage | GlobalStage
+Parameters: TypeAlias = Mapping[str, object]
+Ready: TypeAlias = object  # anything that `raylib.stage.adapted` accepts
 
 
 class WrongParameter(RecipeError):
@@ -32,15 +33,15 @@ class StageSpec:
     Attributes:
         name: Name in the registry; of a ready object, the name that reports show.
         parameters: Values by parameter name; parameters that are not given have their defaults.
-        object: A ready stage, which is used as it is.
+        object: A ready stage, used as it is: anything that `raylib.stage.adapted` accepts.
     """
 
     name: str
     parameters: Parameters = field(default_factory=dict)
-    object: Stage | None = None
+    object: Ready | None = None
 
-    def make(self) -> Stage:
-        """The stage itself.
+    def make(self) -> Ready:
+        """The stage itself; `raylib.stage.adapted` gives it every hook of the contract.
 
         Raises:
             RecipeError: The name or a parameter is unknown, or a value is wrong.
@@ -54,13 +55,13 @@ class StageSpec:
                 message = f"stage {self.name!r} has no parameter {key!r}{nearest(key, known)}"
                 raise WrongParameter(message, key)
         try:
-            stage: Stage = pydantic.TypeAdapter(info.make).validate_python(dict(self.parameters))
+            stage: Ready = pydantic.TypeAdapter(info.make).validate_python(dict(self.parameters))
         except pydantic.ValidationError as error:
             place = error.errors()[0]["loc"]
             raise WrongParameter(f"stage {self.name!r}: {explain(error)}", str(place[0]) if place else "") from None
         return stage
 
-    def describe(self) -> dict[str, dict[str, object]]:
+    def describe(self) -> dict[str, dict[str, Ready]]:
         """The stage as a resolved recipe shows it, defaults included."""
         if self.object is not None:
             return {self.name: {"python": repr(self.object)}}
@@ -73,8 +74,8 @@ def _known_stage(name: str) -> StageInfo:
     """The registry entry of a stage; RecipeError with the nearest name if there is none."""
     try:
         return stage_info(name)
-    except KeyError as error:
-        raise RecipeError(error.args[0]) from None
+    except UnknownNameError as error:
+        raise RecipeError(str(error)) from None
 
 
 def _plain(value: object) -> object:

@@ -52,7 +52,5 @@ def differing(made: Mapping[str, str], root: Path = ROOT) -> list[str]:
         root: Folder of the checkout.
     """
     return [
-        path
-        for path, text in made.items()
-        if not (root / path).is_file() or (root / path).read_text("utf-8") != text
+        path for path, text in made.items() if not (root / path).is_file() or (root / path).read_text("utf-8") != text
     ]

@@ -50,7 +50,10 @@ def _parameters(info: StageInfo) -> list[str]:
     notes = parameter_notes(info.make.__doc__ or "") | parameter_notes(info.summary)
     hints = get_type_hints(info.make, include_extras=True)
     described = any(name in notes for name in info.parameters)
-    lines = ["| parameter | type | default |" + (" |" if described else ""), "|---|---|---|" + ("---|" if described else "")]
+    lines = [
+        "| parameter | type | default |" + (" |" if described else ""),
+        "|---|---|---|" + ("---|" if described else ""),
+    ]
     for name, default in info.parameters.items():
         row = f"| {name} | {type_of(hints[name])} | {cell(default_of(default))} |"
         lines.append(f"{row} {cell(notes.get(name, ''))} |" if described else row)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from raylib.errors import nearest
+from raylib.errors import UnknownNameError, nearest
 from raylib.plugins import load_stages
 
 __all__ = ["StageInfo", "StageKind", "register", "stage", "stage_info", "stage_names"]
@@ -82,8 +82,12 @@ def stage_names() -> list[str]:
 
 
 def stage_info(name: str) -> StageInfo:
-    """The registry entry of `name`. Raises KeyError with the nearest valid name."""
+    """The registry entry of a stage.
+
+    Raises:
+        UnknownNameError: No stage has this name; the message names the nearest one. It is a KeyError too.
+    """
     _load()
     if name not in _REGISTRY:
-        raise KeyError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
+        raise UnknownNameError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
     return _REGISTRY[name]

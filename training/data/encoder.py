@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raylib.records import source_tables
+from raylib.records import RecordFile
 from training.data.encoding import Encoded, TokenOptions, Tools, encode, encode_there, packed
 
 __all__ = ["SMALL", "Encoder"]
@@ -48,22 +48,22 @@ class Encoder:
         if self._pool is not None:
             self._pool.__exit__(*exception)
 
-    def encoded(self, path: str, name: str) -> Iterator[Encoded]:
+    def encoded(self, file: RecordFile) -> Iterator[Encoded]:
         """The file's records, batch after batch, in their order."""
         if self._pool is None:
-            for rows, sources in self._batches(path, name, _BATCH):
+            for rows, sources in self._batches(file, _BATCH):
                 yield encode(rows, sources, self._tools, self._options, self._kind)
             return
         from joblib import delayed
 
         tasks = (
             delayed(encode_there)(packed(rows), sources, self._place, self._options, self._kind)
-            for rows, sources in self._batches(path, name, 4 * _BATCH)
+            for rows, sources in self._batches(file, 4 * _BATCH)
         )
         yield from self._pool(tasks)
 
-    def _batches(self, path: str, name: str, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
-        for table in source_tables(path, self._wanted):
-            sources = [s or name for s in table["source"].to_pylist()]
+    def _batches(self, file: RecordFile, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
+        for table in file.tables(self._wanted):
+            sources = [s or file.source for s in table["source"].to_pylist()]
             for begin in range(0, len(table), size):
                 yield table.slice(begin, size), sources[begin : begin + size]

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from raylib.errors import TrainingError
-from raylib.records import files_of, source_tables
+from raylib.records import RecordFile, files_of
 from training.data.encoder import SMALL, Encoder
 from training.data.encoding import TokenOptions
 from training.data.shuffle import Spill, join
@@ -57,13 +57,13 @@ def tokenize(sources: Sequence[str], out: str | Path, tokenizer_path: str, optio
     begun = time.perf_counter()
     parts, done_before = [], 0
     with Encoder(tokenizer, tokenizer_path, kind, options, work, parallel=total > SMALL) as encoder:
-        for number, (name, path) in enumerate(files):
+        for number, file in enumerate(files):
             target = work / f"{number:06d}"
             if (target / "part.json").is_file():
                 done_before += 1
             else:
                 spill = Spill(target, width=width, buckets=buckets, seed=(options.seed, number))
-                for encoded in encoder.encoded(path, name):
+                for encoded in encoder.encoded(file):
                     spill.add(encoded)
                 spill.close()
             parts.append(target)
@@ -90,7 +90,7 @@ def tokenize(sources: Sequence[str], out: str | Path, tokenizer_path: str, optio
     return info
 
 
-def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOptions) -> str:
+def _key(files: Sequence[RecordFile], tokenizer_path: str, options: TokenOptions) -> str:
     facts: list[Any] = [vars(options)]
     for _, path in files:
         status = os.stat(path) if os.path.exists(path) else None
@@ -101,9 +101,9 @@ def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOp
     return hashlib.blake2b(orjson.dumps(facts), digest_size=8).hexdigest()
 
 
-def _guess(files: Sequence[tuple[str, str]]) -> Kind:
-    for _, path in files:
-        for table in source_tables(path):
+def _guess(files: Sequence[RecordFile]) -> Kind:
+    for file in files:
+        for table in file.tables():
             if "chosen" in table.column_names:
                 return "preference"
             return "sft" if "messages" in table.column_names else "pretrain"
