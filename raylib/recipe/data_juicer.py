@@ -20,7 +20,7 @@ RECOGNISED_BY = "a data-juicer recipe (a mapping with the list `process`)"
 _NO_LIMIT = 1 << 31  # theirs is sys.maxsize
 
 Parameters = Mapping[str, object]
-Stage = str | dict[str, dict[str, object]] | dict[str, str]
+Stage = str | dict[str, object]
 Made = tuple[list[Stage], str]  # stages, and a note about what differs
 
 

@@ -27,7 +27,7 @@ def json_schema() -> Schema:
     stages = {info.name: _stage_schema(info) for info in infos}
     definitions: Schema = {_definition(name): schema for name, schema in stages.items()}
     definitions["stage"] = _item_schema(infos, stages)
-    sections = {"input": InputOptions, "output": OutputOptions, "engine": EngineOptions}
+    sections: dict[str, type[Options]] = {"input": InputOptions, "output": OutputOptions, "engine": EngineOptions}
     properties: Schema = {name: _section_schema(kind) for name, kind in sections.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

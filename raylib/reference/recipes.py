@@ -32,8 +32,8 @@ twice is addressed by its position: `stages.0.length.min`. Paths are relative to
 recipe.
 
 `raylib schema recipe > recipe.schema.json` writes a JSON schema. With the comment
-`# yaml-language-server: $schema=recipe.schema.json` in its first line, a recipe is completed and checked by editors that
-know the YAML language server.
+`# yaml-language-server: $schema=recipe.schema.json` in its first line, editors with the YAML language server complete
+and check a recipe.
 """
 
 
