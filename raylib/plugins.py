@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from raylib.recipe.converted import Converted
 
-__all__ = ["Importer", "commands", "importers", "load_stages", "optional", "references", "schema", "tool"]
+__all__ = ["Importer", "commands", "importers", "load_stages", "optional", "packages", "references", "schema", "tool"]
 
 
 class Importer(Protocol):
@@ -66,6 +66,12 @@ def references() -> Iterator[Callable[[], Mapping[str, str]]]:
     """Functions that return generated pages of the documentation, by path in the checkout."""
     for entry in _entries("raylib.references"):
         yield entry.load()
+
+
+def packages() -> list[str]:
+    """Names of raylib and of all packages that extend it, sorted."""
+    groups = ("raylib.stages", "raylib.commands", "raylib.importers")
+    return sorted({"raylib", *(entry.value.split(".")[0] for group in groups for entry in _entries(group))})
 
 
 def schema(kind: str) -> dict[str, object]:

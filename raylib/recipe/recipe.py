@@ -60,6 +60,8 @@ class Recipe:
             text = path.read_text("utf-8-sig")
         except OSError as error:
             raise RecipeError(f"cannot read recipe {path}: {error.strerror or error}") from None
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"cannot read recipe {path}: not UTF-8 at byte {error.start}") from None
         return cls.from_text(text, str(path), overrides)
 
     @classmethod
