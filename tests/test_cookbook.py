@@ -22,6 +22,7 @@ PAGES = [
     "README.zh.md",
     "docs/quality.md",
     "docs/scaling.md",
+    "docs/tutorial.md",
 ]
 
 

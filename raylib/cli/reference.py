@@ -22,6 +22,8 @@ Generated from the code by `python -m raylib.reference`. `raylib COMMAND --help`
 
 If a command fails because of its input, it prints one line that starts with `error:` and exits with status 1. Ctrl-C
 exits with status 130. Commands that write to a folder continue an interrupted run when you repeat them.
+
+These options of `raylib` itself stand before the command, as in `raylib -v run recipe.yaml`:
 """
 
 

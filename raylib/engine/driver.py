@@ -51,18 +51,18 @@ def run(
     """Run a recipe; continue an earlier run of it in the same output folder.
 
     Args:
-        recipe: what to do.
-        fresh: delete an earlier run's output first.
-        limit: read only the first `limit` records (in one task).
-        progress: told about phases and finished shards.
+        recipe: Input, output, engine options and stages.
+        fresh: Delete the output of an earlier run first.
+        limit: Number of records to read, in one task. None reads all.
+        progress: Callbacks for phases and finished shards.
 
     Returns:
-        The output folder and the summary.
+        The output folder and the content of `summary.json`.
 
     Raises:
-        RecipeError, SourceError: before any work; RecipeError also when a stage finds that the columns it needs are not
-        there. ShardError: after the report was written, when
-        shards were quarantined; at once, when the output cannot be written to any more.
+        RecipeError: Before any work, if the recipe is wrong; later, if a stage needs a column that does not exist.
+        SourceError: Before any work, if the input cannot be found or opened.
+        ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
     """
     try:
         return _Run(recipe, fresh=fresh, limit=limit, progress=progress or Progress()).execute()
