@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import pyarrow as pa
 from dedup.lsh import band_keys
 from dedup.minhash import MinHashDedup
 from dedup.signatures import estimated_jaccard, signature_column, signature_matrix, signatures
+from raylib.atomic import write_atomically
 from raylib.schema import text_of
 
 __all__ = ["Match", "MinHashIndex", "open_index"]
@@ -88,7 +88,7 @@ class MinHashIndex:
             "probe": cls._signatures_of(stage, pa.array([_PROBE], pa.large_string()))[0, :8].tolist(),
             "segments": [],
         }
-        _replace(folder / "index.json", json.dumps(state, indent=1).encode())
+        write_atomically(folder / "index.json", json.dumps(state, indent=1).encode())
         return cls(path)
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class MinHashIndex:
         if state["version"] != self.version:
             raise ValueError(f"{str(self.path)!r} was changed by another writer; open it again")
         state |= {"version": self.version + 1, "segments": segments}
-        _replace(self.path / "index.json", json.dumps(state, indent=1).encode())
+        write_atomically(self.path / "index.json", json.dumps(state, indent=1).encode())
         self.version, self.segment_names = self.version + 1, segments
 
     # ---- asking -------------------------------------------------------------------------------
@@ -224,12 +224,3 @@ def _write(path: Path, table: pa.Table) -> None:
             writer.write_table(table)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)

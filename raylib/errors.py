@@ -1,14 +1,14 @@
 """The error tree. Every message says what went wrong, where, and what to do about it.
 
-RaylibError            everything that raylib raises on purpose: one clear line on the command line
-├── RecipeError        a recipe or one of its options
-├── ParameterError     a parameter of a stage or function (also a ValueError)
-├── UnknownNameError   a name that nothing has, such as that of a stage (also a KeyError)
-├── StageError         a stage cannot work with these columns (also a ValueError)
-├── SourceError        an input
-├── RecordError        one record; it goes to the rejects
-├── ShardError         quarantined shards, or books that do not balance
-└── TrainingError      a training run
+RaylibError
+├── RecipeError                    a recipe or an option of it is wrong
+├── ParameterError (ValueError)    a parameter of a stage or function is wrong
+├── UnknownNameError (KeyError)    nothing, such as a stage, has this name
+├── StageError (ValueError)        a stage cannot work with the columns that it is given
+├── SourceError                    an input cannot be found or opened, or holds no records
+├── RecordError                    one record cannot be read; it goes to the rejects
+├── ShardError                     shards were quarantined, or the output cannot be written
+└── TrainingError                  training cannot start or continue
 """
 
 from __future__ import annotations
@@ -34,16 +34,39 @@ class RaylibError(Exception):
     """Base of all errors that raylib raises on purpose."""
 
 
+class ParameterError(RaylibError, ValueError):
+    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+
+
+class UnknownNameError(RaylibError, KeyError):
+    """Nothing has this name; names the nearest valid one."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes
+
+
 class RecipeError(RaylibError):
     """A recipe, an option or a stage parameter is wrong; names file, line, key and what would be right."""
 
 
+class ParameterError(RaylibError, ValueError):
+    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+
+
+class StageError(RaylibError, ValueError):
+    """A stage cannot work with these columns, whatever the records hold. The run stops at once, without a retry."""
+
+
 class SourceError(RaylibError):
-    """An input cannot be found, opened or contains no records."""
+    """An input cannot be found or opened, or contains no records."""
 
 
 class RecordError(RaylibError):
-    """One record cannot be read or coerced. Never stops a run: the record goes to the rejects."""
+    """One record cannot be read or coerced. Never stops a run: the record goes to the rejects.
+
+    Attributes:
+        reason: Reason of the reject, such as `wrong_type`.
+        detail: What is wrong with the record.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -55,29 +78,23 @@ class RecordError(RaylibError):
 
 
 class ShardError(RaylibError):
-    """Shards were quarantined, or the books of a run do not balance."""
+    """Shards were quarantined, the output cannot be written, or the books of a run do not balance."""
 
 
 class TrainingError(RaylibError):
     """Training cannot start or continue."""
 
 
-class ParameterError(RaylibError, ValueError):
-    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+def nearest(name: object, valid: Iterable[object]) -> str:
+    """A hint for a name that does not exist, to be added to an error message.
 
+    Args:
+        name: The name that was given.
+        valid: Names that exist.
 
-class UnknownNameError(RaylibError, KeyError):
-    """Nothing has this name; names the nearest valid one."""
-
-    __str__ = Exception.__str__  # a KeyError would show its message in quotes
-
-
-class StageError(RaylibError, ValueError):
-    """A stage cannot work with these columns, whatever the records hold. The run stops at once without a retry."""
-
-
-def nearest(name: str, valid: Iterable[object]) -> str:
-    """The end of an error message: `; did you mean 'x'?` for the closest valid name, or all names if none is close."""
+    Returns:
+        `; did you mean 'x'?` for the closest valid name, the list of all names if none is close.
+    """
     names = [str(v) for v in valid]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.55)
     if close:

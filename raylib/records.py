@@ -100,9 +100,12 @@ def tables_of(path: str, kind: str = "auto", *, scores: bool = False) -> Iterato
 
 
 def with_source(table: pa.Table, source: str) -> pa.Table:
-    """The table, with this source for records that have none."""
+    """The table, with this source for the records that have none."""
     column = table["source"]
-    filled = pc.if_else(pc.equal(pc.fill_null(column, ""), ""), source, column)
+    missing = pc.equal(pc.fill_null(column, ""), "")
+    if not pc.any(missing).as_py():
+        return table
+    filled = pc.if_else(missing, source, column)
     return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
 
 

@@ -5,8 +5,6 @@ Fast enough for the whole of a pretraining set, and it needs no package and no G
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from raylib.atomic import create_atomically
 from raylib.schema import text_of
 
 __all__ = ["CharacterNgram"]
@@ -204,10 +203,9 @@ class CharacterNgram:
         table = pa.table({"key": keys, "count": rows[0], "total": rows[1], "kinds": rows[2]})
         facts = orjson.dumps({"order": self.order, "texts": self.texts, "max_entries": self.max_entries})
         table = table.replace_schema_metadata({b"format": _MAGIC, b"facts": facts})
-        temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-        with pa.ipc.new_file(temporary, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with create_atomically(path) as stream, pa.ipc.new_file(stream, table.schema, options=options) as writer:
             writer.write_table(table)
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: str) -> CharacterNgram:

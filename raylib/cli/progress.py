@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raylib.engine import Progress
+from raylib.storage.entry import RoundEntry, ShardEntry
 
 if TYPE_CHECKING:
     from raylib.recipe import Recipe
@@ -49,15 +50,15 @@ class _Bars(Progress):
         if not self.console.is_terminal:
             self.console.print(f"{name} ...", highlight=False)
 
-    def advance(self, entry: Mapping[str, Any], done_bytes: int, *, resumed: bool) -> None:
+    def advance(self, entry: ShardEntry | RoundEntry, done_bytes: int, *, resumed: bool) -> None:
         import time
 
         if resumed:
             self._resumed += 1
-        else:
-            self._records += entry.get("records_in", 0)
-            self._kept += entry.get("records_out", 0)
-            self._bytes += entry.get("bytes_in", 0)
+        elif isinstance(entry, ShardEntry):
+            self._records += entry.records_in
+            self._kept += entry.records_out
+            self._bytes += entry.bytes_in
         seconds = max(time.perf_counter() - self._begun, 1e-6)
         speed = f"{self._records / seconds:,.0f} docs/s"
         if self._bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import logging
 import os
 import select
 import shutil
@@ -18,19 +19,26 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 from raylib.errors import RaylibError
 
 __all__ = ["LocalCluster"]
 
+logger = logging.getLogger(__name__)
 
 _PATIENCE = 120  # seconds to come up, on a machine that is busy with other things
 
 
 @dataclass
 class LocalCluster:
-    """Start with `start`, ask for `address`, end with `stop`."""
+    """A local Ray: begin with `start`, ask for `address`, end with `stop`.
+
+    Attributes:
+        num_cpus: Number of CPUs that it offers.
+        object_store_memory: Size of its object store in bytes.
+        dashboard: Whether it has a dashboard.
+    """
 
     num_cpus: int
     object_store_memory: int
@@ -42,6 +50,7 @@ class LocalCluster:
     _begun: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
+        """Start the helper; returns at once."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the cluster
         options = {
             "num_cpus": self.num_cpus,
@@ -58,16 +67,28 @@ class LocalCluster:
         )
 
     def address(self, wait: float = 0.0) -> str | None:
-        """The cluster's address, None while it is not up within `wait` seconds. Raises RaylibError when it failed."""
+        """The cluster's address.
+
+        Args:
+            wait: Seconds to wait for it.
+
+        Returns:
+            The address; None while the cluster is not up.
+
+        Raises:
+            RaylibError: the cluster could not be started.
+        """
         if self._address:
             return self._address
-        assert self._process is not None and self._process.stdout is not None, "start() comes first"
+        if self._process is None or self._process.stdout is None:
+            raise RuntimeError("start() comes first")
         ready, _, _ = select.select([self._process.stdout], [], [], wait)
         if ready:
             line = self._process.stdout.readline()
             if not line:
                 raise RaylibError(f"a local Ray could not be started: {self._error_text()}")
             self._address, self._session = json.loads(line)
+            logger.info("a local Ray is up at %s", self._address)
             return self._address
         if time.monotonic() - self._begun > _PATIENCE:
             raise RaylibError(f"a local Ray did not come up in {_PATIENCE} s: {self._error_text()}")
@@ -101,12 +122,15 @@ class LocalCluster:
             self._errors.close()
 
 
-def _serve(options: dict[str, Any]) -> None:
-    import ray
+def _serve(options: dict[str, int | bool]) -> None:
+    """Run a cluster until the standard input is closed."""
+    import ray  # noqa: PLC0415 - loads in seconds
 
     ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
-    session = ray._private.worker.global_worker.node.get_session_dir_path()
-    print(json.dumps([ray.get_runtime_context().gcs_address, session]), flush=True)
+    node = ray._private.worker.global_worker.node  # noqa: SLF001 - Ray has no public name for its session's folder
+    answer = [ray.get_runtime_context().gcs_address, node.get_session_dir_path()]
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
     sys.stdin.buffer.read()
     ray.shutdown()
 

@@ -1,6 +1,6 @@
 """Metrics for the Ray dashboard and its Prometheus endpoint. Silent where there is no Ray.
 
-`METRICS` is what there is, with its meaning; the Grafana dashboard and the alerts of `deploy/monitoring` are made of it
+`METRICS` describes each of them; the Grafana dashboard and the alerts of `deploy/monitoring` are made from it
 (`python -m raylib.cluster.monitoring`). Ray exports them with the prefix `ray_`.
 """
 
@@ -10,14 +10,28 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
+
+from raylib.storage.entry import ShardEntry
+from raylib.storage.names import Phase
+
+if TYPE_CHECKING:
+    from ray.util.metrics import Counter, Gauge
 
 __all__ = ["METRICS", "Metric", "StageMetrics", "TrainingMetrics", "make_metric"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """name: without Ray's prefix. kind: counter or gauge. unit: as Grafana names it. labels: what it is told by."""
+    """A metric that raylib exports.
+
+    Attributes:
+        name: Name without Ray's prefix.
+        kind: `counter` or `gauge`.
+        description: What it counts or shows.
+        labels: Names of its labels.
+        unit: Unit as Grafana names it.
+    """
 
     name: str
     kind: str
@@ -26,52 +40,79 @@ class Metric:
     unit: str = "short"
 
 
-METRICS = {
-    m.name: m
-    for m in (
-        Metric("raylib_records_in_total", "counter", "Records read from the input.", ("run",)),
-        Metric("raylib_records_total", "counter", "Records by stage and outcome.", ("run", "stage", "outcome")),
-        Metric("raylib_rejects_total", "counter", "Rejected records by stage and reason.", ("run", "stage", "reason")),
-        Metric("raylib_stage_seconds_total", "counter", "Seconds spent in a stage.", ("run", "stage"), "s"),
-        Metric("raylib_bytes_total", "counter", "Raw input bytes worked through.", ("run", "phase"), "bytes"),
-        Metric("raylib_shards_total", "counter", "Shards committed or failed.", ("run", "phase", "outcome")),
-        Metric("raylib_last_shard_timestamp_seconds", "gauge", "When this worker committed a shard last.", ("run",), "dateTimeAsIso"),
-        Metric("raylib_storage_used_share", "gauge", "Used share of the volume of the output.", ("run",), "percentunit"),
-        Metric("raylib_train_loss", "gauge", "Loss of the last logged step.", ("run",)),
-        Metric("raylib_train_eval_loss", "gauge", "Loss of the last evaluation.", ("run",)),
-        Metric("raylib_train_eval_perplexity", "gauge", "Perplexity of the last evaluation.", ("run",)),
-        Metric("raylib_train_lr", "gauge", "Learning rate.", ("run",)),
-        Metric("raylib_train_grad_norm", "gauge", "Norm of the gradients before clipping.", ("run",)),
-        Metric("raylib_train_tgs", "gauge", "Tokens a second and worker.", ("run",)),
-        Metric("raylib_train_tflops", "gauge", "Model TFLOPs a worker, recomputation not counted.", ("run",)),
-        Metric("raylib_train_mfu", "gauge", "Share of the accelerator's dense peak.", ("run",), "percentunit"),
-        Metric("raylib_train_memory_gb", "gauge", "Memory of worker 0.", ("run",), "decgbytes"),
-        Metric("raylib_train_seconds_data", "gauge", "Seconds of a step that reading took.", ("run",), "s"),
-        Metric("raylib_train_seconds_model", "gauge", "Seconds of a step for forward and backward passes.", ("run",), "s"),
-        Metric("raylib_train_seconds_update", "gauge", "Seconds of a step for the optimizer.", ("run",), "s"),
-        Metric("raylib_train_tokens", "gauge", "Tokens trained on so far.", ("run",)),
-        Metric("raylib_train_heartbeat_timestamp_seconds", "gauge", "When a worker did its last step.", ("run", "rank"), "dateTimeAsIso"),
-    )
-}  # fmt: skip
+def _counter(name: str, description: str, *labels: str, unit: str = "short") -> Metric:
+    return Metric(f"raylib_{name}", "counter", description, ("run", *labels), unit)
 
 
-def make_metric(name: str, labels: tuple[str, ...] = ()) -> Any:
-    """A metric of Ray by its name in `METRICS`; one that is not there is a gauge with these labels."""
-    from ray.util.metrics import Counter, Gauge
+def _gauge(name: str, description: str, *labels: str, unit: str = "short") -> Metric:
+    return Metric(f"raylib_{name}", "gauge", description, ("run", *labels), unit)
+
+
+_OF_DATA = (
+    _counter("records_in_total", "Records read from the input."),
+    _counter("records_total", "Records by stage and outcome.", "stage", "outcome"),
+    _counter("rejects_total", "Rejected records by stage and reason.", "stage", "reason"),
+    _counter("stage_seconds_total", "Seconds spent in a stage.", "stage", unit="s"),
+    _counter("bytes_total", "Raw input bytes worked through.", "phase", unit="bytes"),
+    _counter("shards_total", "Shards committed or failed.", "phase", "outcome"),
+    _gauge("last_shard_timestamp_seconds", "When this worker committed a shard last.", unit="dateTimeAsIso"),
+    _gauge("storage_used_share", "Used share of the volume of the output.", unit="percentunit"),
+)
+_OF_TRAINING = (
+    _gauge("train_loss", "Loss of the last logged step."),
+    _gauge("train_eval_loss", "Loss of the last evaluation."),
+    _gauge("train_eval_perplexity", "Perplexity of the last evaluation."),
+    _gauge("train_lr", "Learning rate."),
+    _gauge("train_grad_norm", "Norm of the gradients before clipping."),
+    _gauge("train_tgs", "Tokens a second and worker."),
+    _gauge("train_tflops", "Model TFLOPs a worker, recomputation not counted."),
+    _gauge("train_mfu", "Share of the accelerator's dense peak.", unit="percentunit"),
+    _gauge("train_memory_gb", "Memory of worker 0.", unit="decgbytes"),
+    _gauge("train_seconds_data", "Seconds of a step that reading took.", unit="s"),
+    _gauge("train_seconds_model", "Seconds of a step for forward and backward passes.", unit="s"),
+    _gauge("train_seconds_update", "Seconds of a step for the optimizer.", unit="s"),
+    _gauge("train_tokens", "Tokens trained on so far."),
+    _gauge("train_heartbeat_timestamp_seconds", "When a worker did its last step.", "rank", unit="dateTimeAsIso"),
+)
+METRICS = {metric.name: metric for metric in (*_OF_DATA, *_OF_TRAINING)}
+
+
+def make_metric(name: str, labels: tuple[str, ...] = ()) -> Counter | Gauge:
+    """Make a metric of Ray.
+
+    Args:
+        name: Its name in `METRICS`, or another one, which becomes a gauge.
+        labels: Names of the labels of such a gauge.
+    """
+    from ray.util.metrics import Counter, Gauge  # noqa: PLC0415 - loads in seconds
 
     known = METRICS.get(name) or Metric(name, "gauge", name, labels)
     return {"counter": Counter, "gauge": Gauge}[known.kind](known.name, known.description, known.labels)
 
 
-class StageMetrics:
-    """The metrics of one worker process; `record` adds what a finished task reports.
+class _Counts(TypedDict, total=False):
+    stages: Mapping[str, Mapping[str, int]]
+    reasons: Mapping[str, int]
 
-    run: name of the recipe. output: a local folder whose volume is watched; empty: none.
+
+class ShardCounts(TypedDict):
+    """What a shard counted, as its statistics are stored."""
+
+    counts: _Counts
+    seconds: Mapping[str, float]
+
+
+class StageMetrics:
+    """The metrics of one worker process.
+
+    Args:
+        run: Name of the recipe.
+        output: A local folder whose volume is watched; empty for none.
     """
 
     def __init__(self, run: str, output: str = "") -> None:
         self._run, self._output = run, output
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, Counter | Gauge] = {}
 
     def _add(self, name: str, value: float, **labels: str) -> None:
         if name not in self._made:
@@ -79,39 +120,54 @@ class StageMetrics:
         metric = self._made[name]
         (metric.inc if METRICS[name].kind == "counter" else metric.set)(value, {"run": self._run, **labels})
 
-    def record(self, entry: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
-        phase = entry["phase"]
+    def record(self, entry: ShardEntry, statistics: ShardCounts) -> None:
+        """Add a finished shard.
+
+        Args:
+            entry: Its line of the manifest.
+            statistics: What it counted, by stage and by reason, and seconds by stage.
+        """
+        phase = str(entry.phase)
         self._add("raylib_shards_total", 1, phase=phase, outcome="committed")
         self._add("raylib_last_shard_timestamp_seconds", time.time())
         if self._output:
             usage = shutil.disk_usage(self._output)
             self._add("raylib_storage_used_share", usage.used / usage.total)
-        if entry.get("bytes_in"):
-            self._add("raylib_bytes_total", entry["bytes_in"], phase=phase)
-        if phase == "s0" and entry.get("records_in"):
-            self._add("raylib_records_in_total", entry["records_in"])
-        for stage, counts in statistics.get("counts", {}).get("stages", {}).items():
+        if entry.bytes_in:
+            self._add("raylib_bytes_total", entry.bytes_in, phase=phase)
+        if entry.phase.is_first and entry.records_in:
+            self._add("raylib_records_in_total", entry.records_in)
+        self._record_stages(statistics["counts"])
+        for stage, seconds in statistics["seconds"].items():
+            if seconds > 0:
+                self._add("raylib_stage_seconds_total", seconds, stage=stage)
+
+    def _record_stages(self, shard: _Counts) -> None:
+        for stage, counts in shard.get("stages", {}).items():
             kept = counts["in"] - counts["rejected"]
             for outcome, value in (("kept", kept), ("changed", counts["changed"]), ("rejected", counts["rejected"])):
                 if value:
                     self._add("raylib_records_total", value, stage=stage, outcome=outcome)
-        for key, value in statistics.get("counts", {}).get("reasons", {}).items():
+        for key, value in shard.get("reasons", {}).items():
             stage, _, reason = key.partition("/")
             self._add("raylib_rejects_total", value, stage=stage, reason=reason)
-        for stage, seconds in statistics.get("seconds", {}).items():
-            if seconds > 0:
-                self._add("raylib_stage_seconds_total", seconds, stage=stage)
 
-    def failed(self, phase: str) -> None:
-        self._add("raylib_shards_total", 1, phase=phase, outcome="failed")
+    def failed(self, phase: Phase) -> None:
+        """Count a failed attempt."""
+        self._add("raylib_shards_total", 1, phase=str(phase), outcome="failed")
 
 
 class TrainingMetrics:
-    """The metrics of one training worker."""
+    """The metrics of one training worker.
+
+    Args:
+        run: Name of the training run.
+        rank: Number of the worker.
+    """
 
     def __init__(self, run: str, rank: int) -> None:
         self._run, self._rank = run, rank
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, Gauge] = {}
 
     def _set(self, name: str, value: float, **labels: str) -> None:
         if name not in self._made:

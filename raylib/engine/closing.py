@@ -2,14 +2,198 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from raylib.engine.executor import Executor
+from raylib.engine.faults import Failure
+from raylib.engine.fingerprints import digest
+from raylib.engine.ledger import Ledger
+from raylib.engine.planning import Plan
+from raylib.engine.shuffles import Shuffle
+from raylib.engine.sketches import sketches_of
 from raylib.engine.tasks import ResolveTask, Task
+from raylib.errors import ShardError
 from raylib.reading.units import Unit
+from raylib.report.books import Books, check_books, gather
+from raylib.report.page import render_report
+from raylib.report.statistics import summed_splits
+from raylib.stage import GlobalStage, Section, adapted
+from raylib.storage.entry import ShardEntry
+from raylib.storage.names import Phase, RunFiles, ShardName
+from raylib.storage.store import Store
+from raylib.storage.summary import Quarantined, StageTotals, Summary
+from raylib.versions import versions
 
-__all__ = ["input_of"]
+__all__ = ["Clock", "finish"]
 
 
-def input_of(task: Task, units: list[Unit]) -> list[str]:
+_MOST_FILES = 100  # that were skipped, by name
+_MOST_INPUTS = 10  # of a quarantined shard, by name
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Moments of a run, by `time.perf_counter`.
+
+    Attributes:
+        started: When it began.
+        done: When the last segment ended.
+    """
+
+    started: float
+    done: float
+
+
+def finish(
+    plan: Plan, store: Store, ledger: Ledger, executor: Executor, shuffles: Sequence[Shuffle], clock: Clock
+) -> Summary:
+    """Check the books, write summary and report, and delete what nobody needs.
+
+    Args:
+        plan: The run.
+        store: Its folder.
+        ledger: What was done.
+        executor: Did it.
+        shuffles: State after each segment.
+        clock: When it was done.
+
+    Returns:
+        The numbers of the run.
+
+    Raises:
+        ShardError: shards were quarantined, or the books do not balance.
+    """
+    entries = [ledger.shards(number) for number in range(len(plan.job.segments))]
+    books = gather(store, entries, plan.recipe.output.samples)
+    summary = _summary(plan, ledger, executor, books, entries[0], clock)
+    _delete_strangers(store, ledger.files())
+    check_books(summary, entries)
+    _write_report(plan, store, summary, books, _sections(plan, store, shuffles))
+    if not plan.recipe.engine.keep_work:
+        _delete_work(store, plan.job.last)
+    _raise_for(ledger.failures)
+    return summary
+
+
+def _summary(
+    plan: Plan,
+    ledger: Ledger,
+    executor: Executor,
+    books: Books,
+    first: Mapping[ShardName, ShardEntry],
+    clock: Clock,
+) -> Summary:
+    counts = books.counts
+    bytes_in = sum(e.bytes_in for e in first.values())
+    working = max(clock.done - executor.ready_at, 1e-9)
+    return Summary(
+        name=plan.recipe.name,
+        kind=plan.job.kind,
+        fingerprint=digest(plan.chain[-1], sorted((str(s), e.key) for s, e in first.items())),
+        records_in=sum(e.records_in for e in first.values()),
+        records_kept=counts.get("records_kept", 0),
+        records_rejected=counts.get("records_rejected", 0),
+        characters_in=counts.get("characters_in", 0),
+        characters_kept=counts.get("characters_kept", 0),
+        tokens_kept=counts.get("tokens_kept", 0) if plan.job.tokenizer else None,
+        records_added=counts.get("records_added", 0),
+        columns=counts.get("columns", {}),
+        notes=counts.get("notes", {}),
+        splits=summed_splits(counts.get("splits", {})) if plan.job.split_by else None,
+        bytes_in=bytes_in,
+        seconds=round(time.perf_counter() - clock.started, 3),
+        seconds_start=round(executor.ready_at - clock.started, 3),
+        mb_while_starting=round(executor.bytes_before / 1e6, 3),
+        phases={str(phase): seconds for phase, seconds in ledger.seconds.items()},
+        mb_per_second=round((bytes_in - executor.bytes_before) / 1e6 / working, 3),
+        by_stage=_by_stage(plan, books),
+        by_reason=dict(sorted(counts.get("reasons", {}).items(), key=lambda kv: (-kv[1], kv[0]))),
+        by_source=dict(sorted(counts.get("sources", {}).items())),
+        histogram_in=counts.get("histogram_in", []),
+        histogram_kept=counts.get("histogram_kept", []),
+        shards=len(first),
+        quarantined=[_quarantined(failure, plan.units) for failure in ledger.failures],
+        skipped_files=plan.skipped[:_MOST_FILES],
+        skipped_file_count=len(plan.skipped),
+        engine=plan.recipe.engine.mode,
+        versions=versions(),
+    )
+
+
+def _by_stage(plan: Plan, books: Books) -> dict[str, StageTotals]:
+    """Totals of the stages that saw records, in the order of the recipe."""
+    stages = books.counts.get("stages", {})
+    labels = dict.fromkeys(label for segment in plan.job.segments for label in segment.labels)
+    return {
+        label: StageTotals.from_json({**stages[label], "seconds": round(books.seconds.get(label, 0.0), 3)})
+        for label in labels
+        if label in stages
+    }
+
+
+def _quarantined(failure: Failure, units: Sequence[Unit]) -> Quarantined:
+    task = failure.task
+    return Quarantined(str(task.shard), str(task.phase), failure.error, failure.attempts, _input_of(task, units))
+
+
+def _input_of(task: Task, units: Sequence[Unit]) -> list[str]:
+    """Paths of the files that a shard holds records of."""
     if isinstance(task, ResolveTask):
         return []
-    unit = next((u for u in units if u.number == int(task.shard.split("-")[0])), None)
-    return [p.file.path for p in unit.pieces[:10]] if unit else []
+    unit = next((u for u in units if u.number == task.shard.unit), None)
+    return [p.file.path for p in unit.pieces[:_MOST_INPUTS]] if unit else []
+
+
+def _delete_strangers(store: Store, ours: set[str]) -> None:
+    """Delete files of an earlier recipe, and of shards that were quarantined since."""
+    for folder in RunFiles.FOLDERS:
+        for name in store.names(folder):
+            if name not in ours:
+                store.delete(name)
+
+
+def _write_report(
+    plan: Plan, store: Store, summary: Summary, books: Books, sections: Mapping[str, Mapping[str, object]]
+) -> None:
+    store.write(RunFiles.SAMPLES, orjson.dumps(books.samples))
+    store.write(RunFiles.SUMMARY, orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2))
+    if summary.splits is not None:
+        store.write(RunFiles.SPLITS, orjson.dumps(summary.splits, option=orjson.OPT_INDENT_2))
+    if sections:
+        store.write(RunFiles.SECTIONS, orjson.dumps(sections))
+    page = render_report(summary, books.samples, plan.recipe.to_yaml(), sections)
+    store.write(RunFiles.REPORT, page.encode())
+
+
+def _sections(plan: Plan, store: Store, shuffles: Sequence[Shuffle]) -> dict[str, Mapping[str, object]]:
+    """The parts of the report that global stages make of the notes of their rounds."""
+    sections: dict[str, Mapping[str, object]] = {}
+    for segment, shuffle in zip(plan.job.segments, shuffles, strict=True):
+        if segment.sketch is None:
+            continue
+        stage = adapted(segment.sketch.make())
+        if not isinstance(stage, GlobalStage):
+            continue
+        section = stage.section(shuffle.notes, sketches_of(store, shuffle.segment, shuffle.shards))
+        if section is not None:
+            sections[segment.sketch.name] = section.to_json() if isinstance(section, Section) else section
+    return sections
+
+
+def _delete_work(store: Store, last: int) -> None:
+    """Delete records in work, sketches and facts; a run that is continued makes them again."""
+    for number in range(last):
+        for name in store.names(RunFiles.work(Phase.segment(number))):
+            if name.endswith(".arrow"):
+                store.delete(name)
+
+
+def _raise_for(failures: Sequence[Failure]) -> None:
+    if not failures:
+        return
+    lost = ", ".join(f"{f.task.shard} ({f.error.splitlines()[-1][:200]})" for f in failures[:5])
+    raise ShardError(f"{len(failures)} shards quarantined: {lost}. The rest is written; run again to retry them")

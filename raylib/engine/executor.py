@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
-from raylib.engine.faults import Failure, error_text
-from raylib.engine.tasks import Job, ShardTask, Task
+from raylib.engine.faults import Failure, Fault, is_tried_again
+from raylib.engine.tasks import BlockSource, Job, ShardTask, Task
 from raylib.engine.worker import Worker
-from raylib.errors import StageError
 from raylib.reading.block import Block, ReadOptions
 from raylib.reading.opening import blocks_of
 from raylib.reading.units import Piece
 from raylib.recipe import EngineOptions
+from raylib.storage.entry import RoundEntry, ShardEntry
 
-__all__ = ["Executor", "InlineExecutor", "process_here", "without_skipped"]
+__all__ = ["Executor", "InlineExecutor", "Result", "process_here", "without_skipped"]
+
+Result: TypeAlias = ShardEntry | RoundEntry | Failure
 
 
 class Executor(Protocol):
-    """ready_at: when all workers were there (time.perf_counter); bytes_before: raw bytes worked through until then.
+    """Does tasks.
 
-    total_bytes: size of the input on disk, set before the first run.
+    An executor takes a lazy stream of tasks and gives results as they come. It never holds more than two tasks for each
+    worker, so neither the driver's memory nor the object store grows with the data.
+
+    Attributes:
+        actors: Number of workers.
+        ready_at: When all workers were there, by `time.perf_counter`.
+        bytes_before: Raw bytes of input that were processed until then.
     """
 
+    actors: int
     ready_at: float
     bytes_before: int
-    total_bytes: int
 
-    def start(self) -> None:
-        """Set up the first worker; a stage that cannot be set up fails here, before any work."""
+    def start(self, input_bytes: int) -> None:
+        """Set up the first worker; a stage that cannot be set up fails here, before any work.
+
+        Args:
+            input_bytes: Size of the input on disk.
+
+        Raises:
+            RaylibError: no worker can be set up.
+        """
         ...
 
-    def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
-        """Blocks of a large file, as something that a task can carry; None for those in `skip`."""
+    def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[BlockSource | None]:
+        """Cut a large file into blocks.
+
+        Args:
+            piece: The file.
+            options: How to read it.
+            skip: Numbers of blocks that nobody needs.
+
+        Yields:
+            Each block as something that a task can carry; None for those in `skip`.
+        """
         ...
 
-    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
-        """Do tasks. model: their stages load a model, so they belong on GPUs where there are any."""
+    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, Result]]:
+        """Do tasks.
+
+        Args:
+            tasks: The tasks, taken when a worker is free.
+            model: Whether their stages load a model, so that they belong on GPUs where there are any.
+
+        Yields:
+            Each task with its result, in the order in which they end.
+        """
         ...
 
     def close(self) -> None:
@@ -51,49 +83,64 @@ class Executor(Protocol):
 
 
 def without_skipped(piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Block | None]:
+    """Blocks of a file, with None in place of those that nobody needs."""
     for number, block in enumerate(blocks_of(piece, options)):
         yield None if number in skip else block
 
 
-@dataclass
 class InlineExecutor:
-    """Everything in this process, one task after the other: for debugging and small data."""
+    """Runs everything in this process, one task after the other: for debugging and small data.
 
-    job: Job
-    options: EngineOptions
-    ready_at: float = 0.0
-    bytes_before: int = 0
-    total_bytes: int = 0
-    _worker: Worker | None = None
+    Args:
+        job: The run.
+        options: The `engine` part of the recipe.
+    """
 
-    def start(self) -> None:
-        self._worker = Worker(self.job)
+    def __init__(self, job: Job, options: EngineOptions) -> None:
+        self.actors = 1
+        self.ready_at = 0.0
+        self.bytes_before = 0
+        self._job, self._options = job, options
+        self._worker: Worker | None = None
+
+    def start(self, input_bytes: int) -> None:
+        """Set up the worker."""
+        self._worker = Worker(self._job)
         self.ready_at = time.perf_counter()
 
-    def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Any]:
+    def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Block | None]:
+        """Cut a large file into blocks."""
         yield from without_skipped(piece, options, skip)
 
-    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, dict[str, Any] | Failure]]:
-        assert self._worker is not None, "start() comes first"
+    def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, Result]]:
+        """Do tasks."""
+        if self._worker is None:
+            raise RuntimeError("start() comes first")
         for task in tasks:
-            yield task, process_here(self._worker, task, self.options.retries)
+            yield task, process_here(self._worker, task, self._options.retries)
 
     def close(self) -> None:
+        """Forget the worker and its models."""
         self._worker = None
 
     def wait_closed(self) -> None:
-        """Nothing to wait for."""
+        """Return at once."""
 
 
-def process_here(worker: Worker, task: Task, retries: int) -> dict[str, Any] | Failure:
+def process_here(worker: Worker, task: Task, retries: int) -> Result:
+    """Do a task in this process, as often as it may be tried.
+
+    Args:
+        worker: Does it.
+        task: The task; its block is here, not a reference to one elsewhere.
+        retries: How many attempts it has.
+    """
     block = task.block if isinstance(task, ShardTask) else None
-    attempt = 0
-    while True:
-        attempt += 1
+    for attempt in itertools.count(1):
         try:
             return worker.process(task, block)
-        except StageError as error:
-            return Failure(task, str(error), attempt, fatal=True)
-        except Exception as error:
-            if attempt >= retries:
-                return Failure(task, error_text(error), attempt)
+        except Exception as error:  # noqa: BLE001 - whatever a stage raises is a fault of its task
+            failure = Failure(task, Fault.of(error), attempt)
+        if not is_tried_again(failure, retries):
+            return failure
+    raise AssertionError("unreachable")

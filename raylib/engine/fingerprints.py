@@ -4,47 +4,88 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import cloudpickle
 import orjson
 
+from raylib.engine.tasks import Job
 from raylib.recipe import StageSpec
 from raylib.stage import adapted
+from raylib.versions import versions
 
-__all__ = ["FORMAT", "digest", "stage_identity"]
+__all__ = ["FORMAT", "chain_keys", "digest", "stage_identity"]
 
 
-def digest(*parts: Any) -> str:
+FORMAT = 1  # raise it when the bytes that a run writes change for the same recipe
+_READ_WHOLE = 64 << 20  # bytes; larger files are recognised by size and time
+
+
+def digest(*parts: object) -> str:
     """Hash of plain data, 32 hexadecimal digits."""
     data = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=repr)
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def stage_identity(spec: StageSpec | None) -> Any:
-    """What of a stage determines its output: name, parameters, the content of files it names, its own `identity`."""
+def chain_keys(job: Job, limit: int | None) -> tuple[str, ...]:
+    """Fingerprints of everything but the data that determines the output of each segment.
+
+    Args:
+        job: The run.
+        limit: Most records to read.
+
+    Returns:
+        A fingerprint a segment; each covers those before it.
+    """
+    version = versions()["raylib"]
+    reading = (job.kind, job.text_fields, job.default_source, asdict(job.read), limit)
+    key = digest(FORMAT, version, *reading, job.seed, job.samples)
+    keys = []
+    for number, segment in enumerate(job.segments):
+        stages = [stage_identity(s) for s in (segment.apply, *segment.local, segment.sketch)]
+        tail = [job.output_format, job.layout, job.tokenizer, job.split_by] if number == job.last else []
+        key = digest(key, stages, tail)
+        keys.append(key)
+    return tuple(keys)
+
+
+def stage_identity(spec: StageSpec | None) -> object:
+    """Whatever determines the output of a stage.
+
+    Args:
+        spec: The stage; None where a segment has none.
+
+    Returns:
+        Name, parameters, content of the files that they name, and the stage's own `identity`. Of an object that a user
+        gave, its name and a hash of its pickle; of an object that comes with parameters, as ours do, these.
+    """
     if spec is None:
         return None
     if spec.object is not None:
-        import cloudpickle
-
+        if spec.parameters:
+            return [spec.name, dict(spec.parameters)]
         return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
     described = spec.describe()
-    files: dict[str, Any] = {}
-    stage = spec.make()
-    given = [v for value in described[spec.name].values() for v in (value if isinstance(value, list) else [value])]
+    files = {name: _file_identity(name) for name in _named_files(described[spec.name])}
+    return [described, files, adapted(spec.make()).identity()]
+
+
+def _named_files(parameters: dict[str, object]) -> Iterator[str]:
+    """Files that parameters name, and those in folders that they name."""
+    given = [v for value in parameters.values() for v in (value if isinstance(value, list) else [value])]
     for value in given:
-        if isinstance(value, str) and value and len(value) < 1000 and os.path.exists(value):
-            inside = [value] if os.path.isfile(value) else sorted(str(p) for p in Path(value).glob("*") if p.is_file())
-            files |= {name: _file_identity(name) for name in inside}
-    return [described, files, adapted(stage).identity()]
+        if not isinstance(value, str) or not value or len(value) >= 1000 or not os.path.exists(value):
+            continue
+        if os.path.isfile(value):
+            yield value
+        else:
+            yield from sorted(str(p) for p in Path(value).glob("*") if p.is_file())
 
 
-def _file_identity(path: str) -> list[Any]:
+def _file_identity(path: str) -> list[object]:
     status = os.stat(path)
-    small = status.st_size <= 64 << 20
+    small = status.st_size <= _READ_WHOLE
     content = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if small else ""
     return [status.st_size, content or status.st_mtime_ns]
-
-
-FORMAT = 1  # raise it when the bytes that a run writes change for the same recipe

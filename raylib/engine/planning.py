@@ -2,25 +2,151 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raylib.engine.fingerprints import chain_keys
+from raylib.engine.tasks import Job, segments_of
 from raylib.errors import RecipeError
-from raylib.recipe import StageSpec
+from raylib.reading.block import ReadOptions
+from raylib.reading.layouts import guess_kind
+from raylib.reading.opening import blocks_of
+from raylib.reading.parsing import first_record
+from raylib.reading.sources import SourceFile, find_files
+from raylib.reading.units import Piece, Unit, plan
+from raylib.recipe import InputOptions, Recipe, StageSpec
 from raylib.stage import adapted
+from raylib.storage.layouts import FitsLayout
 
-__all__ = ["check_stages", "default_batch_mb"]
+__all__ = ["Plan", "make_plan"]
 
 
-def check_stages(specs: tuple[StageSpec, ...]) -> None:
-    """What stages can tell to be wrong before any work. Raises RecipeError."""
+_LOOKED_AT = 20  # units, and pieces of each, in search of a first record
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before any work.
+
+    Attributes:
+        recipe: What to do.
+        limit: Most records to read; None for all.
+        units: The input, cut into units of work.
+        input_bytes: Size of the input on disk.
+        skipped: Files with an unknown extension.
+        job: What workers have to know.
+        chain: Fingerprint of each segment.
+    """
+
+    recipe: Recipe
+    limit: int | None
+    units: tuple[Unit, ...]
+    input_bytes: int
+    skipped: tuple[str, ...]
+    job: Job
+    chain: tuple[str, ...]
+
+
+def make_plan(recipe: Recipe, limit: int | None) -> Plan:
+    """Plan a run.
+
+    Args:
+        recipe: What to do.
+        limit: Read only the first `limit` records, in one task.
+
+    Returns:
+        The plan.
+
+    Raises:
+        RecipeError: a stage is wrong, or the output would be written over the input.
+        SourceError: the input cannot be found.
+    """
+    stages = _stages(recipe)
+    _check_stages(stages)
+    files, skipped = find_files(recipe.input.path)
+    _check_output_holds_no_input(recipe.output.path, files)
+    input_bytes = sum(f.size for f in files)
+    read = _read_options(recipe.input, recipe.engine.batch_mb or _default_batch_mb(input_bytes))
+    units = tuple(plan(files, read.block_bytes)) if limit is None else (Unit(0, tuple(Piece(f) for f in files)),)
+    job = _job(recipe, stages, units, read)
+    return Plan(recipe, limit, units, input_bytes, tuple(skipped), job, chain_keys(job, limit))
+
+
+def _stages(recipe: Recipe) -> tuple[StageSpec, ...]:
+    """The stages of the recipe, and one that rejects what the layout of the output cannot hold."""
+    layout = recipe.output.layout
+    if recipe.output.format != "jsonl" or not layout:
+        return recipe.stages
+    return (*recipe.stages, StageSpec("layout", {"layout": layout}, object=FitsLayout(layout)))
+
+
+def _check_stages(specs: Sequence[StageSpec]) -> None:
+    """Let stages look for mistakes that can be seen before any work."""
     for spec in specs:
-        try:
-            adapted(spec.make()).check()
-        except ValueError as error:
-            raise RecipeError(f"stage {spec.name!r}: {error}") from None
+        _check_stage(spec)
 
 
-def default_batch_mb(input_bytes: int) -> float:
+def _check_stage(spec: StageSpec) -> None:
+    try:
+        adapted(spec.make()).check()
+    except ValueError as error:
+        raise RecipeError(f"stage {spec.name!r}: {error}") from None
+
+
+def _check_output_holds_no_input(output: str, files: Sequence[SourceFile]) -> None:
+    if "://" in output:
+        return
+    root = os.path.abspath(output) + os.sep
+    inside = next((f.path for f in files if os.path.abspath(f.path).startswith(root)), None)
+    if inside:
+        raise RecipeError(f"output.path {output!r} holds the input file {inside}; choose another folder")
+
+
+def _default_batch_mb(input_bytes: int) -> float:
     """4 or 8: small inputs in small pieces that spread evenly, large ones in fewer files.
 
-    Steps rather than a smooth curve, so that a file more does not change how the others are cut.
+    Steps rather than a smooth curve, so that one more file does not change how the others are cut.
     """
     return 4.0 if input_bytes < 256 << 20 else 8.0
+
+
+def _read_options(options: InputOptions, batch_mb: float) -> ReadOptions:
+    return ReadOptions(
+        encoding=options.encoding,
+        block_bytes=max(1, int(batch_mb * (1 << 20))),
+        max_record_bytes=int(options.max_record_mb * (1 << 20)),
+        max_expansion=options.max_expansion,
+        document_per=options.document_per,
+    )
+
+
+def _job(recipe: Recipe, stages: tuple[StageSpec, ...], units: Sequence[Unit], read: ReadOptions) -> Job:
+    given, output = recipe.input, recipe.output
+    return Job(
+        root=output.path if "://" in output.path else os.path.abspath(output.path),
+        kind=_guess_kind(units, read) if given.kind == "auto" else given.kind,
+        segments=segments_of(stages),
+        read=read,
+        text_fields=(given.text,) if isinstance(given.text, str) else tuple(given.text or ()),
+        default_source=given.source,
+        output_format=output.format,
+        layout=output.layout,
+        seed=recipe.engine.seed,
+        samples=output.samples,
+        tokenizer=output.tokenizer,
+        split_by=output.split_by,
+        name=recipe.name,
+    )
+
+
+def _guess_kind(units: Sequence[Unit], read: ReadOptions) -> str:
+    """The kind of the first record that can be read."""
+    beginning = ReadOptions(encoding=read.encoding, block_bytes=1 << 16)
+    for unit in units[:_LOOKED_AT]:
+        for piece in unit.pieces[:_LOOKED_AT]:
+            block = next(iter(blocks_of(piece, beginning)), None)
+            record = first_record(block) if block is not None else None
+            if record is not None:
+                return guess_kind(record)
+    return "document"

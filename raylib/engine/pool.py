@@ -1,25 +1,194 @@
-"""A pool of Ray actors with back-pressure and retries."""
+"""A pool of Ray actors with back-pressure, retries and restarts."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-from raylib.engine.tasks import Task
+from raylib.engine.actor import Done, WorkerActor, fault_of, remote
+from raylib.engine.executor import Result
+from raylib.engine.faults import Failure, Fault, FaultKind, TaskError, end_of_run, error_text, is_tried_again
+from raylib.engine.task_log import emit
+from raylib.engine.tasks import Job, ShardTask, Task
+from raylib.errors import RaylibError
 
-__all__ = ["IN_FLIGHT", "Slot"]
+if TYPE_CHECKING:
+    import ray
+
+__all__ = ["IN_FLIGHT", "Pool"]
 
 
 IN_FLIGHT = 2  # a task in work and one waiting, so that an actor never idles
 
 
 @dataclass
-class Slot:
-    """An actor and what it is doing. The first task in `waiting` is the one in work."""
+class _Slot:
+    """An actor and its tasks. The first one in `waiting` is in work."""
 
-    actor: Any
-    ready: Any
-    make: Any = None  # to place it anew
+    actor: ray.actor.ActorHandle
+    ready: ray.ObjectRef
     alive: bool = False
-    waiting: deque[tuple[Any, Task]] = field(default_factory=deque)
+    waiting: deque[tuple[ray.ObjectRef, Task]] = field(default_factory=deque)
+
+
+@dataclass
+class _Retries:
+    """Tasks of one phase that are tried again, and how often each was tried."""
+
+    most: int
+    again: deque[Task] = field(default_factory=deque)
+    _attempts: dict[Task, int] = field(default_factory=dict)
+
+    def after(self, task: Task, fault: Fault) -> Failure | None:
+        """The failure, if it is final; otherwise the task goes back into the queue."""
+        attempts = self._attempts[task.bare] = self._attempts.get(task.bare, 0) + 1
+        failure = Failure(task, fault, attempts)
+        if not is_tried_again(failure, self.most):
+            return failure
+        self.again.append(task)
+        return None
+
+
+class Pool:
+    """Actors that do tasks.
+
+    Args:
+        job: The run.
+        count: Number of actors.
+        retries: How many attempts a task has.
+        num_cpus: CPUs, or a share of one, of an actor.
+        num_gpus: GPUs, or a share of one, of an actor.
+    """
+
+    def __init__(self, job: Job, count: int, retries: int, *, num_cpus: float, num_gpus: float = 0) -> None:
+        import ray  # noqa: PLC0415 - loads in seconds
+
+        self._ray = ray
+        self._job, self._retries = job, retries
+        # Ray restarts an actor that dies
+        self._class = remote(WorkerActor).options(
+            max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD", num_cpus=num_cpus, num_gpus=num_gpus
+        )
+        self._slots = [self._new_slot() for _ in range(count)]
+
+    def _new_slot(self) -> _Slot:
+        actor = self._class.remote(self._job)
+        return _Slot(actor, actor.ready.remote())
+
+    def some_actor_lives(self, wait: float) -> bool:
+        """Whether a first actor is there.
+
+        Args:
+            wait: Seconds to wait for one.
+
+        Raises:
+            RaylibError: an actor cannot set up its stages.
+        """
+        done, _ = self._ray.wait([s.ready for s in self._slots if not s.alive], num_returns=1, timeout=wait)
+        for slot in self._slots:
+            if slot.ready in done:
+                self._check_start(slot)
+        return any(slot.alive for slot in self._slots)
+
+    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        """Do tasks; see `Executor.run`."""
+        retries = _Retries(self._retries)
+        exhausted = False
+        while True:
+            exhausted = self._fill(tasks, retries.again, exhausted)
+            working = [slot.waiting[0][0] for slot in self._slots if slot.waiting]
+            starting = [slot.ready for slot in self._slots if not slot.alive]
+            if not working and exhausted and not retries.again:
+                return
+            done, _ = self._ray.wait(working + starting, num_returns=1, timeout=10)
+            for reference in done:
+                yield from self._take(reference, retries)
+
+    def _fill(self, tasks: Iterator[Task], again: deque[Task], exhausted: bool) -> bool:
+        """Send tasks to all actors that have room; whether there are no more tasks."""
+        for slot in self._free_slots():
+            if again:
+                self._send(slot, again.popleft())
+            elif not exhausted:
+                task = next(tasks, None)
+                if task is None:
+                    return True
+                self._send(slot, task)
+        return exhausted
+
+    def _free_slots(self) -> Iterator[_Slot]:
+        """Slots with room, emptiest first, so that every actor gets a task before any gets two."""
+        for depth in range(IN_FLIGHT):
+            for slot in self._slots:
+                if slot.alive and len(slot.waiting) == depth:
+                    yield slot
+
+    @staticmethod
+    def _send(slot: _Slot, task: Task) -> None:
+        block = task.block if isinstance(task, ShardTask) else None
+        slot.waiting.append((slot.actor.process.remote(task.bare, block), task))
+
+    def _take(self, reference: ray.ObjectRef, retries: _Retries) -> Iterator[tuple[Task, Result]]:
+        """What a reference that is done means: an actor has started, or has done its task, or has died."""
+        for slot in self._slots:
+            if reference == slot.ready and not slot.alive:
+                self._check_start(slot)
+                return
+            if slot.waiting and slot.waiting[0][0] == reference:
+                _, task = slot.waiting.popleft()
+                result = self._result(slot, reference, task, retries)
+                if result is not None:
+                    yield task, result
+                return
+
+    def _result(self, slot: _Slot, reference: ray.ObjectRef, task: Task, retries: _Retries) -> Result | None:
+        """The result of a task; None when it is tried again."""
+        try:
+            done: Done = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, TaskError):
+                emit(error.cause.lines, task.title)
+            return retries.after(task, fault_of(error))
+        except self._ray.exceptions.RayError as error:
+            # the actor died; tasks queued behind the one in work did not run: they go back without a mark
+            retries.again.extend(t for _, t in slot.waiting)
+            slot.waiting.clear()
+            self._wait_for_restart(slot)
+            lost = fault_of(error)
+            kind = FaultKind.LOST_WORKER if lost.kind is FaultKind.OTHER else lost.kind
+            return retries.after(task, Fault(kind, lost.text))
+        emit(done.lines, task.title)
+        return done.entry
+
+    @staticmethod
+    def _wait_for_restart(slot: _Slot) -> None:
+        slot.alive = False
+        slot.ready = slot.actor.ready.remote()
+
+    def _check_start(self, slot: _Slot) -> None:
+        """Note that an actor has started, or place a new one for one that died."""
+        errors = self._ray.exceptions
+        try:
+            emit(self._ray.get(slot.ready), "a new worker")
+            slot.alive = True
+        except errors.RayTaskError as error:
+            raise _start_error(fault_of(error), self._job.root) from None
+        except errors.RayActorError as error:
+            if error.actor_init_failed:
+                raise _start_error(Fault(FaultKind.SETUP, error_text(error)), self._job.root) from None
+            time.sleep(0.2)  # died while starting, perhaps with its node
+            fresh = self._new_slot()
+            slot.actor, slot.ready = fresh.actor, fresh.ready
+
+    def kill(self) -> None:
+        """End all actors."""
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
+
+
+def _start_error(fault: Fault, output: str) -> RaylibError:
+    """The error that ends a run whose workers cannot start."""
+    return end_of_run(fault, output) or RaylibError(fault.text)

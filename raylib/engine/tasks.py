@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-from raylib.reading.block import ReadOptions
+from raylib.reading.block import Block, ReadOptions
 from raylib.reading.units import Piece
 from raylib.recipe import StageSpec
 from raylib.recipe.stages import stage_labels
-from raylib.stage import GlobalStage
-from raylib.stage.resolving import is_model_based
+from raylib.stage import GlobalStage, adapted
+from raylib.storage.names import Phase, ShardName
 
-__all__ = ["Job", "ResolveTask", "Segment", "ShardTask", "Task", "segments_of"]
+if TYPE_CHECKING:
+    import ray
+
+__all__ = ["BlockSource", "Job", "ResolveTask", "Segment", "ShardTask", "Task", "segments_of"]
+
+BlockSource: TypeAlias = "Block | ray.ObjectRef"  # a block, or a reference to one in Ray's object store
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Stages that run fused: an optional `apply` of the global stage before them, local stages, an optional sketch."""
+    """Stages that run fused.
+
+    Attributes:
+        apply: The global stage before them, whose verdicts are applied first.
+        local: Local stages.
+        sketch: The global stage after them, whose sketches are made last.
+        labels: Labels of `apply`, if any, and of the local stages: unique in the recipe.
+    """
 
     apply: StageSpec | None
     local: tuple[StageSpec, ...]
     sketch: StageSpec | None
-    labels: tuple[str, ...] = ()  # of `apply`, if any, and of the local stages: unique in the recipe
+    labels: tuple[str, ...] = ()
 
     @property
     def local_labels(self) -> tuple[str, ...]:
+        """Labels of the local stages."""
         return self.labels[1:] if self.apply is not None else self.labels
+
+    @property
+    def title(self) -> str:
+        """The labels in one line."""
+        return " + ".join(self.labels)
 
     @property
     def model_based(self) -> bool:
         """Whether a stage in it loads a model."""
-        return any(is_model_based(s.make()) for s in (self.apply, *self.local) if s is not None)
+        return any(adapted(s.make()).model_based for s in (self.apply, *self.local) if s is not None)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a worker has to know about a run; travels to each actor once."""
+    """Everything a worker has to know about a run; travels to each actor once.
+
+    Attributes:
+        root: Folder of the run, absolute, or a URI.
+        kind: Kind of the records.
+        segments: The stages.
+        read: How to read the input.
+        text_fields: Fields of a document that hold its text; empty for the usual names.
+        default_source: Source of records that have none; empty for the name of their file.
+        output_format: Format of kept records.
+        layout: Layout of kept records in JSON lines.
+        seed: Seed of everything that is sampled.
+        samples: Size of the samples of kept and of rejected records.
+        tokenizer: Path of a tokenizer that counts kept tokens; empty for none.
+        split_by: Column to split kept records by; empty for none.
+        name: Name of the run.
+    """
 
     root: str
     kind: str
@@ -52,61 +86,113 @@ class Job:
     split_by: str = ""
     name: str = ""
 
+    @property
+    def last(self) -> int:
+        """Number of the last segment, which writes the kept records."""
+        return len(self.segments) - 1
+
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Run segment `segment` over one shard, read from pieces or a block, or loaded from the segment before.
+    """Run a segment over one shard, read from pieces or a block, or loaded from the segment before.
 
-    verdicts: files of the global stage before; ordinal: the shard's number in them; shared: files of the
-    stage's broadcast rounds.
+    Attributes:
+        segment: Number of the segment.
+        shard: The shard.
+        key: Fingerprint of everything that determines its files.
+        pieces: What to read, in the first segment.
+        block: What to read, when a reader cut it off a large file.
+        limit: Most records to read.
+        verdicts: Files of the last round of the global stage before.
+        shared: Files of its broadcast rounds.
+        ordinal: Number of the shard in the verdicts.
     """
 
     segment: int
-    shard: str
+    shard: ShardName
     key: str
     pieces: tuple[Piece, ...] = ()
-    block: Any = None
+    block: BlockSource | None = None
     limit: int | None = None
     verdicts: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     ordinal: int = -1
 
     @property
-    def phase(self) -> str:
-        return f"s{self.segment}"
+    def phase(self) -> Phase:
+        """The phase that the segment is."""
+        return Phase.segment(self.segment)
+
+    @property
+    def title(self) -> str:
+        """The task in log lines."""
+        return f"shard {self.shard}"
+
+    @property
+    def bare(self) -> ShardTask:
+        """The task without its block, which travels beside it and cannot be hashed."""
+        return replace(self, block=None)
 
 
 @dataclass(frozen=True)
 class ResolveTask:
-    """One task of round `round` of the global stage after segment `segment`: keys in [first, last] of all runs.
+    """Do one round of a global stage for a range of keys.
 
-    shards: of the segment, in the order of their ordinals. runs: files of the round before; empty in
-    the first round, which reads the sketches. shared: files of broadcast rounds.
+    Attributes:
+        segment: Number of the segment before the stage.
+        round: Position of the round in the stage.
+        phase: The round with its repetition.
+        shard: Number of the range.
+        key: Fingerprint of everything that determines its file.
+        first: Smallest key.
+        last: Largest key.
+        shards: Shards of the segment, in the order of their ordinals.
+        runs: Files of the round before; empty in the first round, which reads the sketches.
+        shared: Files of broadcast rounds.
     """
 
     segment: int
     round: int
-    phase: str
-    shard: str
+    phase: Phase
+    shard: ShardName
     key: str
     first: int
     last: int
-    shards: tuple[str, ...] = ()
+    shards: tuple[ShardName, ...] = ()
     runs: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """The task in log lines."""
+        return f"shard {self.shard} of {self.phase}"
+
+    @property
+    def bare(self) -> ResolveTask:
+        """The task itself."""
+        return self
+
+
+Task: TypeAlias = ShardTask | ResolveTask
+
 
 def segments_of(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
-    """Cut the chain at global stages: each is sketched at the end of one segment and applied at the start of the next."""
+    """Cut a chain of stages into segments.
+
+    Args:
+        stages: All stages of a run.
+
+    Returns:
+        The segments. A global stage is sketched at the end of one and applied at the start of the next; a stage with a
+        model has one of its own, so that what it scored is committed at once and its actors do nothing else.
+    """
     segments: list[Segment] = []
     apply: StageSpec | None = None
     local: list[StageSpec] = []
     scored = False  # whether a model is in `apply` or `local`
     for spec in stages:
-        stage = spec.make()
-        model = is_model_based(stage)
-        if scored or (model and (apply or local)):
-            # what a model scored is committed at once, and its actors have nothing else to do
+        stage = adapted(spec.make())
+        if scored or (stage.model_based and (apply or local)):
             segments.append(Segment(apply, tuple(local), None))
             apply, local = None, []
         if isinstance(stage, GlobalStage):
@@ -114,10 +200,11 @@ def segments_of(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
             apply, local = spec, []
         else:
             local.append(spec)
-        scored = model
+        scored = stage.model_based
     segments.append(Segment(apply, tuple(local), None))
+    return _labelled(segments, stages)
+
+
+def _labelled(segments: list[Segment], stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
     names = iter(stage_labels(stages))
     return tuple(replace(s, labels=tuple(next(names) for _ in range(len(s.local) + bool(s.apply)))) for s in segments)
-
-
-Task = ShardTask | ResolveTask

@@ -7,7 +7,6 @@ from typing import cast
 import pydantic
 
 from raylib.recipe.chains import source_names
-from raylib.recipe.docstrings import description_of, parameter_notes
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
 from raylib.stage import StageInfo, stage_info, stage_names
 
@@ -72,15 +71,14 @@ def _without_titles(schema: Schema) -> Schema:
 
 def _stage_schema(info: StageInfo) -> Schema:
     """A mapping of a stage's parameters."""
-    notes = parameter_notes(info.make.__doc__ or "") | parameter_notes(info.summary)
     schema = _without_titles(pydantic.TypeAdapter(info.make).json_schema())
     properties = cast("dict[str, Schema]", schema.get("properties", {}))
     for name in properties.keys() - info.parameters.keys():  # fields that the constructor does not take
         del properties[name]
-    for name, field in properties.items():
-        if name in notes:
-            field.setdefault("description", notes[name])
-    schema["description"] = description_of(info.summary)
+    for name, description in info.descriptions.items():
+        if name in properties:
+            properties[name].setdefault("description", description)
+    schema["description"] = info.summary
     schema["additionalProperties"] = False
     return schema
 

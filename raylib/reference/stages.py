@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import get_type_hints
 
-from raylib.recipe.docstrings import description_of, parameter_notes
 from raylib.reference.fields import cell, default_of, type_of
 from raylib.stage import StageInfo, stage_info, stage_names
 
@@ -36,7 +35,7 @@ def reference_markdown() -> str:
 
 def stage_markdown(info: StageInfo) -> str:
     """One stage: what it does, parameters with types and defaults, examples."""
-    lines = [f"### {info.name}", "", description_of(info.summary), ""]
+    lines = [f"### {info.name}", "", info.summary, ""]
     if info.reason:
         unit = f"; the evidence is in {info.unit}" if info.unit else ""
         lines += [f"Reason in the rejects: `{info.reason}`{unit}.", ""]
@@ -44,19 +43,14 @@ def stage_markdown(info: StageInfo) -> str:
 
 
 def _parameters(info: StageInfo) -> list[str]:
-    """The table of parameters; with a column of meanings if the docstring describes any."""
+    """The table of parameters."""
     if not info.parameters:
         return []
-    notes = parameter_notes(info.make.__doc__ or "") | parameter_notes(info.summary)
     hints = get_type_hints(info.make, include_extras=True)
-    described = any(name in notes for name in info.parameters)
-    lines = [
-        "| parameter | type | default |" + (" |" if described else ""),
-        "|---|---|---|" + ("---|" if described else ""),
-    ]
+    lines = ["| parameter | type | default | meaning |", "|---|---|---|---|"]
     for name, default in info.parameters.items():
-        row = f"| {name} | {type_of(hints[name])} | {cell(default_of(default))} |"
-        lines.append(f"{row} {cell(notes.get(name, ''))} |" if described else row)
+        meaning = cell(info.descriptions.get(name, ""))
+        lines.append(f"| {name} | {type_of(hints[name])} | {cell(default_of(default))} | {meaning} |")
     return [*lines, ""]
 
 

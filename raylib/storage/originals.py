@@ -17,23 +17,36 @@ _ORIGINAL = "__original_"
 
 
 def with_original(table: pa.Table, original: pa.Table) -> pa.Table:
-    """Add what a later reject needs to show the original: null where a text is still as it was read."""
+    """Store records as they were read beside the records in work.
+
+    Args:
+        table: Records in work.
+        original: The same records, in the same order, as they were read.
+
+    Returns:
+        The table with a column for each original one that a stage may have changed: null where a text is unchanged.
+    """
     for name in original.column_names:
         if name in ("id", "source", "meta", "category"):
             continue
         old = single_chunk(original[name])
         if pa.types.is_large_string(old.type):
             new = single_chunk(table[name])
-            same = old.equals(new)
-            old = (
-                pa.nulls(len(old), old.type) if same else pc.if_else(pc.equal(old, new), pa.scalar(None, old.type), old)
-            )
+            null = pa.scalar(None, old.type)
+            old = pa.nulls(len(old), old.type) if old.equals(new) else pc.if_else(pc.equal(old, new), null, old)
         table = table.append_column(_ORIGINAL + name, old)
     return table
 
 
 def split_original(stored: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """What `with_original` put together, apart again: the records in work, and the same as they were read."""
+    """Take apart what `with_original` put together.
+
+    Args:
+        stored: A table that `with_original` made.
+
+    Returns:
+        The records in work, and the same records as they were read.
+    """
     table, original = stored, stored
     for name in stored.column_names:
         if not name.startswith(_ORIGINAL):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from raylib.atomic import SUFFIX, create_atomically
 from raylib.reading.filesystems import open_filesystem
 
 __all__ = ["Store"]
@@ -20,12 +19,17 @@ __all__ = ["Store"]
 
 @dataclass(frozen=True)
 class Store:
-    """Files below one root, a local folder or a URI."""
+    """Files below one root. Names are relative to it.
+
+    Attributes:
+        root: A local folder or a URI.
+    """
 
     root: str
 
     @property
     def local(self) -> bool:
+        """Whether the files are on a disk that this machine mounts."""
         return "://" not in self.root or self.root.startswith("file://")
 
     def _open(self) -> tuple[pafs.FileSystem, str]:
@@ -37,6 +41,7 @@ class Store:
         return f"{self._open()[1]}/{name}"
 
     def exists(self, name: str) -> bool:
+        """Whether there is a file of this name."""
         system, root = self._open()
         return bool(system.get_file_info(f"{root}/{name}").type == pafs.FileType.File)
 
@@ -44,6 +49,12 @@ class Store:
         """Size in bytes, None when there is no such file."""
         system, root = self._open()
         return system.get_file_info(f"{root}/{name}").size
+
+    def modified(self, name: str) -> float | None:
+        """When a file was last written, in seconds since 1970; None where the storage does not record it."""
+        system, root = self._open()
+        written = system.get_file_info(f"{root}/{name}").mtime
+        return None if written is None else float(written.timestamp())
 
     def names(self, folder: str) -> list[str]:
         """File names below a folder, relative to the root, sorted; empty when the folder is missing."""
@@ -53,18 +64,24 @@ class Store:
         return sorted(i.path[len(root) + 1 :] for i in infos if i.type == pafs.FileType.File)
 
     def delete(self, name: str) -> None:
+        """Delete a file."""
         system, root = self._open()
         system.delete_file(f"{root}/{name}")
 
     def delete_folder(self, name: str) -> None:
+        """Delete a folder with everything in it, if it exists."""
         system, root = self._open()
         if system.get_file_info(f"{root}/{name}").type == pafs.FileType.Directory:
             system.delete_dir(f"{root}/{name}")
 
+    def open(self, name: str) -> pa.NativeFile:
+        """A file to read from at any position."""
+        system, root = self._open()
+        return system.open_input_file(f"{root}/{name}")
+
     def read(self, name: str, start: int = 0) -> bytes:
         """A whole file, or what lies behind its first `start` bytes."""
-        system, root = self._open()
-        with system.open_input_file(f"{root}/{name}") as file:
+        with self.open(name) as file:
             file.seek(start)
             return bytes(file.read())
 
@@ -75,7 +92,17 @@ class Store:
 
     @contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """A binary stream whose content appears under `name` only when the block ends without an error."""
+        """A binary stream whose content appears under `name` only when the block ends without an error.
+
+        Args:
+            name: The file; folders are made.
+
+        Yields:
+            The stream to write to.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         system, root = self._open()
         target = f"{root}/{name}"
         if not self.local:
@@ -84,19 +111,8 @@ class Store:
             with system.open_output_stream(target) as stream:
                 stream.write(buffer.getvalue())
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        temporary = f"{target}.{uuid.uuid4().hex[:12]}.tmp"
-        try:
-            with open(temporary, "wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, target)
-            _sync_folder(os.path.dirname(target))
-        except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
+        with create_atomically(target) as stream:
+            yield stream
 
     def read_arrow(self, name: str) -> pa.ipc.RecordBatchFileReader:
         """An Arrow IPC file; memory-mapped where the store is local."""
@@ -110,13 +126,5 @@ class Store:
         """Delete what crashed runs left under temporary names."""
         if self.local:
             for name in self.names(""):
-                if name.endswith(".tmp"):
+                if name.endswith(SUFFIX):
                     self.delete(name)
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

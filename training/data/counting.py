@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
+from quality.selection.mixture import mixture_of
 from raylib.records import files_of, with_source
+from raylib.token_counts import load_tokenizer
 
-__all__ = ["count_tokens"]
+__all__ = ["SourceCounts", "count_tokens"]
 
 
-def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, dict[str, int]]:
-    """Documents, characters and tokens by source, without writing anything."""
-    from quality.selection.mixture import mixture_of
-    from raylib.token_counts import load_tokenizer
+class SourceCounts(TypedDict):
+    """Sizes of a source."""
 
+    documents: int
+    characters: int
+    tokens: int
+
+
+def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, SourceCounts]:
+    """Documents, characters and tokens by source; nothing is written.
+
+    Args:
+        sources: Files, folders of runs, globs or URIs.
+        tokenizer_path: Path of a tokenizer's folder, or of its tokenizer.json.
+
+    Returns:
+        Counts by source, the source with most characters first.
+    """
     tokenizer = load_tokenizer(tokenizer_path)
     tables = (with_source(table, file.source) for file in files_of(sources) for table in file.tables())
-    return mixture_of(tables, "source", tokenizer)
+    counted = mixture_of(tables, "source", tokenizer)
+    return {
+        source: SourceCounts(documents=row["documents"], characters=row["characters"], tokens=row["tokens"])
+        for source, row in counted.items()
+    }

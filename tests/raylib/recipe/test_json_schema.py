@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from raylib.cli import app
 from raylib.errors import RaylibError, RecipeError
 from raylib.recipe import Recipe
-from raylib.recipe.docstrings import description_of, parameter_notes
 from raylib.recipe.json_schema import json_schema
 from raylib.stage import stage_info, stage_names
 
@@ -139,22 +138,3 @@ def test_an_unknown_kind_names_the_nearest() -> None:
     done = CliRunner().invoke(app, ["schema", "recip"])
     assert isinstance(done.exception, RaylibError)
     assert str(done.exception).endswith("did you mean 'recipe'?")
-
-
-DOCSTRING = """Keep what is good.
-
-    More about it: with a colon.
-
-    Args:
-        k: Number of records
-            to keep.
-        by (str): Column.
-
-    Raises:
-        ValueError: never.
-    """
-
-
-def test_parameters_are_read_from_docstrings() -> None:
-    assert parameter_notes(DOCSTRING) == {"k": "Number of records to keep.", "by": "Column."}
-    assert description_of(DOCSTRING) == "Keep what is good.\n\nMore about it: with a colon."

@@ -1,0 +1,78 @@
+"""Files that appear whole or not at all: written under a temporary name, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["SUFFIX", "create_atomically", "sync_folder", "write_atomically"]
+
+
+SUFFIX = ".tmp"  # of files that are being written, and of those that a killed process left
+
+
+@contextmanager
+def create_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a binary stream whose content appears at `path` when the block ends without an error.
+
+    Missing folders are made. After an error, or when the process is killed, what was at `path` before is still there.
+
+    Args:
+        path: Where the file goes, on a local disk.
+
+    Yields:
+        The stream to write to.
+
+    Raises:
+        OSError: the file cannot be written; the temporary file is removed.
+    """
+    target = os.fspath(path)
+    folder = os.path.dirname(target) or "."
+    os.makedirs(folder, exist_ok=True)
+    temporary = f"{target}.{uuid.uuid4().hex[:12]}{SUFFIX}"
+    try:
+        with open(temporary, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+        sync_folder(folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a whole file atomically; see `create_atomically`.
+
+    Args:
+        path: Where the file goes, on a local disk.
+        data: Its content.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with create_atomically(path) as stream:
+        stream.write(data)
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Make a rename in a folder durable.
+
+    Args:
+        folder: The folder, on a local disk.
+
+    Raises:
+        OSError: the folder cannot be opened or synchronised.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
