@@ -14,7 +14,7 @@ from raylib.cli import app
 from raylib.cli.importing import convert, convert_file
 from raylib.engine import run
 from raylib.recipe import Recipe
-from raylib.recipe.data_juicer import _OPERATORS
+from raylib.recipe.data_juicer import operators
 from tests.texts import ARTICLE
 from training.config import TrainConfig
 
@@ -60,7 +60,7 @@ def test_a_recipe_of_data_juicer_runs(tmp_path: Path, write_jsonl: Callable[...,
     assert "exists" in str(again.exception)
 
 
-@pytest.mark.parametrize("operator", sorted(_OPERATORS))
+@pytest.mark.parametrize("operator", sorted(operators()))
 def test_every_operator_gives_valid_stages(operator: str) -> None:
     made = convert({"process": [operator], "dataset_path": "x.jsonl"})
     assert made.data["stages"] or any(operator in n for n in made.notes)
