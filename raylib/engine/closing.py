@@ -181,8 +181,13 @@ def _sections(plan: Plan, store: Store, shuffles: Sequence[Shuffle]) -> dict[str
             continue
         section = stage.section(shuffle.notes, sketches_of(store, shuffle.segment, shuffle.shards))
         if section is not None:
-            sections[segment.sketch.name] = section.to_json() if isinstance(section, Section) else section
+            sections[segment.sketch.name] = _section_json(section)
     return sections
+
+
+def _section_json(section: Section | Mapping[str, object]) -> Mapping[str, object]:
+    """The section as the template reads it; a stage of another package may give it in this form."""
+    return section.to_json() if isinstance(section, Section) else section
 
 
 def _delete_work(store: Store, last: int) -> None:

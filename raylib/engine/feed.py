@@ -116,7 +116,7 @@ def next_tasks(plan: Plan, ledger: Ledger, number: int, before: Shuffle) -> Iter
         A task for each shard that is not done.
     """
     shards = ledger.shards(number - 1)
-    for ordinal, shard in enumerate(sorted(shards)):
+    for ordinal, shard in enumerate(sorted(shards, key=str)):
         key = digest(plan.chain[number], shards[shard].key, before.key)
         if not ledger.resume(Phase.segment(number), shard, key):
             yield ShardTask(number, shard, key, verdicts=before.runs, shared=before.shared, ordinal=ordinal)

@@ -87,7 +87,7 @@ def shuffle_after(plan: Plan, ledger: Ledger, executor: Executor, progress: Prog
     shards = ledger.shards(number)
     shuffle = Shuffle(
         number,
-        shards=tuple(sorted(shards)),
+        shards=tuple(sorted(shards, key=str)),
         key=digest(plan.chain[number], sorted((str(s), e.key) for s, e in shards.items())),
         bytes=sum(e.sketch_bytes for e in shards.values()),
     )
