@@ -51,15 +51,15 @@ class Clock:
 def finish(
     plan: Plan, store: Store, ledger: Ledger, executor: Executor, shuffles: Sequence[Shuffle], clock: Clock
 ) -> Summary:
-    """Check the books, write summary and report, and delete what nobody needs.
+    """Check the books, write summary and report, and delete files that are not needed any more.
 
     Args:
         plan: The run.
         store: Its folder.
-        ledger: What was done.
-        executor: Did it.
+        ledger: Finished and failed tasks.
+        executor: Says when its workers were ready.
         shuffles: State after each segment.
-        clock: When it was done.
+        clock: Moments of the run.
 
     Returns:
         The numbers of the run.

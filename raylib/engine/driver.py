@@ -92,7 +92,7 @@ def _run(recipe: Recipe, fresh: bool, limit: int | None, progress: Progress) -> 
 
 
 def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:
-    """Note in the folder that the run begins, and what it is."""
+    """Write the header of the manifest and the resolved recipe."""
     logger.info("%s: %d units, %d segments", plan.recipe.name, len(plan.units), len(plan.job.segments))
     titles = tuple(segment.title for segment in plan.job.segments)
     ledger.start(RunHeader(plan.chain[-1], time.time(), versions(), plan.input_bytes, titles))
@@ -106,9 +106,9 @@ def _run_segment(
 
     Args:
         plan: The run.
-        ledger: Knows what is done.
+        ledger: Finished tasks.
         executor: Does tasks.
-        progress: Hears about phases.
+        progress: Callbacks for phases.
         number: Number of the segment.
         before: State after the segment before.
 

@@ -171,7 +171,7 @@ class RayExecutor:
         return True
 
     def close(self) -> None:
-        """End the actors of a cluster that goes on; begin to end a cluster that was started here."""
+        """End the actors on a cluster of others; begin to end a cluster that was started here."""
         if self._cluster is None:
             for pool in (self._pool, self._gpu_pool):
                 if pool is not None:
