@@ -55,10 +55,11 @@ def overhead(folder: Path) -> list[str]:
 
     from tests.texts import conversations
     from training.config import TrainConfig
-    from training.data.batches import micro_batches
+    from training.data.batches import BatchShape, micro_batches
     from training.data.tokens import tokenize
     from training.loop import Loop
-    from training.loop.launch import _single_process_group
+    from training.loop.launch import single_process_group
+    from training.loop.phase_data import phase_data
     from training.model.build import build_model, load_tokenizer, parameter_groups
     from training.model.deepspeed import deepspeed_config
     from training.model.world import World
@@ -75,25 +76,24 @@ def overhead(folder: Path) -> list[str]:
         "model": {"shape": shape, "tokenizer": str(folder / "tokenizer"), "dtype": "fp32"},
         "data": {"train": [{"path": str(folder / "sft")}], "sequence_length": 256}, "parallel": {"backend": "deepspeed", "zero_stage": 2},
     })  # fmt: skip
-    _single_process_group()
+    single_process_group()
 
-    def ours(turn: int) -> tuple[list[float], Loop]:
-        loop = Loop(config, folder / "runs" / f"o{turn}", say=lambda *_: None)
-        loop.run()
+    def ours(turn: int) -> list[float]:
+        Loop(config, folder / "runs" / f"o{turn}", say=lambda *_: None).run()
         lines = (folder / "runs" / f"o{turn}" / "metrics.jsonl").read_bytes().splitlines()
-        return [orjson.loads(line)["seconds"] for line in lines][10:], loop
+        return [orjson.loads(line)["seconds"] for line in lines][10:]
 
     import deepspeed
 
-    first, loop = ours(0)
+    first = ours(0)
     tokenizer = load_tokenizer(config.model)
     module = Scorer(build_model(config.model, tokenizer, 0))
     engine, *_ = deepspeed.initialize(model=module, model_parameters=parameter_groups(module, 0.1, 4), config=deepspeed_config(config, World()))  # fmt: skip
-    data = loop._data(type(config).from_dict({**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}).phases[0])  # fmt: skip
+    data = phase_data(config, type(config).from_dict({**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}).phases[0])  # fmt: skip
     batches: list[Any] = []
     for step in range(40):
         keys = data.stream.rows(step * 8, 8)
-        (batch,) = micro_batches([data.sources[s].row(r) for s, r in keys], keys, rank=0, world=1, micro=8, accumulation=1, pad=0, pairs=False)  # fmt: skip
+        (batch,) = micro_batches([data.sources[s].row(r) for s, r in keys], keys, BatchShape(micro=8, accumulation=1, pad=0, pairs=False))  # fmt: skip
         batches.append(batch)
 
     def bare() -> list[float]:
@@ -108,7 +108,7 @@ def overhead(folder: Path) -> list[str]:
 
     # ours, bare, bare, ours: so that a drift of the machine's speed is none of the difference
     theirs = [*bare(), *bare()]
-    stamps = [*first, *ours(1)[0]]
+    stamps = [*first, *ours(1)]
     a, b = float(np.median(stamps)), float(np.median(theirs))
     torch.distributed.destroy_process_group()
     return [f"LLaMA of {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters, 8 packed rows of 256 tokens, float32, ZeRO-2, one worker, median of 60 steps in the order ours, bare, bare, ours: our loop {1000 * a:.1f} ms, a bare DeepSpeed loop over the same batches {1000 * b:.1f} ms = {100 * (a / b - 1):+.1f} %."]  # fmt: skip

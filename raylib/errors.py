@@ -32,6 +32,10 @@ class RaylibError(Exception):
     """Base of all errors that raylib raises on purpose."""
 
 
+class ParameterError(RaylibError, ValueError):
+    """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+
+
 class RecipeError(RaylibError):
     """A recipe, an option or a stage parameter is wrong; names file, line, key and what would be right."""
 

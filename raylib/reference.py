@@ -53,8 +53,12 @@ def stage_markdown(info: StageInfo) -> str:
         lines += [f"Reason in the rejects: `{info.reason}`{unit}.", ""]
     if info.parameters:
         hints = get_type_hints(info.make)
-        lines += ["| parameter | type | default |", "|---|---|---|"]
-        lines += [f"| {name} | {_type(hints[name])} | {_shown(default)} |" for name, default in info.parameters.items()]
+        notes = {name: note.replace("|", "\\|") for name, note in info.descriptions.items()}
+        lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {_type(hints[name])} | {_shown(default)} | {notes.get(name, '')} |"
+            for name, default in info.parameters.items()
+        ]
         lines.append("")
     if info.examples:
         rejecting = info.kind == "reject"

@@ -159,14 +159,13 @@ def _delete_strangers(store: Store, ours: set[str]) -> None:
 def _write_report(
     plan: Plan, store: Store, summary: Summary, books: Books, sections: Mapping[str, Mapping[str, object]]
 ) -> None:
-    shown = summary.to_json()
     store.write(RunFiles.SAMPLES, orjson.dumps(books.samples))
-    store.write(RunFiles.SUMMARY, orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+    store.write(RunFiles.SUMMARY, orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2))
     if summary.splits is not None:
         store.write(RunFiles.SPLITS, orjson.dumps(summary.splits, option=orjson.OPT_INDENT_2))
     if sections:
         store.write(RunFiles.SECTIONS, orjson.dumps(sections))
-    page = render_report(shown, books.samples, plan.recipe.to_yaml(), sections)
+    page = render_report(summary, books.samples, plan.recipe.to_yaml(), sections)
     store.write(RunFiles.REPORT, page.encode())
 
 

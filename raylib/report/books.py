@@ -5,43 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypedDict
 
 import orjson
 
 from raylib.errors import ShardError
-from raylib.report.statistics import add_counts, merge_samples
+from raylib.report.counts import Counts, add_counts
+from raylib.report.samples import Samples, merge_samples
+from raylib.report.statistics import StatisticsJson
 from raylib.storage.entry import ShardEntry
 from raylib.storage.names import Phase, RunFiles, ShardName
 from raylib.storage.store import Store
 from raylib.storage.summary import Summary
 
-__all__ = ["Books", "Counts", "check_books", "gather"]
+__all__ = ["Books", "check_books", "gather"]
 
 
 Entries = Sequence[Mapping[ShardName, ShardEntry]]  # a mapping a segment
-Sample = dict[str, Any]  # a record as the report shows it
 _OF_READING = {"records_in", "characters_in", "histogram_in"}  # a later segment's input is not input of the run
-
-
-class Counts(TypedDict, total=False):
-    """Counters that shards add up; see `raylib.report.statistics.ShardStatistics`."""
-
-    records_in: int
-    records_kept: int
-    records_rejected: int
-    records_added: int
-    characters_in: int
-    characters_kept: int
-    tokens_kept: int
-    columns: dict[str, dict[str, dict[str, int]]]
-    notes: dict[str, dict[str, float]]
-    splits: dict[str, dict[str, object]]
-    stages: dict[str, dict[str, int]]
-    reasons: dict[str, int]
-    sources: dict[str, dict[str, int]]
-    histogram_in: list[int]
-    histogram_kept: list[int]
 
 
 @dataclass(frozen=True)
@@ -56,7 +36,7 @@ class Books:
 
     counts: Counts
     seconds: Mapping[str, float]
-    samples: Mapping[str, list[Sample]]
+    samples: Samples
 
 
 def gather(store: Store, entries: Entries, size: int) -> Books:
@@ -70,16 +50,19 @@ def gather(store: Store, entries: Entries, size: int) -> Books:
     Returns:
         Counters, seconds and samples of the run.
     """
-    counts: dict[str, Any] = {}
-    seconds: dict[str, Any] = {}
-    samples: dict[str, list[Sample]] = {"kept": [], "rejected": []}
+    counts: Counts = {}
+    seconds: dict[str, float] = {}
+    samples: Samples = {"kept": [], "rejected": []}
     for number, shards in enumerate(entries):
         for shard in shards:
-            part = orjson.loads(store.read(RunFiles.stats(Phase.segment(number), shard)))
+            part: StatisticsJson = orjson.loads(store.read(RunFiles.stats(Phase.segment(number), shard)))
             add_counts(counts, {k: v for k, v in part["counts"].items() if not (number and k in _OF_READING)})
             add_counts(seconds, part["seconds"])
-            samples = {name: merge_samples([held, part[name]], size) for name, held in samples.items()}
-    return Books(Counts(**counts), seconds, samples)  # type: ignore[typeddict-item]  # from JSON
+            samples = {
+                "kept": merge_samples([samples["kept"], part["kept"]], size),
+                "rejected": merge_samples([samples["rejected"], part["rejected"]], size),
+            }
+    return Books(counts, seconds, samples)
 
 
 def check_books(summary: Summary, entries: Entries) -> None:

@@ -1,59 +1,105 @@
-"""Histograms of score columns, before and after a run, for the report."""
+"""Histograms of score columns, as scored and as kept, for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from raylib.report.counts import MISSING
+from raylib.stage.section import Histograms
 
 __all__ = ["score_histograms"]
 
 
-def score_histograms(summary: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Histograms of the columns that stages added: when they were added, and of the kept records."""
-    items = [i for name, counts in summary.get("columns", {}).items() if (i := _column(name, counts)) is not None]
-    if not items:
-        return None
-    title = "Pale: as scored. Solid: kept. Hover for numbers."
-    return {"name": "columns", "title": "Scores", "blocks": [{"kind": "histograms", "title": title, "items_": items}]}
+_BINS = 30
+_WIDTH = 240.0  # of the drawing
+_HEIGHT = 70.0  # of the tallest bar
+_BASE = 74  # where bars stand
+_TITLE = "Pale: all scored records. Solid: kept records. Hover over a bar to see its numbers."
+
+_Counts = Mapping[str, int]
 
 
-def _column(name: str, counts: Mapping[str, Mapping[str, int]], bins: int = 30) -> dict[str, Any] | None:
-    scored, kept = counts.get("scored", {}), counts.get("kept", {})
-    scored = scored or kept
-    keys = [k for k in {**scored, **kept} if k != "(none)"]
-    if len(keys) < 2:
+class _Bar(TypedDict):
+    """A bin: place and width, label, counts, and height and top of the pale and of the solid bar."""
+
+    x: float
+    w: float
+    label: str
+    scored: int
+    kept: int
+    h1: float
+    h2: float
+    y1: float
+    y2: float
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The bins of a histogram: their labels, the bin of each value, and what is written at the ends."""
+
+    labels: Sequence[str]
+    place: Mapping[str, int]
+    ends: tuple[str, str]
+
+
+def score_histograms(columns: Mapping[str, Mapping[str, _Counts]]) -> Histograms | None:
+    """Draw the columns that stages added.
+
+    Args:
+        columns: How often each value of a column occurs, by column, then when it was `scored`, or among `kept` records.
+
+    Returns:
+        A histogram for each column with more than one value; None if there is no such column.
+    """
+    items = [item for name, counts in columns.items() if (item := _histogram(name, counts)) is not None]
+    return Histograms(_TITLE, items) if items else None
+
+
+def _histogram(name: str, counts: Mapping[str, _Counts]) -> Mapping[str, object] | None:
+    kept = counts.get("kept", {})
+    scored = counts.get("scored", {}) or kept
+    values = [value for value in {**scored, **kept} if value != MISSING]
+    if len(values) < 2:
         return None  # a column with one value has no shape
+    axis = _number_axis(values, scored) or _text_axis(values, scored)
+    totals = [_binned(part, axis) for part in (scored, kept)]
+    missing = scored.get(MISSING, 0)
+    note = f"{sum(scored.values()):,} scored, {sum(kept.values()):,} kept"
+    note += f", {missing:,} without a value" if missing else ""
+    low, high = axis.ends
+    return {"name": name, "bars": _bars(axis.labels, *totals), "low": low[:24], "high": high[:24], "note": note}
+
+
+def _number_axis(texts: Sequence[str], scored: _Counts) -> _Axis | None:
+    """Bins of equal width, or one for each whole number; None if the values are not numbers."""
     try:
-        values = {k: float(k) for k in keys}
-        low, high = _ends(scored or kept, values)
-        whole = all(v == int(v) for v in values.values()) and high - low < bins
-        step = 1.0 if whole else max((high - low) / bins, 1e-12)
-        classes = round((high - low) / step) + 1 if whole else bins
-        place = {k: min(max(int((v - low) / step + 1e-9), 0), classes - 1) for k, v in values.items()}
-        labels = [f"{low + i * step:.4g}" if whole else f"{low + i * step:.3g} to {low + (i + 1) * step:.3g}" for i in range(classes)]  # fmt: skip
-        ends = (f"{low:.4g}", f"{high:.4g}")
+        values = {text: float(text) for text in texts}
     except ValueError:
-        order = sorted(keys, key=lambda k: (-scored.get(k, 0), k))[:bins]
-        place = {k: i for i, k in enumerate(order)}
-        labels, classes = order, len(order)
-        ends = (order[0], order[-1] if len(order) > 1 else "")
-    totals = [[0] * classes, [0] * classes]
-    for total, part in zip(totals, (scored, kept), strict=True):
-        for key, count in part.items():
-            if key in place:
-                total[place[key]] += count
-    top = max(1, *totals[0], *totals[1])
-    width = 240 / classes
-    bars = []
-    for i, (a, b) in enumerate(zip(*totals, strict=True)):
-        tall = [round(70 * v / top, 2) for v in (a, b)]
-        bars.append({"x": round(i * width + 0.3, 2), "w": round(max(width - 0.6, 0.4), 2), "label": labels[i], "scored": a, "kept": b, "h1": tall[0], "h2": tall[1], "y1": 74 - tall[0], "y2": 74 - tall[1]})  # fmt: skip
-    missing = scored.get("(none)", 0)
-    note = f"{sum(scored.values()):,} scored, {sum(kept.values()):,} kept" + (f", {missing:,} without" if missing else "")  # fmt: skip
-    return {"name": name, "bars": bars, "low": ends[0][:24], "high": ends[1][:24], "note": note}
+        return None
+    if not all(math.isfinite(v) for v in values.values()):  # texts such as "nan"
+        return None
+    low, high = _ends(scored, values)
+    whole = all(v == int(v) for v in values.values()) and high - low < _BINS
+    step = 1.0 if whole else max((high - low) / _BINS, 1e-12)
+    bins = round((high - low) / step) + 1 if whole else _BINS
+    place = {text: min(max(int((v - low) / step + 1e-9), 0), bins - 1) for text, v in values.items()}
+    if whole:
+        labels = [f"{low + i * step:.4g}" for i in range(bins)]
+    else:
+        labels = [f"{low + i * step:.3g} to {low + (i + 1) * step:.3g}" for i in range(bins)]
+    return _Axis(labels, place, (f"{low:.4g}", f"{high:.4g}"))
 
 
-def _ends(counts: Mapping[str, int], values: Mapping[str, float]) -> tuple[float, float]:
+def _text_axis(texts: Sequence[str], scored: _Counts) -> _Axis:
+    """A bin for each of the most frequent texts."""
+    order = sorted(texts, key=lambda text: (-scored.get(text, 0), text))[:_BINS]
+    return _Axis(order, {text: i for i, text in enumerate(order)}, (order[0], order[-1] if len(order) > 1 else ""))
+
+
+def _ends(counts: _Counts, values: Mapping[str, float]) -> tuple[float, float]:
     """Where a histogram begins and ends: all values but the outermost 0.5 % on each side."""
     ranked = sorted((values[k], n) for k, n in counts.items() if k in values)
     total, below = sum(n for _, n in ranked), 0
@@ -65,3 +111,33 @@ def _ends(counts: Mapping[str, int], values: Mapping[str, float]) -> tuple[float
             high = v
         below += n
     return low, high
+
+
+def _binned(counts: _Counts, axis: _Axis) -> list[int]:
+    totals = [0] * len(axis.labels)
+    for value, count in counts.items():
+        if value in axis.place:
+            totals[axis.place[value]] += count
+    return totals
+
+
+def _bars(labels: Sequence[str], scored: Sequence[int], kept: Sequence[int]) -> list[_Bar]:
+    top = max(1, *scored, *kept)
+    width = _WIDTH / len(labels)
+    bars: list[_Bar] = []
+    for i, (label, a, b) in enumerate(zip(labels, scored, kept, strict=True)):
+        pale, solid = round(_HEIGHT * a / top, 2), round(_HEIGHT * b / top, 2)
+        bars.append(
+            {
+                "x": round(i * width + 0.3, 2),
+                "w": round(max(width - 0.6, 0.4), 2),
+                "label": label,
+                "scored": a,
+                "kept": b,
+                "h1": pale,
+                "h2": solid,
+                "y1": _BASE - pale,
+                "y2": _BASE - solid,
+            }
+        )
+    return bars

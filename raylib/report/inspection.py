@@ -1,9 +1,10 @@
-"""Look at data sets and runs: `raylib inspect` and `raylib diff`."""
+"""What a data set or a run holds: `raylib inspect`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import orjson
 import pyarrow as pa
@@ -13,66 +14,103 @@ from raylib.errors import SourceError
 from raylib.reading.block import ReadOptions
 from raylib.reading.layouts import guess_kind, layout
 from raylib.reading.opening import blocks_of
-from raylib.reading.parsing import first_record, parse
+from raylib.reading.parsing import Parsed, first_record, parse
 from raylib.reading.sources import find_files
 from raylib.reading.units import Piece
 from raylib.schema import SCHEMAS, text_of
+from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
+from raylib.storage.summary import Summary
 
 __all__ = ["inspect_path"]
 
 
+_SHOWN = 400  # characters of a sample
+_MOST_SOURCES = 20
+
+
+@dataclass
+class _Totals:
+    """What was counted in the records so far."""
+
+    records: int = 0
+    unreadable: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    lengths: list[pa.Array] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, parsed: Parsed, samples: int) -> None:
+        """Count a table of records, and keep texts until there are `samples` of them."""
+        self.records += len(parsed.table)
+        self.unreadable += len(parsed.rejects)
+        for row in pc.value_counts(parsed.table["source"]).to_pylist():
+            self.sources[row["values"]] += row["counts"]
+        self.reasons.update(parsed.rejects["reason"].to_pylist())
+        texts = text_of(parsed.table)
+        self.lengths.append(pc.utf8_length(texts))
+        self.shown += texts.slice(0, max(samples - len(self.shown), 0)).to_pylist()
+
+    def lines(self, kind: str, stopped: bool) -> Iterator[str]:
+        """The counts in words."""
+        ending = " (stopped at the limit)" if stopped else ""
+        yield f"{self.records:,} records, {self.unreadable:,} unreadable{ending}"
+        for reason, count in self.reasons.most_common():
+            yield f"  unreadable: {reason} {count:,}"
+        yield "schema: " + ", ".join(f"{f.name}: {f.type}" for f in SCHEMAS[kind])
+        if self.records:
+            quantiles = pc.quantile(pa.chunked_array(self.lengths), [0, 0.1, 0.5, 0.9, 1]).to_pylist()
+            yield "characters: min {:,.0f}, 10 % {:,.0f}, median {:,.0f}, 90 % {:,.0f}, max {:,.0f}".format(*quantiles)
+            for source, count in self.sources.most_common(_MOST_SOURCES):
+                yield f"  source {source or '(none)'}: {count:,}"
+        for text in self.shown:
+            yield f"--- {text[:_SHOWN]}{'…' if len(text) > _SHOWN else ''}"
+
+
 def inspect_path(path: str, *, samples: int = 3, encoding: str = "auto", limit: int | None = None) -> Iterator[str]:
-    """Lines that describe a data set: files, kind, schema, counts, sources, lengths, flaws, samples."""
+    """Describe a data set, or a run and the records that it kept.
+
+    Args:
+        path: File, folder, glob or URI; or the output folder of a run.
+        samples: Number of texts to show.
+        encoding: Encoding of the files; `auto` detects it.
+        limit: Number of records after which to stop reading. None reads everything.
+
+    Yields:
+        Lines of text: files, kind, schema, counts, sources, lengths, unreadable records, samples.
+
+    Raises:
+        SourceError: there is nothing to read, or no record in it.
+    """
     store = Store(path)
-    if store.exists("manifest.jsonl") and store.exists("summary.json"):
-        summary = orjson.loads(store.read("summary.json"))
-        yield f"a run of recipe {summary['name']!r}: {summary['records_in']:,} records in"
-        yield f"kept {summary['records_kept']:,}, rejected {summary['records_rejected']:,}, report {path}/report.html"
-        path = f"{path}/kept"
+    if store.exists(RunFiles.MANIFEST) and store.exists(RunFiles.SUMMARY):
+        summary = Summary.from_json(orjson.loads(store.read(RunFiles.SUMMARY)))
+        yield f"a run of recipe {summary.name!r}: {summary.records_in:,} records in"
+        yield (f"kept {summary.records_kept:,}, rejected {summary.records_rejected:,}, report {path}/{RunFiles.REPORT}")
+        path = f"{path}/{RunFiles.KEPT}"
     files, skipped = find_files(path)
+    ending = f", {len(skipped)} with unknown extensions skipped" if skipped else ""
+    yield f"{_files(len(files))}, {sum(f.size for f in files):,} bytes on disk{ending}"
     options = ReadOptions(encoding=encoding, block_bytes=4 << 20)
-    yield f"{len(files)} files, {sum(f.size for f in files):,} bytes on disk" + (
-        f", {len(skipped)} with unknown extensions passed over" if skipped else ""
-    )
-    kind = ""
-    counts: Counter[str] = Counter()
-    sources: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    lengths: list[pa.Array] = []
-    shown: list[str] = []
-    for file in files:
-        for block in blocks_of(Piece(file), options):
-            if not kind and (record := first_record(block)) is not None:
-                kind = guess_kind(record)
-                yield f"kind {kind} (layout {layout(record)}), encoding of the first file {block.encoding}, fields {sorted(record)}"
-            for parsed in parse(block, kind or "document"):
-                counts["records"] += len(parsed.table)
-                counts["unreadable"] += len(parsed.rejects)
-                for row in pc.value_counts(parsed.table["source"]).to_pylist():
-                    sources[row["values"]] += row["counts"]
-                reasons.update(parsed.rejects["reason"].to_pylist())
-                texts = text_of(parsed.table)
-                lengths.append(pc.utf8_length(texts))
-                for text in texts.slice(0, max(samples - len(shown), 0)).to_pylist():
-                    shown.append(text)
-            if limit is not None and counts["records"] >= limit:
-                break
-        if limit is not None and counts["records"] >= limit:
+    kind, totals, stopped = "", _Totals(), False
+    for block in (block for file in files for block in blocks_of(Piece(file), options)):
+        if not kind and (record := first_record(block)) is not None:
+            kind = guess_kind(record)
+            yield _described(record, kind, block.encoding)
+        for parsed in parse(block, kind or "document"):
+            totals.add(parsed, samples)
+        stopped = limit is not None and totals.records >= limit
+        if stopped:
             break
-    if not counts["records"] and not counts["unreadable"]:
-        raise SourceError(f"{path!r} holds 0 records in {len(files)} files")
-    yield f"{counts['records']:,} records, {counts['unreadable']:,} unreadable" + (
-        " (stopped at the limit)" if limit else ""
-    )
-    for reason, count in reasons.most_common():
-        yield f"  unreadable: {reason} {count:,}"
-    yield "schema: " + ", ".join(f"{f.name}: {f.type}" for f in SCHEMAS[kind or "document"])
-    if counts["records"]:
-        every = pa.chunked_array(lengths)
-        quantiles = pc.quantile(every, [0, 0.1, 0.5, 0.9, 1]).to_pylist()
-        yield "characters: min {:,.0f}, 10 % {:,.0f}, median {:,.0f}, 90 % {:,.0f}, max {:,.0f}".format(*quantiles)
-        for source, count in sources.most_common(20):
-            yield f"  source {source or '(none)'}: {count:,}"
-    for text in shown:
-        yield f"--- {text[:400]}{'…' if len(text) > 400 else ''}"
+    if not totals.records and not totals.unreadable:
+        raise SourceError(f"{path!r} contains no records in {_files(len(files))}")
+    yield from totals.lines(kind or "document", stopped=stopped)
+
+
+def _described(record: dict[str, object], kind: str, encoding: str) -> str:
+    """The first record in words."""
+    return f"kind {kind} (layout {layout(record)}), encoding of the first file {encoding}, fields {sorted(record)}"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}"

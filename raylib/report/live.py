@@ -1,265 +1,264 @@
-"""A page of a run, live: progress, funnel, rejects with search. `raylib ui OUT` serves it.
-
-Read-only. It binds to loopback and then answers only to loopback's names, so that no web page can reach it through a
-name of its own; on any other address it asks for a token. Records are shown as text, never as HTML.
-"""
+"""Live state of a run for `raylib ui`: progress, funnel, rejected records with search."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from raylib.errors import RaylibError
-from raylib.report.statistics import add_counts
+from raylib.errors import SourceError
+from raylib.report.counts import Counts, add_counts
+from raylib.report.rejects import RejectsPage, search_rejects
+from raylib.report.tail import Tail
+from raylib.storage.entry import Entry, RunHeader, ShardEntry, StreamEntry, read_line
 from raylib.storage.manifest import manifest_parts
+from raylib.storage.names import Phase, RunFiles, ShardName
 from raylib.storage.store import Store
+from raylib.storage.summary import Summary
 
-__all__ = ["RunView"]
+__all__ = ["RunState", "RunView"]
 
 
-_SHOWN = 4000  # characters of a text
-_SEARCH_SECONDS = 2.0  # of one request; the next one goes on from there
-_STATS_A_POLL = 100
+_STATISTICS_PER_LOOK = 100  # files; more would make the page wait
+
+StageRow = TypedDict("StageRow", {"name": str, "in": int, "rejected": int, "changed": int, "seconds": float})
+
+
+class PhaseRow(TypedDict):
+    """A phase of a run and the number of its finished shards."""
+
+    phase: str
+    title: str
+    shards: int
+
+
+class RunState(TypedDict):
+    """What the page shows of a run besides rejected records.
+
+    Attributes:
+        kind: `recipe`.
+        status: `running` or `finished`.
+        name: Name of the recipe once the run has finished, and of its folder before.
+        started: When it began or continued, in seconds since 1970.
+        now: The time of this state, in seconds since 1970.
+        seconds: How long it took; None while it runs.
+        records_in: Records read so far.
+        records_kept: Records kept so far.
+        records_rejected: Records rejected so far.
+        bytes_done: Bytes of the input that were read.
+        bytes_total: Bytes of the input.
+        phases: Phases that have begun; empty for a finished run.
+        left_to_count: Number of shards that are finished but not yet in `stages` and `reasons`.
+        quarantined: Shards that were left out, each with its error.
+        stages: The funnel.
+        reasons: Rejects by `stage/reason`, most frequent first.
+    """
+
+    kind: str
+    status: str
+    name: str
+    started: float | None
+    now: float
+    seconds: float | None
+    records_in: int
+    records_kept: int
+    records_rejected: int
+    bytes_done: int
+    bytes_total: int | None
+    phases: list[PhaseRow]
+    left_to_count: int
+    quarantined: list[str]
+    stages: list[StageRow]
+    reasons: list[tuple[str, int]]
+
+
+@dataclass
+class _Progress:
+    """What was read of a run so far."""
+
+    header: RunHeader | None = None
+    entries: dict[tuple[Phase, ShardName], Entry] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
+    seconds: dict[str, float] = field(default_factory=dict)
+    counted: set[tuple[Phase, ShardName, str]] = field(default_factory=set)
+
+    @property
+    def shards(self) -> list[ShardEntry]:
+        """Finished shards of all segments."""
+        return [entry for entry in self.entries.values() if isinstance(entry, ShardEntry)]
+
+    @property
+    def segments(self) -> Sequence[str]:
+        """Labels of the segments."""
+        return self.header.segments if self.header else ()
+
+    @property
+    def last_segment(self) -> Phase:
+        """The segment that writes kept records, or of what has begun the last one."""
+        if self.segments:
+            return Phase.segment(len(self.segments) - 1)
+        return Phase.segment(max((entry.phase.number for entry in self.shards), default=0))
+
+    def uncounted(self) -> Iterator[ShardEntry]:
+        """Shards whose statistics were not added yet."""
+        return (entry for entry in self.shards if (entry.phase, entry.shard, entry.key) not in self.counted)
 
 
 class RunView:
-    """What the folder of a run tells, followed while it grows."""
+    """Incrementally read state of a run's output folder.
+
+    Attributes:
+        store: The folder.
+    """
 
     def __init__(self, root: str) -> None:
-        self.store = Store(root)
-        if not manifest_parts(self.store) and not self.store.exists("metrics.jsonl"):
-            raise RaylibError(f"{root} holds no run of raylib (no manifest.jsonl, and no metrics.jsonl of a training run)")  # fmt: skip
-        self._entries: dict[tuple[str, str], dict[str, Any]] = {}
-        self._plan: dict[str, Any] = {}
-        self._read: dict[str, int] = {}
-        self._counts: dict[str, Any] = {}
-        self._seconds: dict[str, Any] = {}
-        self._counted: set[tuple[str, str, str]] = set()
-        self._last: dict[str, Any] = {}
-        self._losses: dict[int, float] = {}  # by step; a resumed run tells some steps again
-        self._evaluations: dict[int, float] = {}
+        """Open a folder.
 
-    def state(self) -> dict[str, Any]:
-        """Everything that the page shows besides records. Cheap: only what is new is read."""
-        if self.store.exists("metrics.jsonl"):
-            return self._training()
+        Args:
+            root: The folder, or its URI.
+
+        Raises:
+            SourceError: it is not the folder of a run.
+        """
+        self.store = Store(root)
+        if not manifest_parts(self.store):
+            raise SourceError(f"{root} is not the output folder of a run: it has no {RunFiles.MANIFEST}")
+        self._tail = Tail(self.store)
+        self._progress = _Progress()
+
+    def state(self) -> RunState:
+        """Everything that the page shows besides records. Reads only what was added since the last call."""
         self._follow()
-        if self.store.exists("summary.json"):
-            summary = orjson.loads(self.store.read("summary.json"))
-            if summary.get("fingerprint") and not self._newer_than_summary():
+        if self.store.exists(RunFiles.SUMMARY):
+            summary = Summary.from_json(orjson.loads(self.store.read(RunFiles.SUMMARY)))
+            if summary.fingerprint and not self._began_after_summary():
                 return self._finished(summary)
         return self._running()
 
+    def rejects(self, query: str = "", key: str = "", cursor: str = "", limit: int = 50) -> RejectsPage:
+        """Search in the rejected records of the shards that are finished; see `search_rejects`."""
+        self._follow()
+        files = {name for entry in self._progress.shards for name in entry.files if RunFiles.is_rejected(name)}
+        return search_rejects(self.store, sorted(files), query, key, cursor, limit)
+
     def _follow(self) -> None:
-        for name in manifest_parts(self.store):
-            for entry in self._new_entries(name):
-                if "shard" in entry:
-                    self._entries[entry["phase"], entry["shard"]] = entry
-                elif "run" in entry:
-                    self._plan = entry
+        """Read the new lines of the manifest."""
+        parts = manifest_parts(self.store)
+        if self._tail.has_restarted(parts):
+            self._tail, self._progress = Tail(self.store), _Progress()
+        for name in parts:
+            for line in self._tail.lines(name):
+                entry = read_line(line)
+                if isinstance(entry, RunHeader):
+                    self._progress = _Progress(entry, self._progress.entries)  # shards of another recipe do not count
+                elif entry is not None:
+                    self._progress.entries[entry.phase, entry.shard] = entry
 
-    def _new_entries(self, name: str) -> list[dict[str, Any]]:
-        """JSON lines that were completed since the last call; a shorter file is a run begun anew."""
-        size, read = self.store.size(name) or 0, self._read.get(name, 0)
-        if size == read:
-            return []
-        if size < read:
-            self.__init__(self.store.root)  # type: ignore[misc]
-            read = 0
-        data = self.store.read(name, read)
-        whole = data.rfind(b"\n") + 1
-        self._read[name] = read + whole
-        entries = []
-        for line in data[:whole].splitlines():
-            with contextlib.suppress(orjson.JSONDecodeError):
-                entries.append(orjson.loads(line))
-        return entries
-
-    def _newer_than_summary(self) -> bool:
-        """Whether a run began after the summary was written."""
-        begun = float(self._plan.get("started", 0))
-        return begun > self._written("summary.json")
-
-    def _written(self, name: str) -> float:
-        """When a file was last written, seconds since 1970; infinity where the storage does not tell."""
-        system, root = self.store._open()
-        written = system.get_file_info(f"{root}/{name}").mtime
-        return math.inf if written is None else float(written.timestamp())
+    def _began_after_summary(self) -> bool:
+        """Whether the run began after the summary was written; false where the storage does not record times."""
+        header, written = self._progress.header, self.store.modified(RunFiles.SUMMARY)
+        return header is not None and written is not None and header.started > written
 
     def _count_new(self) -> int:
-        """Add statistics of shards that were committed since; returns how many are still to do."""
-        missing = [
-            (key, entry) for key, entry in self._entries.items()
-            if key[0].startswith("s") and key[0] != "stream" and (*key, entry["key"]) not in self._counted
-        ]  # fmt: skip
-        for (phase, shard), entry in missing[:_STATS_A_POLL]:
-            name = f".work/{phase}/stats-{shard}.json"
-            if name in entry["files"]:
+        """Add the statistics of newly finished shards; returns how many are left for the next call."""
+        progress = self._progress
+        missing = list(progress.uncounted())
+        for entry in missing[:_STATISTICS_PER_LOOK]:
+            name = RunFiles.stats(entry.phase, entry.shard)
+            if name in entry.files:
                 try:
                     part = orjson.loads(self.store.read(name))
                 except (OSError, orjson.JSONDecodeError):
                     continue
-                add_counts(self._counts, {k: part["counts"].get(k, {}) for k in ("stages", "reasons")})
-                add_counts(self._seconds, part["seconds"])
-            self._counted.add((phase, shard, entry["key"]))
-        return max(0, len(missing) - _STATS_A_POLL)
+                add_counts(progress.counts, {k: part["counts"].get(k, {}) for k in ("stages", "reasons")})
+                add_counts(progress.seconds, part["seconds"])
+            progress.counted.add((entry.phase, entry.shard, entry.key))
+        return max(0, len(missing) - _STATISTICS_PER_LOOK)
 
-    def _running(self) -> dict[str, Any]:
+    def _running(self) -> RunState:
         left = self._count_new()
-        first = [e for (p, _), e in self._entries.items() if p == "s0"]
-        consumed: dict[str, int] = {}
-        for (phase, shard), entry in self._entries.items():
-            if phase == "s0":
-                stem = shard.split("-")[0]
-                consumed[stem] = max(consumed.get(stem, 0), entry.get("consumed", 0))
-        segments = self._plan.get("segments", [])
-        phases: dict[str, dict[str, Any]] = {}
-        for phase, _ in self._entries:
-            if phase != "stream":
-                row = phases.setdefault(phase, {"phase": phase, "shards": 0, "title": _title(phase, segments)})
-                row["shards"] += 1
-        last = f"s{len(segments) - 1}" if segments else max((p for p in phases if p.startswith("s")), default="s0")
-        rejected = sum(e.get("records_rejected", 0) for e in self._entries.values())
-        stages = self._counts.get("stages", {})
+        progress = self._progress
+        first = [entry for entry in progress.shards if entry.phase.is_first]
+        consumed: dict[int, int] = {}  # by unit: blocks of a large file count its bytes from the beginning
+        for entry in first:
+            unit = entry.shard.unit
+            consumed[unit] = max(consumed.get(unit, 0), entry.consumed)
+        last = progress.last_segment
         return {
-            "kind": "recipe", "status": "running", "name": self._name(), "started": self._plan.get("started"), "now": time.time(),
-            "records_in": sum(e["records_in"] for e in first), "records_rejected": rejected,
-            "records_kept": sum(e.get("records_out", 0) for (p, _), e in self._entries.items() if p == last),
-            "bytes_done": sum(consumed.values()), "bytes_total": self._plan.get("bytes"),
-            "phases": list(phases.values()), "left_to_count": left, "quarantined": [],
-            "stages": [{"name": n, **_numbers(c), "seconds": round(self._seconds.get(n, 0.0), 2)} for n, c in stages.items()],
-            "reasons": sorted(self._counts.get("reasons", {}).items(), key=lambda kv: (-kv[1], kv[0])),
-        }  # fmt: skip
+            "kind": "recipe",
+            "status": "running",
+            "name": self.store.root.rstrip("/").rsplit("/", 1)[-1],
+            "started": progress.header.started if progress.header else None,
+            "now": time.time(),
+            "seconds": None,
+            "records_in": sum(entry.records_in for entry in first),
+            "records_kept": sum(entry.records_out for entry in progress.shards if entry.phase == last),
+            "records_rejected": sum(entry.records_rejected for entry in progress.shards),
+            "bytes_done": sum(consumed.values()),
+            "bytes_total": progress.header.bytes if progress.header else None,
+            "phases": self._phases(),
+            "left_to_count": left,
+            "quarantined": [],
+            "stages": [
+                _stage_row(name, counts, round(progress.seconds.get(name, 0.0), 2))
+                for name, counts in progress.counts.get("stages", {}).items()
+            ],
+            "reasons": sorted(progress.counts.get("reasons", {}).items(), key=lambda kv: (-kv[1], kv[0])),
+        }
 
-    def _finished(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+    def _phases(self) -> list[PhaseRow]:
+        """Phases in the order in which they began."""
+        entries = self._progress.entries.values()
+        shards = Counter(entry.phase for entry in entries if not isinstance(entry, StreamEntry))
+        titles = self._progress.segments
+        return [{"phase": str(p), "title": _title(p, titles), "shards": n} for p, n in shards.items()]
+
+    def _finished(self, summary: Summary) -> RunState:
+        header = self._progress.header
         return {
-            "kind": "recipe", "status": "finished", "name": summary["name"], "started": self._plan.get("started"), "now": time.time(),
-            "seconds": summary["seconds"], "records_in": summary["records_in"], "records_rejected": summary["records_rejected"],
-            "records_kept": summary["records_kept"], "bytes_done": summary["bytes_in"], "bytes_total": summary["bytes_in"], "phases": [],
-            "left_to_count": 0, "quarantined": [f"{q['shard']}: {q['error'].splitlines()[-1][:300]}" for q in summary["quarantined"]],
-            "stages": [{"name": n, **_numbers(c), "seconds": c["seconds"]} for n, c in summary["by_stage"].items()],
-            "reasons": list(summary["by_reason"].items()),
-        }  # fmt: skip
-
-    def _name(self) -> str:
-        return self.store.root.rstrip("/").rsplit("/", 1)[-1]
-
-    def _training(self) -> dict[str, Any]:
-        for point in self._new_entries("metrics.jsonl"):
-            step = point.get("total_step", point["step"])
-            for name, kept in (("loss", self._losses), ("eval/loss", self._evaluations)):
-                if point.get(name) is not None:  # no number is written as null
-                    kept[step] = point[name]
-            if "loss" in point:
-                self._last = point
-        losses, evaluations = (sorted(d.items()) for d in (self._losses, self._evaluations))
-        stride = max(1, len(losses) // 500)
-        return {
-            "kind": "training", "status": self._training_status(), "name": self._name(), "now": time.time(),
-            "last": self._last, "loss": losses[::-1][::stride][::-1], "evaluation": evaluations,
-            "changed": self._written("metrics.jsonl"),
-        }  # fmt: skip
-
-    def _training_status(self) -> str:
-        """A run has no result while it runs; one that the storage guard ended has not done all its steps."""
-        if not self.store.exists("result.json"):
-            return "running"
-        return "finished" if orjson.loads(self.store.read("result.json"))["finished"] else "stopped"
-
-    # ---- rejects ------------------------------------------------------------------------------
-
-    def rejects(self, query: str = "", key: str = "", cursor: str = "", limit: int = 50) -> dict[str, Any]:
-        """Rejected records of committed shards whose id, text or detail holds `query` (case is ignored).
-
-        key: stage/reason, or the beginning of it. cursor: of the answer before. What cannot be searched in two seconds
-        is left to the next request: an answer may hold no records and still a cursor.
-        """
-        begun = time.monotonic()
-        names = self._rejected_files()
-        first, offset = (int(part) for part in cursor.split(":")) if cursor else (0, 0)
-        found: list[dict[str, Any]] = []
-        for number in range(first, len(names)):
-            position = 0
-            for table in self._tables(names[number]):
-                end = position + len(table)
-                if end > offset:
-                    rows = pa.table({n: table[n] for n in table.column_names}).append_column("row", pa.array(range(position, end)))  # fmt: skip
-                    for row in _matching(rows.slice(max(0, offset - position)), query, key).to_pylist():
-                        if len(found) == limit:
-                            return {"records": found, "cursor": f"{number}:{row['row']}"}
-                        found.append(_shown(row))
-                    if time.monotonic() - begun > _SEARCH_SECONDS:
-                        return {"records": found, "cursor": f"{number}:{end}"}
-                position = end
-            offset = 0
-        return {"records": found, "cursor": ""}
-
-    def _rejected_files(self) -> list[str]:
-        self._follow()
-        return sorted({n for e in self._entries.values() for n in e.get("files", {}) if n.startswith("rejected/")})
-
-    def _tables(self, name: str) -> Iterator[pa.Table]:
-        columns = ["id", "source", "stage", "reason", "detail", "text"]
-        if name.endswith(".parquet"):
-            system, root = self.store._open()
-            with system.open_input_file(f"{root}/{name}") as stream:
-                file = pq.ParquetFile(stream)
-                held = [c for c in columns if c in file.schema_arrow.names]
-                for batch in file.iter_batches(2000, columns=held or None):
-                    yield pa.Table.from_batches([batch])
-            return
-        import zstandard
-
-        system, root = self.store._open()
-        with system.open_input_file(f"{root}/{name}") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-            rest, rows = b"", []
-            while chunk := stream.read(1 << 20):
-                *lines, rest = (rest + chunk).split(b"\n")
-                rows = [orjson.loads(line) for line in lines if line]
-                if rows:
-                    yield pa.table({c: [_text(r.get(c)) for r in rows] for c in columns})
+            "kind": "recipe",
+            "status": "finished",
+            "name": summary.name,
+            "started": header.started if header else None,
+            "now": time.time(),
+            "seconds": summary.seconds,
+            "records_in": summary.records_in,
+            "records_kept": summary.records_kept,
+            "records_rejected": summary.records_rejected,
+            "bytes_done": summary.bytes_in,
+            "bytes_total": summary.bytes_in,
+            "phases": [],
+            "left_to_count": 0,
+            "quarantined": [f"{q.shard}: {q.error.splitlines()[-1][:300]}" for q in summary.quarantined],
+            "stages": [
+                {
+                    "name": name,
+                    "in": totals.records_in,
+                    "rejected": totals.rejected,
+                    "changed": totals.changed,
+                    "seconds": totals.seconds,
+                }
+                for name, totals in summary.by_stage.items()
+            ],
+            "reasons": list(summary.by_reason.items()),
+        }
 
 
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+def _stage_row(name: str, counts: dict[str, int], seconds: float) -> StageRow:
+    return {
+        "name": name,
+        "in": counts["in"],
+        "rejected": counts["rejected"],
+        "changed": counts["changed"],
+        "seconds": seconds,
+    }
 
 
-def _matching(table: pa.Table, query: str, key: str) -> pa.Table:
-    if key:
-        stage, _, reason = key.partition("/")
-        table = table.filter(pc.equal(table["stage"], stage))
-        if reason:
-            table = table.filter(pc.equal(table["reason"], reason))
-    if query and len(table):
-        hits = None
-        for name in ("id", "text", "detail"):
-            if name in table.column_names and (pa.types.is_string(table[name].type) or pa.types.is_large_string(table[name].type)):  # fmt: skip
-                found = pc.fill_null(pc.match_substring(table[name], query, ignore_case=True), False)
-                hits = found if hits is None else pc.or_(hits, found)
-        table = table.filter(hits) if hits is not None else table.slice(0, 0)
-    return table
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    text = _text(row.get("text")) or ""
-    cut = {"text": text[:_SHOWN], "characters": len(text)}
-    return {k: (_text(row.get(k)) or "")[:_SHOWN] for k in ("id", "source", "stage", "reason", "detail")} | cut
-
-
-def _numbers(counts: Mapping[str, Any]) -> dict[str, int]:
-    return {k: counts[k] for k in ("in", "rejected", "changed")}
-
-
-def _title(phase: str, segments: list[str]) -> str:
-    """A phase in words: `s0` are the stages of the first segment, `r1.0.0` a round after the second one."""
-    number = phase[1:].split(".", maxsplit=1)[0]
-    place = segments[int(number)] if number.isdigit() and int(number) < len(segments) else phase
-    return place if phase.startswith("s") else f"resolve after {place}"
+def _title(phase: Phase, segments: Sequence[str]) -> str:
+    """A phase in words: of a segment its stages, of a round the segment before it."""
+    place = segments[phase.number] if phase.number < len(segments) else str(phase)
+    return place if phase.is_segment else f"rounds after {place}"

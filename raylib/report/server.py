@@ -1,4 +1,9 @@
-"""`raylib ui`: an HTTP server that shows runs and training runs while they grow."""
+"""`raylib ui`: an HTTP server with a live page of a run or a training run.
+
+The server only reads. It binds to the loopback address by default and then answers only requests for a loopback name,
+so that no web page can reach it through a name of its own. On any other address it requires a token. Records are shown
+as text, never as HTML.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,44 @@ import base64
 import hmac
 import ipaddress
 import secrets
+import threading
+from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any
 
 import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
+from raylib.errors import ParameterError, SourceError
 from raylib.report.live import RunView
+from raylib.report.live_training import TrainingView
+from raylib.storage.manifest import manifest_parts
+from raylib.storage.names import RunFiles
+from raylib.storage.store import Store
 
-__all__ = ["is_loopback", "make_app", "serve"]
+__all__ = ["is_loopback", "make_app", "open_view", "serve"]
+
+_COOKIE = "raylib_token"
+_MOST_RECORDS = 500  # of one answer
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'",
+}
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
+# The texts in a report are escaped. Should that fail, a script in it still cannot send a request to this server.
+_REPORT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; sandbox allow-scripts"
+)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine only."""
+    """Whether an address or name stands for this machine only."""
     if host == "localhost":
         return True
     try:
@@ -27,84 +58,148 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def make_app(view: RunView, token: str = "") -> Any:
-    """The web application. token: what a request must present, as `?token=`, cookie or bearer; empty: loopback only."""
-    from aiohttp import web
+def open_view(root: str) -> RunView | TrainingView:
+    """Open the folder of a run or of a training run.
 
-    page = files("raylib.report").joinpath("ui.html").read_text("utf-8")
+    Args:
+        root: The folder, or its URI.
 
-    @web.middleware
-    async def guard(request: Any, handler: Any) -> Any:
-        if token:
-            given = request.query.get("token") or request.cookies.get("raylib_token") or request.headers.get("Authorization", "").removeprefix("Bearer ")  # fmt: skip
-            if not hmac.compare_digest(given.encode(), token.encode()):
-                raise web.HTTPUnauthorized(text="open the address with its token, as `raylib ui` printed it\n")
-            if "token" in request.query:  # out of the address bar and the history
-                answer = web.HTTPFound(request.path)
-                answer.set_cookie("raylib_token", token, httponly=True, samesite="Strict")
-                raise answer
-        elif not is_loopback((request.host or "").rsplit(":", 1)[0].strip("[]")):
-            raise web.HTTPForbidden(text="this page answers to names of loopback only\n")
-        answer = await handler(request)
-        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        answer.headers.setdefault("X-Frame-Options", "DENY")
-        answer.headers.setdefault("Referrer-Policy", "no-referrer")
-        answer.headers.setdefault("Cache-Control", "no-store")
-        answer.headers.setdefault("Content-Security-Policy", "default-src 'none'")
-        return answer
+    Returns:
+        The view of it.
 
-    async def index(_: Any) -> Any:
-        nonce = base64.b64encode(secrets.token_bytes(16)).decode()
-        policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; base-uri 'none'; form-action 'none'"  # fmt: skip
-        headers = {"Content-Security-Policy": policy}
-        return web.Response(text=page.replace("NONCE", nonce), content_type="text/html", headers=headers)
+    Raises:
+        SourceError: it is neither.
+    """
+    store = Store(root)
+    if TrainingView.is_one(store):
+        return TrainingView(root)
+    if not manifest_parts(store):
+        raise SourceError(
+            f"{root} holds no run of raylib (neither {RunFiles.MANIFEST} nor metrics.jsonl of a training run)"
+        )
+    return RunView(root)
 
-    async def state(_: Any) -> Any:
-        return web.json_response(await asyncio.to_thread(locked, view.state), dumps=_dumps)
 
-    async def rejects(request: Any) -> Any:
-        asked = request.query
-        cursor = asked.get("cursor", "")
-        if (cursor and not all(part.isdecimal() and len(part) < 12 for part in cursor.split(":"))) or cursor.count(
-            ":"
-        ) > 1:
-            raise web.HTTPBadRequest(text="cursor: as the answer before gave it\n")
-        limit = asked.get("limit", "50")
-        if not limit.isdecimal() or not 1 <= int(limit) <= 500:
-            raise web.HTTPBadRequest(text="limit: 1 to 500\n")
-        found = await asyncio.to_thread(locked, view.rejects, asked.get("q", "")[:200], asked.get("key", ""), cursor, int(limit))  # fmt: skip
-        return web.json_response(found, dumps=_dumps)
+def make_app(view: RunView | TrainingView, token: str = "") -> web.Application:
+    """Build the web application.
 
-    async def report(_: Any) -> Any:
-        if not await asyncio.to_thread(view.store.exists, "report.html"):
-            raise web.HTTPNotFound(text="the report is written at the end of the run\n")
-        # what is in it was escaped when it was made; should that fail, nothing can be asked of this server from it
-        policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; sandbox allow-scripts"
-        body = await asyncio.to_thread(view.store.read, "report.html")
-        return web.Response(body=body, content_type="text/html", charset="utf-8", headers={"Content-Security-Policy": policy})  # fmt: skip
+    Args:
+        view: The run to show.
+        token: What a request must present as `?token=`, cookie or bearer token. If empty, only requests for a loopback
+            name are answered.
 
-    import threading
-
-    lock = threading.Lock()
-
-    def locked(call: Any, *arguments: Any) -> Any:
-        with lock:
-            return call(*arguments)
-
-    app = web.Application(middlewares=[guard])
-    app.add_routes([web.get("/", index), web.get("/api/state", state), web.get("/api/rejects", rejects), web.get("/report", report)])  # fmt: skip
+    Returns:
+        The application: `/`, `/api/state`, `/api/rejects` and `/report`.
+    """
+    pages = _Pages(view)
+    app = web.Application(middlewares=[_guard(token)])
+    app.add_routes(
+        [
+            web.get("/", pages.index),
+            web.get("/api/state", pages.state),
+            web.get("/api/rejects", pages.rejects),
+            web.get("/report", pages.report),
+        ]
+    )
     return app
 
 
-def _dumps(value: Any) -> str:
-    return orjson.dumps(value).decode()
+def _guard(token: str) -> Middleware:
+    """A middleware that admits requests and adds headers to the answers."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if token:
+            _check_token(request, token)
+        elif not is_loopback((request.host or "").rsplit(":", 1)[0].strip("[]")):
+            raise web.HTTPForbidden(text="without a token, this page answers only requests for a loopback name\n")
+        answer = await handler(request)
+        for name, value in _HEADERS.items():
+            answer.headers.setdefault(name, value)
+        return answer
+
+    return guard
 
 
-def serve(root: str, *, host: str = "127.0.0.1", port: int = 8700, token: str = "", say: Any = print) -> None:
-    """Serve the page of a run until it is interrupted. An address that is not loopback gets a token if none is given."""
-    from aiohttp import web
+def _check_token(request: web.Request, token: str) -> None:
+    """Refuse a request without the token; move a token in the address to a cookie."""
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    given = request.query.get("token") or request.cookies.get(_COOKIE) or bearer
+    if not hmac.compare_digest(given.encode(), token.encode()):
+        raise web.HTTPUnauthorized(text="open the address with the token, as `raylib ui` printed it\n")
+    if "token" in request.query:  # out of the address bar and the history
+        answer = web.HTTPFound(request.path)
+        answer.set_cookie(_COOKIE, token, httponly=True, samesite="Strict")
+        raise answer
 
-    view = RunView(root)
+
+class _Pages:
+    """The handlers of the routes."""
+
+    def __init__(self, view: RunView | TrainingView) -> None:
+        self._view = view
+        self._page = files("raylib.report").joinpath("ui.html").read_text("utf-8")
+        self._lock = threading.Lock()  # a view is read by one thread at a time
+
+    async def index(self, _: web.Request) -> web.Response:
+        """The page, whose script and style carry a nonce."""
+        nonce = base64.b64encode(secrets.token_bytes(16)).decode()
+        headers = {"Content-Security-Policy": _PAGE_POLICY.format(nonce=nonce)}
+        return web.Response(text=self._page.replace("NONCE", nonce), content_type="text/html", headers=headers)
+
+    async def state(self, _: web.Request) -> web.Response:
+        """The state of the run as JSON."""
+        return await self._answer(self._view.state)
+
+    async def rejects(self, request: web.Request) -> web.Response:
+        """Rejected records that are searched for, as JSON."""
+        view, asked = self._view, request.query
+        if isinstance(view, TrainingView):
+            raise web.HTTPNotFound(text="a training run has no rejected records\n")
+        limit = asked.get("limit", "50")
+        if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_RECORDS:
+            raise web.HTTPBadRequest(text=f"limit must be 1 to {_MOST_RECORDS}\n")
+        query, key, cursor = asked.get("q", "")[:200], asked.get("key", ""), asked.get("cursor", "")
+        try:
+            return await self._answer(lambda: view.rejects(query, key, cursor, int(limit)))
+        except ParameterError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+
+    async def report(self, _: web.Request) -> web.Response:
+        """The report of a finished run."""
+        store = self._view.store
+        if not await asyncio.to_thread(store.exists, RunFiles.REPORT):
+            raise web.HTTPNotFound(text="the report is written at the end of the run\n")
+        body = await asyncio.to_thread(store.read, RunFiles.REPORT)
+        headers = {"Content-Security-Policy": _REPORT_POLICY}
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+    async def _answer(self, ask: Callable[[], Mapping[str, object]]) -> web.Response:
+        """What the view says, as JSON; asked in a thread, because it reads files."""
+
+        def alone() -> Mapping[str, object]:
+            with self._lock:
+                return ask()
+
+        return web.json_response(body=orjson.dumps(await asyncio.to_thread(alone)))
+
+
+def serve(
+    root: str, *, host: str = "127.0.0.1", port: int = 8700, token: str = "", say: Callable[[str], object] = print
+) -> None:
+    """Serve the page of a run until it is interrupted.
+
+    Args:
+        root: Folder of the run or of the training run.
+        host: Address to listen on.
+        port: Port to listen on.
+        token: What a request must present. If empty, a token is generated for every address but loopback.
+        say: Receives the address of the page, with its token.
+
+    Raises:
+        SourceError: the folder does not hold a run.
+    """
+    view = open_view(root)
     if not token and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host

@@ -1,69 +1,94 @@
-"""What each stage of a run did to one record: `raylib inspect` with a recipe."""
+"""What each stage of a run did to its sampled records: `raylib diff`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import orjson
 import pyarrow as pa
+from rapidfuzz.distance import Indel
 from rich.markup import escape
 
 from raylib.errors import RecipeError, SourceError, nearest
 from raylib.recipe import Recipe
 from raylib.recipe.stages import stage_labels
+from raylib.report.samples import Samples
 from raylib.stage import GlobalStage
-from raylib.stage.resolving import is_model_based
+from raylib.stage.resolving import AnyStage, adapted, is_model_based
+from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 
 __all__ = ["trace_run"]
 
 
-def trace_run(out: str, *, rule: str = "", samples: int = 3) -> Iterator[str]:
-    """Lines (rich markup) that show, stage by stage, what changed in the sampled records of a run.
+_CONTEXT = 12  # characters shown on each side of a change
+_MOST_CHANGES = 5  # of a text
+_MOST_CHARACTERS = 80  # of a change
+_NEAR = 2  # unchanged characters between two changes that are shown as one
 
-    The samples are run through the recipe again, one stage at a time; global stages are passed over.
+
+def trace_run(out: str, *, rule: str = "", samples: int = 3) -> Iterator[str]:
+    """Show, stage by stage, what changed in the sampled records of a run.
+
+    The samples go through the recipe again, one stage at a time. Stages that look at all records or load a model are
+    skipped.
+
+    Args:
+        out: Output folder of a finished run.
+        rule: Label of the only stage to show. Empty for all stages.
+        samples: Number of changed, and of rejected, texts to show of each stage.
+
+    Yields:
+        Lines of rich markup.
+
+    Raises:
+        SourceError: the folder does not hold a finished run.
+        RecipeError: the recipe has no stage `rule`.
     """
     store = Store(out)
-    if not (store.exists("samples.json") and store.exists("recipe.yaml")):
-        raise SourceError(f"{out!r} is no finished run (no samples.json)")
-    recipe = Recipe.from_text(store.read("recipe.yaml").decode(), f"{out}/recipe.yaml")
-    held = orjson.loads(store.read("samples.json"))
+    if not (store.exists(RunFiles.SAMPLES) and store.exists(RunFiles.RECIPE)):
+        raise SourceError(f"{out!r} is not the folder of a finished run: it has no {RunFiles.SAMPLES}")
+    recipe = Recipe.from_text(store.read(RunFiles.RECIPE).decode(), f"{out}/{RunFiles.RECIPE}")
     labels = stage_labels(recipe.stages)
     if rule and rule not in labels:
         raise RecipeError(f"--rule {rule!r}: the run has no such stage{nearest(rule, labels)}")
-    rows = [s for s in (*held["kept"], *held["rejected"]) if s.get("stage") != "read"]
-    table = pa.table(
+    table = _sampled(orjson.loads(store.read(RunFiles.SAMPLES)))
+    yield f"{len(table)} sampled records of {out}"
+    for label, spec in zip(labels, recipe.stages, strict=True):
+        lines, table = _traced(label, adapted(spec.make()), table, samples)
+        if not rule or rule == label:
+            yield from lines
+
+
+def _sampled(samples: Samples) -> pa.Table:
+    """The samples as they were read, without those that could not be read."""
+    kept = [(s["id"], s["before"], s["source"]) for s in samples["kept"]]
+    rejected = [(s["id"], s["before"], s["source"]) for s in samples["rejected"] if s["stage"] != "read"]
+    rows = [*kept, *rejected]
+    return pa.table(
         {
-            "id": pa.array([r["id"] for r in rows], pa.string()),
-            "text": pa.array([r["before"] for r in rows], pa.large_string()),
-            "source": pa.array([r["source"] for r in rows], pa.string()),
+            "id": pa.array([identifier for identifier, _, _ in rows], pa.string()),
+            "text": pa.array([text for _, text, _ in rows], pa.large_string()),
+            "source": pa.array([source for _, _, source in rows], pa.string()),
             "meta": pa.nulls(len(rows), pa.large_string()),
         }
     )
-    yield f"{len(rows)} sampled records of {out}"
-    for label, spec in zip(labels, recipe.stages, strict=True):
-        stage = spec.make()
-        if isinstance(stage, GlobalStage):
-            if not rule or rule == label:
-                yield f"[bold]{label}[/]: looks at all records; see rejected/ and the report"
-            continue
-        if is_model_based(stage):
-            if not rule or rule == label:
-                yield f"[bold]{label}[/]: loads a model; see the columns in kept/ and the report"
-            continue
-        try:
-            outcome = stage(table)
-        except ValueError as error:  # it needs columns of a stage that was passed over
-            if not rule or rule == label:
-                yield f"[bold]{label}[/]: not traced: {escape(str(error))}"
-            continue
-        if not rule or rule == label:
-            yield from _describe_stage(label, table, outcome.kept, outcome.rejected, samples)
-        table = outcome.kept
 
 
-def _describe_stage(label: str, before: pa.Table, kept: pa.Table, rejected: pa.Table, samples: int) -> Iterator[str]:
+def _traced(label: str, stage: AnyStage, table: pa.Table, samples: int) -> tuple[Sequence[str], pa.Table]:
+    """What a stage did to a table, in words, and what it kept."""
+    if isinstance(stage, GlobalStage):
+        return [f"[bold]{label}[/]: looks at all records; see rejected/ and the report"], table
+    if is_model_based(stage):
+        return [f"[bold]{label}[/]: loads a model; see the columns in kept/ and the report"], table
+    try:
+        outcome = stage(table)
+    except ValueError as error:  # it needs columns of a stage that was skipped
+        return [f"[bold]{label}[/]: not traced: {escape(str(error))}"], table
+    return list(_described(label, table, outcome.kept, outcome.rejected, samples)), outcome.kept
+
+
+def _described(label: str, before: pa.Table, kept: pa.Table, rejected: pa.Table, samples: int) -> Iterator[str]:
     old = dict(zip(before["id"].to_pylist(), before["text"].to_pylist(), strict=True))
     changed = [
         (i, old[i], new)
@@ -80,31 +105,28 @@ def _describe_stage(label: str, before: pa.Table, kept: pa.Table, rejected: pa.T
         yield f"    {escape(row['text'][:120])}"
 
 
-def _changes(before: str, after: str, context: int = 12, most: int = 5) -> Iterator[str]:
+def _changes(before: str, after: str) -> Iterator[str]:
     """The first changes of a text, each with a little context."""
-    from rapidfuzz.distance import Indel
-
-    operations: list[Any] = list(Indel.opcodes(before, after))
     merged: list[list[int]] = []
-    for op in operations:
+    for op in Indel.opcodes(before, after):
         if op.tag == "equal":
             continue
-        if merged and op.src_start - merged[-1][1] <= 2:
+        if merged and op.src_start - merged[-1][1] <= _NEAR:
             merged[-1][1], merged[-1][3] = op.src_end, op.dest_end
         else:
             merged.append([op.src_start, op.src_end, op.dest_start, op.dest_end])
-    for shown, (a, b, c, d) in enumerate(merged):
-        if shown == most:
-            yield f"… and {len(merged) - most} more changes"
-            return
-        removed, added = _cut(before[a:b]), _cut(after[c:d])
+    for begin, end, new_begin, new_end in merged[:_MOST_CHANGES]:
+        removed, added = _cut(before[begin:end]), _cut(after[new_begin:new_end])
         yield (
-            escape(before[max(0, a - context) : a])
+            escape(before[max(0, begin - _CONTEXT) : begin])
             + (f"[red]{{-{escape(removed)}-}}[/]" if removed else "")
             + (f"[green]{{+{escape(added)}+}}[/]" if added else "")
-            + escape(before[b : b + context])
+            + escape(before[end : end + _CONTEXT])
         ).replace("\n", "↵")
+    if len(merged) > _MOST_CHANGES:
+        yield f"… and {len(merged) - _MOST_CHANGES} more changes"
 
 
-def _cut(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]}…({len(text)})…{text[-most // 2 :]}"
+def _cut(text: str) -> str:
+    half = _MOST_CHARACTERS // 2
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:half]}…({len(text)})…{text[-half:]}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 __all__ = ["Outcome", "split_rejected", "with_columns"]
 
@@ -38,8 +39,6 @@ def split_rejected(
     table: pa.Table, rejected: pa.Array, *, stage: str, reason: str, detail: pa.Array | None = None
 ) -> Outcome:
     """Split `table` by the boolean array `rejected`; `detail` (aligned with the table) explains each row."""
-    import pyarrow.compute as pc
-
     out = table.filter(rejected)
     details = detail.filter(rejected) if detail is not None else pa.nulls(len(out), pa.large_string())
     return Outcome(

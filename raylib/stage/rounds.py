@@ -69,7 +69,7 @@ class Round:
         name: Name of the round, for progress displays.
         step: Function that is called for each range of keys, on any machine.
         repeat: Whether the round runs again on its own output until no task reports a change.
-        broadcast: Whether one task sees all keys. Its rows are not passed on: all later rounds and `applier` share them.
+        broadcast: Whether one task sees all keys. Later rounds and `applier` share its rows; they are not passed on.
     """
 
     name: str

@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from raylib.cli import app
-from tests.raylib.report.test_browser import browser  # noqa: F401 - a fixture
 from tests.texts import conversations
 
 Write = Callable[..., Path]
@@ -48,7 +47,7 @@ def test_files(report: Path) -> None:
 
 
 @pytest.mark.slow
-def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None:  # noqa: F811
+def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.skipif(not can_make_hosts(), reason="needs root and network namespaces"),
 ]
-_TRAIN = "import json, sys; from training.config import TrainConfig; from training.launch import run; run(TrainConfig.from_dict(json.loads(sys.argv[1])), mode='ray', address=sys.argv[2])"
+_TRAIN = "import json, sys; from training.config import TrainConfig; from training.loop.launch import run; run(TrainConfig.from_dict(json.loads(sys.argv[1])), mode='ray', address=sys.argv[2])"
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ import json, sys, ray
 from raylib.recipe import Recipe
 from raylib.engine import run
 from training.config import TrainConfig
-from training.launch import run as train
+from training.loop.launch import run as train
 ray.init(num_cpus=3, include_dashboard=True, dashboard_port=int(sys.argv[4]), log_to_driver=False, _metrics_export_port=int(sys.argv[3]), _system_config={"metrics_report_interval_ms": 500})
 run(Recipe.from_file(sys.argv[1]))
 train(TrainConfig.from_dict(json.loads(sys.argv[2])), mode="ray")

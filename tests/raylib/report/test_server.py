@@ -1,0 +1,181 @@
+"""The page of a run, in a real headless browser while the run is at work; and who gets an answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from raylib.cli import app
+from raylib.engine import run
+from raylib.errors import SourceError
+from raylib.recipe import Recipe
+from raylib.report.live import RunView
+from raylib.report.live_training import TrainingView
+from raylib.report.server import is_loopback, open_view
+from tests.raylib.report.runs import get, recipe_file, served
+
+
+@pytest.mark.slow
+def test_the_page_follows_a_run_and_searches_its_rejects(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    command = [sys.executable, "-m", "raylib", "run", str(recipe_file(tmp_path, 6000)), "-q"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "out" / "manifest.jsonl").is_file():
+        assert process.poll() is None
+        time.sleep(0.02)
+    with served(tmp_path / "out") as address:
+        browser.set_window_size(1200, 1400)
+        browser.get(address)
+        wait = WebDriverWait(browser, 60)
+
+        def card(label: str) -> int:
+            for box in browser.find_elements(By.CSS_SELECTOR, ".card"):
+                if box.find_element(By.TAG_NAME, "span").text.startswith(label):
+                    return int(box.find_element(By.TAG_NAME, "b").text.replace(",", ""))
+            return -1
+
+        def status() -> str:
+            return browser.find_element(By.ID, "status").text
+
+        def records() -> list[Any]:
+            return browser.find_elements(By.CSS_SELECTOR, ".record")
+
+        wait.until(lambda _: card("records in") > 0)
+        if status() == "running":
+            early = card("records in")
+            assert early <= 6000
+            assert browser.find_elements(By.CSS_SELECTOR, "#funnel tr")
+        process.wait(120)
+        wait.until(lambda _: status() == "finished")
+        assert (card("records in"), card("kept"), card("rejected")) == (6000, 4500, 1500)
+        stages = [r.text.split()[0] for r in browser.find_elements(By.CSS_SELECTOR, "#funnel tr")]
+        assert stages == ["normalise_characters", "collapse_newlines", "length", "exact_dedup"]
+
+        browser.find_element(By.ID, "query").send_keys("短8<IMG")
+        wait.until(lambda _: len(records()) == 1)
+        (record,) = records()
+        assert "length/too_short_or_long" in record.text
+        assert "onerror" in record.text, "shown as text"
+        assert record.find_element(By.TAG_NAME, "mark").text.lower() == "短8<img"
+        assert not record.find_elements(By.TAG_NAME, "img")
+        assert browser.title != "owned"
+
+        Select(browser.find_element(By.ID, "key")).select_by_value("length/too_short_or_long")
+        browser.find_element(By.ID, "query").clear()
+        browser.find_element(By.ID, "query").send_keys("短")
+        wait.until(lambda _: len(records()) == len(browser.find_elements(By.CSS_SELECTOR, ".record mark")) == 50)
+        browser.find_element(By.ID, "more").click()
+        wait.until(lambda _: len(records()) == 100)
+        assert browser.find_element(By.ID, "report").get_attribute("href").endswith("/report")
+        severe = [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+        assert not [e for e in severe if "favicon" not in e["message"]]
+        browser.get(address + "report")
+        assert "Funnel by stage" in browser.page_source
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run over 40 documents."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(Recipe.from_file(recipe_file(folder, 40)))
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def local(finished: Path) -> Iterator[str]:
+    """The address of its page, on loopback."""
+    with served(finished) as address:
+        yield address
+
+
+def test_other_names_that_lead_here_get_no_answer(local: str) -> None:
+    assert json.loads(get(local + "api/state"))["status"] == "finished"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        get(local + "api/state", Host="evil.example")
+
+
+@pytest.mark.parametrize("wrong", ["cursor=../../etc", "cursor=1:2:3", "cursor=5", "limit=0", "limit=99999"])
+def test_requests_that_the_page_does_not_send_are_refused(local: str, wrong: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        get(f"{local}api/rejects?{wrong}")
+
+
+@pytest.mark.parametrize("other", ["api/../../etc/passwd", "in.jsonl", "manifest.jsonl", "%2e%2e/in.jsonl"])
+def test_files_are_not_served(local: str, other: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(local + other)
+
+
+def test_the_page_may_load_nothing_from_elsewhere(local: str) -> None:
+    with urllib.request.urlopen(local) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        page = answer.read().decode()
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    nonce = policy.split("script-src 'nonce-")[1].split("'")[0]
+    assert f'<script nonce="{nonce}">' in page
+    assert "NONCE" not in page
+
+
+def test_the_report_is_served_in_a_sandbox(local: str) -> None:
+    with urllib.request.urlopen(local + "report") as answer:
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        assert "Funnel by stage" in answer.read().decode()
+
+
+def test_an_open_address_asks_for_a_token(finished: Path) -> None:
+    with served(finished, host="0.0.0.0") as address:
+        base, _, token = address.partition("?token=")
+        assert len(token) >= 32
+        for asked in (base, base + "api/state", base + "api/state?token=wrong", base + "report"):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                get(asked)
+        assert json.loads(get(base + "api/state", Authorization=f"Bearer {token}"))["records_in"] == 40
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(address) as answer:
+            assert "token" not in answer.url, "the token leaves the address bar"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.9", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("localhost.evil.example", False),
+    ],
+)
+def test_loopback_is_this_machine_only(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_the_view_follows_from_what_the_folder_holds(finished: Path, tmp_path: Path) -> None:
+    assert isinstance(open_view(str(finished)), RunView)
+    nothing = CliRunner().invoke(app, ["ui", str(tmp_path)])
+    assert isinstance(nothing.exception, SourceError)
+    assert "holds no run of raylib" in str(nothing.exception)
+    (tmp_path / "metrics.jsonl").write_bytes(orjson.dumps({"step": 1, "loss": 2.0}) + b"\n")
+    assert isinstance(open_view(str(tmp_path)), TrainingView)
+
+
+def test_a_training_run_is_served_without_rejects(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(orjson.dumps({"step": 1, "loss": 2.0}) + b"\n")
+    with served(tmp_path) as address:
+        assert json.loads(get(address + "api/state"))["loss"] == [[1, 2.0]]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(address + "api/rejects")
