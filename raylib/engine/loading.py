@@ -1,4 +1,4 @@
-"""Loading a shard: parsed from its input, or as the segment before left it, with verdicts applied."""
+"""Loading a shard: parsed from the input, or read from the files of the segment before, with verdicts applied."""
 
 from __future__ import annotations
 
