@@ -7,8 +7,9 @@ import io
 import logging
 import warnings
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -102,10 +103,12 @@ def _blank(maps: int) -> Figure:
     class Map(Figure):
         """A figure that a notebook shows whether or not pyplot is set up there."""
 
-        def savefig(self, *args: object, **kwargs: object) -> None:
+        def savefig(
+            self, fname: str | PathLike[str] | IO[bytes], *, transparent: bool | None = None, **options: object
+        ) -> None:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Glyph .* missing from")
-                super().savefig(*args, **kwargs)
+                super().savefig(fname, transparent=transparent, **options)
 
         def _repr_png_(self) -> bytes:
             stream = io.BytesIO()

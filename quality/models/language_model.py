@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,8 @@ class LanguageModel:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, trust_remote_code=False, dtype=dtype)
         default = _GPU_TOKENS if place.type == "cuda" else _CPU_TOKENS
-        return cls(model.to(place).eval(), tokenizer, place, batch_tokens or default)
+        model.to(place)  # type: ignore[arg-type]  # transformers types the method as a plain function
+        return cls(model.eval(), cast("Tokenizer", tokenizer), place, batch_tokens or default)
 
     @property
     def limit(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,7 @@ class SequenceClassifier:
         if model.config.num_labels > 2:
             raise ParameterError(f"reward_model: {path} has {model.config.num_labels} outputs; a reward model has 1")
         default = _GPU_TOKENS if place.type == "cuda" else _CPU_TOKENS
-        return cls(model.to(place).eval(), tokenizer, place, batch_tokens or default)
+        return cls(model.to(place).eval(), cast("Tokenizer", tokenizer), place, batch_tokens or default)
 
     def limit(self, wanted: int) -> int:
         """The length `wanted`, or that of the longest sequence that the model has positions for."""
