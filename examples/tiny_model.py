@@ -48,14 +48,27 @@ def train_tokenizer(texts: list[str], vocabulary: int):  # type: ignore[no-untyp
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     wrapped.chat_template = TEMPLATE
     return wrapped
 
 
-def train_model(tokenizer, texts: list[str], *, layers: int, width: int, length: int, batch: int, seconds: float, steps: int, seed: int):  # type: ignore[no-untyped-def]  # fmt: skip
+def train_model(
+    tokenizer,
+    texts: list[str],
+    *,
+    layers: int,
+    width: int,
+    length: int,
+    batch: int,
+    seconds: float,
+    steps: int,
+    seed: int,
+):  # type: ignore[no-untyped-def]
     """A LLaMA of this size, trained on the texts until the time or the steps are over."""
     import numpy as np
     import torch
@@ -68,10 +81,18 @@ def train_model(tokenizer, texts: list[str], *, layers: int, width: int, length:
     data = np.asarray(ids)
     heads = max(2, width // 64)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=max(1, heads // 2), max_position_embeddings=2048,
-        bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=max(1, heads // 2),
+        max_position_embeddings=2048,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        tie_word_embeddings=True,
+    )
     model = LlamaForCausalLM(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
     rng = np.random.default_rng(seed)
@@ -89,7 +110,10 @@ def train_model(tokenizer, texts: list[str], *, layers: int, width: int, length:
         if step % 100 == 0:
             typer.echo(f"step {step}, loss {loss.item():.3f}, {time.perf_counter() - begun:.0f} s")
         step += 1
-    typer.echo(f"{step} steps, last loss {loss.item():.3f}, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")  # fmt: skip
+    typer.echo(
+        f"{step} steps, last loss {loss.item():.3f}, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M"
+        " parameters"
+    )
     return model.eval()
 
 
@@ -108,7 +132,17 @@ def build(
 ) -> Path:
     """Train both on texts and save them in one folder."""
     tokenizer = train_tokenizer(texts, vocabulary)
-    model = train_model(tokenizer, texts, layers=layers, width=width, length=length, batch=batch, seconds=seconds, steps=steps, seed=seed)  # fmt: skip
+    model = train_model(
+        tokenizer,
+        texts,
+        layers=layers,
+        width=width,
+        length=length,
+        batch=batch,
+        seconds=seconds,
+        steps=steps,
+        seed=seed,
+    )
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out

@@ -1,4 +1,7 @@
-"""Train on a cluster: `ray job submit --working-dir . -- python jobs/train.py CONFIG.yaml`, or `ray submit cluster.yaml jobs/train.py CONFIG.yaml`.
+"""Trains on a cluster, from a configuration.
+
+`ray job submit --working-dir . -- python jobs/train.py CONFIG.yaml`, or
+`ray submit cluster.yaml jobs/train.py CONFIG.yaml`.
 
 Takes what `raylib train` takes.
 """
