@@ -364,6 +364,24 @@ def test_borrowed_fixtures_are_seen() -> None:
     assert house.borrowed_fixtures("from tests.a.test_b import browser") == ["line 1: from tests.a.test_b"]
 
 
+# --- names in text ---------------------------------------------------------------------------------------------------
+
+
+@UNCONVERTED
+@pytest.mark.parametrize("path", house.written_files(), ids=shown)
+def test_modules_that_are_named_exist(path: Path) -> None:
+    assert house.lost_names(text(path), page=path.suffix == ".md") == []
+
+
+def test_names_that_are_gone_are_seen() -> None:
+    gone = "raylib" + ".gone"
+    assert house.lost_names("from raylib.stage import Outcome; import raylib.errors; python -m raylib.reference") == []
+    assert house.lost_names(f"'from {gone} import x'") == [gone]
+    assert house.lost_names(f"python -m {gone}") == [gone]
+    assert house.lost_names("`raylib.stage.Outcome` `raylib.errors`", page=True) == []
+    assert house.lost_names("`raylib.stage." + "Gone`", page=True) == ["raylib.stage." + "Gone"]
+
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
