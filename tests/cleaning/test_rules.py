@@ -17,15 +17,22 @@ from tests.texts import ARTICLE, ENGLISH
 PAGE = """<!DOCTYPE html><html><head><title>标题</title><style>p{color:red}</style><script>if (a<b) alert("x")</script></head>
 <body><div class="nav">首页 &gt; 新闻</div><h1>春茶上市</h1><!-- 广告 --><p>第一段，&ldquo;引号&rdquo;&nbsp;和 <b>粗体</b>字。</p>
 <p>第二段：当 a &lt; b 且 c &gt; d 时<br>换行。</p><ul><li>甲</li><li>乙</li></ul>
-<table><tr><th>品名</th><th>价格</th></tr><tr><td>龙井</td><td>300</td></tr></table><img src="x.png" alt="图"></body></html>"""
+<table><tr><th>品名</th><th>价格</th></tr><tr><td>龙井</td><td>300</td></tr></table><img src="x.png" alt="图"></body></html>"""  # noqa: E501 - a page as it comes
 
 
 def test_a_whole_page_becomes_its_text() -> None:
     lines = rules.strip_markup(PAGE).split("\n")
     assert lines == [
-        "首页 > 新闻", "春茶上市", "第一段，“引号”\u00a0和 粗体字。", "第二段：当 a < b 且 c > d 时", "换行。", "甲", "乙",
-        "品名\t价格", "龙井\t300",
-    ]  # fmt: skip
+        "首页 > 新闻",
+        "春茶上市",
+        "第一段，“引号”\u00a0和 粗体字。",
+        "第二段：当 a < b 且 c > d 时",
+        "换行。",
+        "甲",
+        "乙",
+        "品名\t价格",
+        "龙井\t300",
+    ]
 
 
 def test_a_page_of_unclosed_items_keeps_its_lines_and_drops_its_scripts() -> None:
@@ -127,14 +134,17 @@ def test_repeats_are_a_fixed_point(text: str, copies: int) -> None:
 
 
 def test_boilerplate_goes_and_the_article_stays() -> None:
-    page = f"点击上方蓝字关注我们！\n长按识别二维码，加入读者群。\n{ARTICLE}\n觉得不错请点个在看，分享给更多朋友。\n本文版权归原作者所有，如有侵权请联系删除。"
+    head = "点击上方蓝字关注我们！\n长按识别二维码，加入读者群。"
+    foot = "觉得不错请点个在看，分享给更多朋友。\n本文版权归原作者所有，如有侵权请联系删除。"
+    page = f"{head}\n{ARTICLE}\n{foot}"
     assert rules.cut_boilerplate_ends(page).strip() == ARTICLE
     inside = ARTICLE.replace("\n", "\n村口的公众号二维码贴在公告栏上，老人们不会扫。\n", 1)
     assert rules.cut_boilerplate_ends(inside) == inside
 
 
 def test_navigation_lines_go_and_prose_lines_stay() -> None:
-    page = f"首页 | 新闻 | 体育 | 登录 | 注册\n{ARTICLE}\n上一篇：无\n下一篇：春耕\nCopyright © 2023 版权所有\n分享到：微信 微博 QQ空间"
+    foot = "上一篇：无\n下一篇：春耕\nCopyright © 2023 版权所有\n分享到：微信 微博 QQ空间"
+    page = f"首页 | 新闻 | 体育 | 登录 | 注册\n{ARTICLE}\n{foot}"
     assert rules.drop_lines(page).strip() == ARTICLE
     prose = "他翻到下一页，继续读下去。\n她说：“请联系我们的馆长。”\n2023年8月14日那天，山里下了一场大雨。"
     assert rules.drop_lines(prose) == prose

@@ -36,9 +36,13 @@ def deduplicated(source: Path, out: Path, **parameters: Any) -> tuple[dict[str, 
 
 def pages(n: int = 60) -> list[dict[str, Any]]:
     rows = [
-        {"id": f"{i:03d}", "source": "a" if i % 2 else "b", "text": f"第{i}篇独一无二的正文内容。\n{ARTICLE}{i}\n{FOOTER}"}
+        {
+            "id": f"{i:03d}",
+            "source": "a" if i % 2 else "b",
+            "text": f"第{i}篇独一无二的正文内容。\n{ARTICLE}{i}\n{FOOTER}",
+        }
         for i in range(n)
-    ]  # fmt: skip
+    ]
     rows[7]["text"] = f"{FOOTER}！\n{FOOTER}"
     return rows
 
@@ -87,9 +91,13 @@ def test_paragraphs(tmp_path: Path, write_jsonl: Write) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.lists(st.sampled_from(["甲" * 8, "乙" * 8, "丙，" * 8, "丙" * 8, "丁", ""]), max_size=5), min_size=1, max_size=8),
+    st.lists(
+        st.lists(st.sampled_from(["甲" * 8, "乙" * 8, "丙，" * 8, "丙" * 8, "丁", ""]), max_size=5),
+        min_size=1,
+        max_size=8,
+    ),
     st.integers(2, 4),
-)  # fmt: skip
+)
 def test_equals_a_straightforward_count(
     tmp_path_factory: pytest.TempPathFactory, documents: list[list[str]], least: int
 ) -> None:

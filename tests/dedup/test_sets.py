@@ -36,11 +36,16 @@ def test_decontamination_names_the_item(tmp_path: Path, write_jsonl: Write) -> N
     benchmark = write_jsonl(
         [
             {"id": "q1", "question": QUESTION, "answer": "第一项"},
-            {"id": "q2", "question": "Which of the following statements about the water cycle is not correct, and why is it wrong?", "answer": "C"},
+            {
+                "id": "q2",
+                "question": "Which of the following statements about the water cycle is not correct, "
+                "and why is it wrong?",
+                "answer": "C",
+            },
             {"id": "q3", "question": "水的化学式是什么？请写出来。", "answer": ""},
         ],
         "bench.jsonl",
-    )  # fmt: skip
+    )
     rows = {
         "clean": ARTICLE,
         "english": ENGLISH,
@@ -134,9 +139,17 @@ def test_dedup_command(tmp_path: Path, write_jsonl: Write, method: str) -> None:
     rows += [{"id": f"{r['id']}-copy", "source": "x", "text": r["text"]} for r in rows[:5]]
     out = tmp_path / "out"
     shown = cli(
-        "dedup", str(write_jsonl(rows)), "-o", str(out), "--method", method, "-q", "--set", "engine.mode=inline",
+        "dedup",
+        str(write_jsonl(rows)),
+        "-o",
+        str(out),
+        "--method",
+        method,
+        "-q",
+        "--set",
+        "engine.mode=inline",
         *(["--threshold", "0.8"] if method in ("minhash", "semantic") else []),
-    )  # fmt: skip
+    )
     assert "records in" in shown
     summary = json.loads((out / "summary.json").read_text())
     assert summary["records_in"] == len(rows)
