@@ -19,11 +19,12 @@ from raylib.cli import app
 from raylib.engine import run
 from raylib.recipe import Recipe
 from raylib.records import tables_of
-from tests.dedup.test_minhash import corpus
+from tests.dedup.corpus import corpus
 from tests.texts import ARTICLE, ENGLISH
 
 Write = Callable[..., Path]
 QUESTION = "下列关于光合作用的说法中，正确的一项是哪一个？绿色植物只有在白天才进行光合作用，夜晚只进行呼吸作用。"
+IN_ENGLISH = "Which of the following statements about the water cycle is not correct, and why is it wrong?"
 
 
 def cli(*arguments: str, stdin: str | None = None) -> str:
@@ -36,12 +37,7 @@ def test_decontamination_names_the_item(tmp_path: Path, write_jsonl: Write) -> N
     benchmark = write_jsonl(
         [
             {"id": "q1", "question": QUESTION, "answer": "第一项"},
-            {
-                "id": "q2",
-                "question": "Which of the following statements about the water cycle is not correct, "
-                "and why is it wrong?",
-                "answer": "C",
-            },
+            {"id": "q2", "question": IN_ENGLISH, "answer": "C"},
             {"id": "q3", "question": "水的化学式是什么？请写出来。", "answer": ""},
         ],
         "bench.jsonl",
@@ -139,17 +135,9 @@ def test_dedup_command(tmp_path: Path, write_jsonl: Write, method: str) -> None:
     rows += [{"id": f"{r['id']}-copy", "source": "x", "text": r["text"]} for r in rows[:5]]
     out = tmp_path / "out"
     shown = cli(
-        "dedup",
-        str(write_jsonl(rows)),
-        "-o",
-        str(out),
-        "--method",
-        method,
-        "-q",
-        "--set",
-        "engine.mode=inline",
+        "dedup", str(write_jsonl(rows)), "-o", str(out), "--method", method, "-q", "--set", "engine.mode=inline",
         *(["--threshold", "0.8"] if method in ("minhash", "semantic") else []),
-    )
+    )  # fmt: skip
     assert "records in" in shown
     summary = json.loads((out / "summary.json").read_text())
     assert summary["records_in"] == len(rows)
