@@ -7,9 +7,13 @@ OUT ?= out/demo
 DATA ?= examples/data
 PYTEST_FLAGS ?=
 
-.PHONY: install demo test test-long audit lint format bench bench-peers docs clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast test-long audit lint format bench bench-peers docs docs-check clean
 
-install: $(VENV)/.installed
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## The program in a virtual environment, .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,47 +22,62 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[test,docs]'
 	-$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt kenlm  # compiled here; its test is skipped without it
 	touch $@
 
-# Read, clean, deduplicate and report on the bundled sample, or on DATA=path (file, folder or glob).
-demo: install
+# DATA=path is a file, folder or glob; OUT=folder takes the run.
+demo: install  ## Read, clean, deduplicate and report on the bundled sample, or on DATA=path
 	$(BIN)/raylib run examples/demo.yaml --fresh --set 'input.path=$(DATA)' --set 'output.path=$(OUT)'
 
-test: $(VENV)/.installed-test lint
+test: $(VENV)/.installed-test lint  ## lint, and every test but the long ones
 	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m "not long" $(PYTEST_FLAGS)
 
+test-fast: $(VENV)/.installed-test  ## Under two minutes: no cluster, no kills, nothing slow, no data sets
+	$(BIN)/python -m pytest -n auto -m "not slow and not long and not cluster and not faults and not data" $(PYTEST_FLAGS)
+
 # Several hosts as network namespaces, and what else takes minutes; as root on Linux, skipped elsewhere.
-test-long: $(VENV)/.installed-test
+test-long: $(VENV)/.installed-test  ## Minutes of real time: three hosts, kills, soaks, the wheel
 	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m long $(PYTEST_FLAGS)
 
-lint: $(VENV)/.installed-test
+lint: $(VENV)/.installed-test  ## ruff, format, types, import contracts, spelling, dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/vulture
 
-format: $(VENV)/.installed-test
+format: $(VENV)/.installed-test  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install
+docs: $(VENV)/.installed-test  ## Every generated page, and the site in out/site
 	$(BIN)/python -m raylib.reference
+	$(BIN)/python -m training.reference
+	$(BIN)/python -m raylib.cluster.monitoring
+	$(BIN)/python docs/make_tree.py
+	test ! -f mkdocs.yml || $(BIN)/mkdocs build --strict
 
-# Known vulnerabilities of the pinned packages: a report, not a gate; needs the network.
-audit: $(VENV)/.installed
+# Compares the generated pages with themselves, so that it works without git and on a tree with changes.
+PAGES := find docs deploy ARCHITECTURE.md -type f -not -name '*.pyc' -exec cksum {} + | sort -k 3
+docs-check:  ## Fails if a generated page is not up to date
+	@set -e; before="$$($(PAGES))"; $(MAKE) docs; test "$$before" = "$$($(PAGES))" || \
+		{ echo "generated pages were out of date: commit what 'make docs' changed" >&2; exit 1; }
+
+# Known vulnerabilities of the pinned packages: needs the network.
+audit: $(VENV)/.installed  ## A report on known vulnerabilities, not a gate
 	$(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install $(PIP_FLAGS) pip-audit
 	-.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-test  ## The benchmarks of cleaning, the engine and deduplication
 	$(BIN)/python benchmarks/cleaning.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/hostile.py
 	$(BIN)/python benchmarks/dedup.py
 
 # Environments of the programs that we measure ourselves against (several GB with torch), one each.
-bench-peers: .venv-peers/.installed .venv-peers-datatrove/.installed
+bench-peers: .venv-peers/.installed .venv-peers-datatrove/.installed  ## Environments of the programs we are compared with
 
 .venv-peers/.installed:
 	$(PYTHON) -m venv .venv-peers
@@ -71,5 +90,5 @@ bench-peers: .venv-peers/.installed .venv-peers-datatrove/.installed
 	.venv-peers-datatrove/bin/python -m pip install $(PIP_FLAGS) 'datatrove[processing]==0.10.1' spacy jieba orjson xxhash
 	touch $@
 
-clean:
+clean:  ## Remove environments, caches and out
 	rm -rf $(VENV) .venv-audit .venv-peers .venv-peers-datatrove out .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -215,9 +215,9 @@ def tsne() -> list[str]:
     """t-SNE of 20,000 real records."""
     from quality.diversity_report.drawing import DiversityOptions, embed_samples, sample_of
     from quality.embeddings.tsne import project
-    from raylib.records import set_tables
+    from raylib.records import tables_of
 
-    tables = (t for n in SFT for t in set_tables(str(data_file(f"{n}.jsonl.gz"))))
+    tables = (t for n in SFT for t in tables_of(str(data_file(f"{n}.jsonl.gz")), scores=True))
     sample = sample_of("records", tables, 20_000, 0)
     begun = time.perf_counter()
     embed_samples([sample], DiversityOptions())

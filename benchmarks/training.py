@@ -52,12 +52,10 @@ def tokenise(folder: Path) -> list[str]:
         speeds["ours"].append(info["tokens"] / info["seconds"])
     loop, batch, ours = (float(np.median(v)) for v in speeds.values())
     return [
-        (
-            f"{len(texts):,} documents, {info['tokens']:,} tokens, vocabulary 16,000, median of three rounds "
-            f"in turn: record by record {loop:,.0f} tokens/s, the tokenizer's batches {batch:,.0f}, `raylib "
-            f"tokenize` from JSON lines to shuffled files {ours:,.0f} = **{ours / loop:.1f} times** the loop, "
-            f"{100 * ours / batch:.0f} % of the batches."
-        )
+        f"{len(texts):,} documents, {info['tokens']:,} tokens, vocabulary 16,000, median of three rounds in turn:"
+        f" record by record {loop:,.0f} tokens/s, the tokenizer's batches {batch:,.0f}, `raylib tokenize` from JSON"
+        f" lines to shuffled files {ours:,.0f} = **{ours / loop:.1f} times** the loop, {100 * ours / batch:.0f} % of"
+        " the batches."
     ]
 
 
@@ -68,8 +66,6 @@ def overhead(folder: Path) -> list[str]:
     from tests.texts import conversations
     from training.config import TrainConfig
     from training.data.batches import micro_batches
-    from training.data.order import RowStream
-    from training.data.rows import rows_of
     from training.data.tokens import tokenize
     from training.loop import Loop
     from training.loop.launch import _single_process_group
@@ -109,27 +105,32 @@ def overhead(folder: Path) -> list[str]:
     )
     _single_process_group()
 
-    def ours(turn: int) -> list[float]:
+    def ours(turn: int) -> tuple[list[float], Loop]:
         loop = Loop(config, folder / "runs" / f"o{turn}", say=lambda *_: None)
         loop.run()
         lines = (folder / "runs" / f"o{turn}" / "metrics.jsonl").read_bytes().splitlines()
-        return [orjson.loads(line)["seconds"] for line in lines][10:]
+        return [orjson.loads(line)["seconds"] for line in lines][10:], loop
 
     import deepspeed
 
-    first = ours(0)
+    first, loop = ours(0)
     tokenizer = load_tokenizer(config.model)
     module = Scorer(build_model(config.model, tokenizer, 0))
     engine, *_ = deepspeed.initialize(
         model=module, model_parameters=parameter_groups(module, 0.1, 4), config=deepspeed_config(config, World())
     )
-    sources = rows_of([str(folder / "sft")], config.data.sequence_length, packing=True)
-    stream = RowStream(sources, shares=[0.0], seed=config.seed, group=0)
+    data = loop._data(
+        type(config)
+        .from_dict(
+            {**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}
+        )
+        .phases[0]
+    )
     batches: list[Any] = []
     for step in range(40):
-        keys = stream.rows(step * 8, 8)
+        keys = data.stream.rows(step * 8, 8)
         (batch,) = micro_batches(
-            [sources[s].row(r) for s, r in keys],
+            [data.sources[s].row(r) for s, r in keys],
             keys,
             rank=0,
             world=1,
@@ -152,16 +153,13 @@ def overhead(folder: Path) -> list[str]:
 
     # ours, bare, bare, ours: so that a drift of the machine's speed is none of the difference
     theirs = [*bare(), *bare()]
-    stamps = [*first, *ours(1)]
+    stamps = [*first, *ours(1)[0]]
     a, b = float(np.median(stamps)), float(np.median(theirs))
     torch.distributed.destroy_process_group()
     return [
-        (
-            f"LLaMA of {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters, 8 packed rows of "
-            "256 tokens, float32, ZeRO-2, one worker, median of 60 steps in the order ours, bare, bare, "
-            f"ours: our loop {1000 * a:.1f} ms, a bare DeepSpeed loop over the same batches {1000 * b:.1f} ms "
-            f"= {100 * (a / b - 1):+.1f} %."
-        )
+        f"LLaMA of {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters, 8 packed rows of 256 tokens,"
+        f" float32, ZeRO-2, one worker, median of 60 steps in the order ours, bare, bare, ours: our loop {1000 * a:.1f}"
+        f" ms, a bare DeepSpeed loop over the same batches {1000 * b:.1f} ms = {100 * (a / b - 1):+.1f} %."
     ]
 
 
@@ -193,11 +191,8 @@ def memory(folder: Path) -> list[str]:
     peak = max(peak, process.memory_info().rss)
     assert read == tokens
     return [
-        (
-            "A 20 GB token file (10 billion tokens, 10 million samples) read in rows of 2,048: resident "
-            f"memory grows by {(peak - before) / 1e6:.0f} MB (of which 80 MB are the index); "
-            f"{read / seconds / 1e6:.0f} M tokens/s."
-        )
+        "A 20 GB token file (10 billion tokens, 10 million samples) read in rows of 2,048: resident memory grows by"
+        f" {(peak - before) / 1e6:.0f} MB (of which 80 MB are the index); {read / seconds / 1e6:.0f} M tokens/s."
     ]
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.codepoints import HAN
 from cleaning.lexicons import Lexicon, load_lexicon
 from cleaning.rule import rewrite, rewrite_each
 
@@ -29,7 +28,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _boilerplate_length(sentences: list[str], lexicon: Lexicon, window: int, limit: int) -> int:
-    """Characters to cut from this end: through the last hit before `window` clean sentences, within `limit`."""
+    """Characters to cut from this end, up to `limit`: through the last hit before `window` clean sentences."""
     cut = position = clean = 0
     for sentence in sentences:
         position += len(sentence)
@@ -71,12 +70,18 @@ def cut_boilerplate_ends(
     ends: Literal["both", "head", "tail"] = "both",
     max_share: float = 0.4,
 ) -> pa.Array:
-    """Cut advertising and notices from the head and the tail.
+    """Cut advertising and notices from the head and the tail of a text.
 
-    Sentences end at 。！？ and newline. From the head, a sentence that holds a phrase of the lexicon
-    moves the cut behind it; `window` clean sentences in a row end the scan. The same from the tail.
-    Head and tail are scanned on their own and neither takes more than `max_share` of the characters,
-    so a chain of hits cannot eat an article.
+    Sentences end at 。！？ and newline. From the head, a sentence that contains a phrase of the lexicon moves the cut
+    behind it; `window` clean sentences in a row end the scan. The tail is scanned in the same way. Each scan takes at
+    most `max_share` of the characters, so a chain of hits cannot eat an article.
+
+    Args:
+        texts: String array.
+        lexicon: Name of a built-in lexicon or path of a file, with phrases of boilerplate.
+        window: Number of clean sentences in a row that end a scan.
+        ends: Which ends are cut.
+        max_share: Largest share of a text's characters that each scan may take, 0 to 1.
     """
     words = load_lexicon(lexicon)
     return rewrite_each(
@@ -94,16 +99,25 @@ def _without_partial_ends(text: str) -> str:
 
 @rewrite(cuts=True, examples=(("就走了。第二天下雨。大家都没有出门。他想了", "第二天下雨。大家都没有出门。"),))
 def cut_partial_ends(texts: pa.Array) -> pa.Array:
-    """The first and the last sentence fragment go: for books and excerpts cut in the middle.
+    """Cut the first and the last sentence fragment: for books and excerpts that were cut in the middle.
 
-    A text with fewer than two sentence ends is left alone.
+    A text with fewer than two sentence ends stays as it is.
+
+    Args:
+        texts: String array.
     """
     return rewrite_each(texts, _without_partial_ends)
 
 
 @rewrite(cuts=True, examples=(("前言" * 3 + "正文。", "前言" * 3 + "正文。"),))
 def cut_ends(texts: pa.Array, *, head: int = 0, tail: int = 0) -> pa.Array:
-    """Cut `head` characters from the start and `tail` from the end (front and back matter of e-books)."""
+    """Cut a fixed number of characters from the start and the end of a text (front and back matter of e-books).
+
+    Args:
+        texts: String array.
+        head: Number of characters to cut from the start.
+        tail: Number of characters to cut from the end.
+    """
     if not head and not tail:
         return texts
     return rewrite_each(texts, lambda s: s[head : len(s) - tail] if len(s) > head + tail else "")
@@ -119,7 +133,11 @@ def _finished(text: str) -> str:
 
 @rewrite(cuts=True, examples=(("一句。二句", "一句。"), ("无标点", "无标点")))
 def drop_unfinished_tail(texts: pa.Array) -> pa.Array:
-    """Cut back to the last of 。！？”… or newline; a text with none of them is left alone."""
+    """Cut a text back to its last 。！？”… or newline; a text without any of them stays as it is.
+
+    Args:
+        texts: String array.
+    """
     unfinished = pc.invert(pc.match_substring_regex(texts, r"[。！？”…!?]\z"))
     return rewrite_each(texts, _finished, where=unfinished)
 
@@ -142,27 +160,27 @@ def _without_short_sentences(text: str, min_length: int, keep_tail: bool) -> str
 
 @rewrite(cuts=True, examples=(("好。今天天气不错。尾巴没有标点", "今天天气不错。"),))
 def drop_short_sentences(texts: pa.Array, *, min_length: int = 5, keep_tail: bool = False) -> pa.Array:
-    """Sentences under `min_length` characters go, and (unless `keep_tail`) a tail that no mark ends."""
+    """Drop short sentences, and a tail that no sentence mark ends.
+
+    Args:
+        texts: String array.
+        min_length: Least length of a sentence, in characters without its marks and surrounding white space.
+        keep_tail: Whether a tail without a closing mark stays, if it is long enough.
+    """
     return rewrite_each(texts, lambda s: _without_short_sentences(s, min_length, keep_tail))
 
 
-_HAN_CHARACTER = re.compile(f"[{HAN}]")
 _SEPARATORS = re.compile(r"[|｜>»›/\\·•\-—_\[\]【】\s\d:：,，.。+]")
-_SHAPE = (
+_SHAPES = re.compile(
     r"^\s*(?:"
     r"(?:发布|更新|发表|编辑|来源|作者|时间|日期|责任编辑|责编|编辑|记者|通讯员|摄影|图/|文/|字号|阅读)[^。！？]{0,30}"
-    r"|\d{4}\s?[年\-/.]\s?\d{1,2}\s?[月\-/.]\s?\d{1,2}\s?日?(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?(?:\s*(?:来源|作者)[^。！？]{0,20})?"
+    r"|\d{4}\s?[年\-/.]\s?\d{1,2}\s?[月\-/.]\s?\d{1,2}\s?日?(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?"
+    r"(?:\s*(?:来源|作者)[^。！？]{0,20})?"
     r"|(?:上一篇|下一篇|上一页|下一页|返回顶部|返回首页|回到顶部|更多>>|查看更多|阅读全文|展开全文|点击这里|打印|关闭)[^。！？]{0,20}"
     r"|(?:Copyright|版权所有|©|ICP备|京ICP|沪ICP|粤ICP|京公网安备)[^。！？]{0,80}"
-    r")\s*$"
+    r")\s*$",
+    re.IGNORECASE,
 )
-_SHAPES = re.compile(_SHAPE, re.IGNORECASE)
-# RE2: texts in which some line may have such a shape, or holds three navigation marks
-_MAY_HAVE_LINES = (
-    "(?im)" + _SHAPE.replace("^", r"^[ \t\x{3000}]*", 1) + r"|[|｜>»›·•/][^\n]*[|｜>»›·•/][^\n]*[|｜>»›·•/]"
-)
-
-
 _PROSE = re.compile("[，。！？；]")  # 他翻到下一页，继续读。 is a sentence, not a link
 
 
@@ -202,10 +220,15 @@ def _without_lines(text: str, lexicon: Lexicon, max_length: int) -> str:
     ),
 )
 def drop_lines(texts: pa.Array, *, lexicon: str = "page_lines", max_length: int = 60) -> pa.Array:
-    """Lines that are navigation, copyright, "click here", share counts, or a date and author alone go.
+    """Drop lines that consist of navigation, copyright, "click here", share counts, or a date and an author.
 
-    By shape, and by lexicon where a line holds no sentence mark; only lines of at most `max_length` characters are looked at, code fences
-    and Markdown tables are left alone.
+    A line is recognised by its shape or, if it contains no sentence mark, by a phrase of the lexicon. Code fences and
+    Markdown tables stay as they are.
+
+    Args:
+        texts: String array.
+        lexicon: Name of a built-in lexicon or path of a file, with phrases of such lines.
+        max_length: Length of the longest line that is looked at, in characters.
     """
     words = load_lexicon(lexicon)
     return rewrite_each(texts, lambda s: _without_lines(s, words, max_length), where=pc.match_substring(texts, "\n"))

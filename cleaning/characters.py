@@ -44,10 +44,15 @@ _VALID = (
 def keep_valid_characters(
     texts: pa.Array, *, emoji: bool = False, scripts: bool = False, mathematics: bool = False
 ) -> pa.Array:
-    """Keep newline, space, Latin letters, digits, Han characters and punctuation; everything else goes.
+    """Keep newlines, spaces, Latin letters, digits, Han characters and punctuation; remove every other character.
 
-    Han is U+4E00 to U+9FFF, extension A and 〇. Options keep emoji, the letters of all other scripts,
-    and mathematical signs (℃ × ± ≤ Greek letters ...).
+    Han is U+4E00 to U+9FFF, extension A and 〇.
+
+    Args:
+        texts: String array.
+        emoji: Whether emoji, arrows and pictographs stay too.
+        scripts: Whether letters of all other scripts stay too.
+        mathematics: Whether mathematical signs (℃ × ± ≤, Greek letters ...) stay too.
     """
     allowed = _VALID
     if emoji:
@@ -85,10 +90,14 @@ def _collapse(text: str, run: re.Pattern[str], *, markdown: bool) -> str:
     )
 )
 def collapse_punctuation(texts: pa.Array, *, keep_markdown: bool = True) -> pa.Array:
-    """A run of the same punctuation mark becomes one mark.
+    """Turn a run of the same punctuation mark into one mark.
 
-    The ellipses `……` and `...`, the dash `——` and `://` stay. With `keep_markdown` (default) runs of
-    `-`, `#`, `|`, `*`, `_`, `~` and back quotes stay too, and four or more `-` become `---`.
+    The ellipses `……` and `...`, the dash `——` and `://` stay.
+
+    Args:
+        texts: String array.
+        keep_markdown: Whether runs of `-`, `#`, `|`, `*`, `_`, `~` and back quotes stay too; four or more `-` become
+            `---`.
     """
     run = _RUN_MARKDOWN if keep_markdown else _RUN_PLAIN
     hit = pc.match_substring_regex(texts, _RUN_RE2)
@@ -115,9 +124,12 @@ _DOTS_OPEN = "….．"
     )
 )
 def trim_punctuation(texts: pa.Array) -> pa.Array:
-    """Marks that cannot open or close a text go from its head and tail.
+    """Remove marks from the head and the tail of a text that cannot open or close it.
 
     A closing 。！？…”）》% stays at the tail; opening brackets, quotes and `#` stay at the head.
+
+    Args:
+        texts: String array.
     """
     edges = pc.utf8_rtrim(texts, characters=_CANNOT_CLOSE)
     edges = pc.utf8_ltrim(edges, characters=_CANNOT_OPEN + _DOTS_OPEN)
@@ -134,9 +146,12 @@ _STOP = re.compile(rf"(?<=[{HAN}])(?:[.．](?![.．A-Za-z0-9])|\?(?![A-Za-z0-9_=
     )
 )
 def chinese_full_stop(texts: pa.Array) -> pa.Array:
-    """After a Han character `.` and `．` become 。 and `?` becomes ？.
+    """Turn `.` and `．` after a Han character into 。, and `?` into ？.
 
-    Not between digits, not before Latin letters or digits (file names, URLs), not in an ellipsis.
+    Marks between digits, before Latin letters or digits (file names, URLs) and in an ellipsis stay.
+
+    Args:
+        texts: String array.
     """
     hit = pc.match_substring_regex(texts, rf"[{HAN_RE2}][.．?]")
     return rewrite_each(texts, lambda s: _STOP.sub(lambda m: "？" if m[0] == "?" else "。", s), where=hit)
@@ -148,7 +163,12 @@ _SQUARE = str.maketrans("【】", "[]")
 
 @rewrite(examples=(("「你好」他说『嗯』", "“你好”他说‘嗯’"), ("【公告】", "【公告】")))
 def unify_quotes(texts: pa.Array, *, square_brackets: bool = False) -> pa.Array:
-    """Corner brackets 「」『』 become quotation marks “”‘’; with `square_brackets`, 【】 become [ ]."""
+    """Turn corner brackets 「」『』 into quotation marks “”‘’.
+
+    Args:
+        texts: String array.
+        square_brackets: Whether 【】 become [ ] too.
+    """
     texts = rewrite_each(
         texts, lambda s: s.translate(_QUOTES), where=pc.match_substring_regex(texts, "[「」『』﹁﹂﹃﹄]")
     )

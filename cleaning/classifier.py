@@ -12,7 +12,7 @@ __all__ = ["ad_classifier"]
 
 
 def _sentence(text: str) -> str:
-    """Segmented, on one line: fastText takes a newline for the end of an example."""
+    """The segmented text on one line, because fastText takes a newline for the end of an example."""
     return " ".join(w for w in segmenter_of("rjieba")(text) if not w.isspace()) or " "
 
 
@@ -20,9 +20,14 @@ def _sentence(text: str) -> str:
 def ad_classifier(
     texts: pa.Array, *, model: str = "", label: str = "__label__ad", max_probability: float = 0.5
 ) -> pa.Array:
-    """Reject texts whose fastText probability of `label` is over `max_probability`.
+    """Reject advertising by a fastText classifier that you trained.
 
-    `model` is a supervised fastText model trained on jieba-segmented text; it is loaded once a process.
+    Args:
+        texts: String array.
+        model: Path of a supervised fastText model (.bin) trained on text segmented by jieba; each process loads it
+            once.
+        label: Label of advertising.
+        max_probability: Probability of `label` above which a text is rejected, 0 to 1.
     """
     if len(texts) == 0 or (not model and texts.to_pylist() == [""]):
         return pa.nulls(len(texts), pa.large_string())

@@ -1,19 +1,42 @@
-"""Texts as one flat numpy array of code points, and the character classes that rules count.
+"""Texts as one flat array of code points, and the character classes that rules count.
 
-All ratio rules of a chain look at the same unchanged texts, so the decoded view is remembered for
-the last few arrays (by buffer identity). Class tables cover the Basic Multilingual Plane and one
-catch-all entry for everything above, which keeps a look-up within the CPU's second-level cache.
+All rules of a chain that only read look at the same texts, so the decoded view of the last arrays is remembered.
+Class tables cover the Basic Multilingual Plane and have one entry for everything above, which keeps a look-up within
+the CPU's second-level cache.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+__all__ = [
+    "ASCII_PUNCTUATION",
+    "CHINESE_PUNCTUATION",
+    "FULL_WIDTH_PUNCTUATION",
+    "HAN",
+    "HAN_RE2",
+    "PUNCTUATION",
+    "CodePoints",
+    "Flags",
+    "codepoints",
+    "flags",
+    "gb2312_table",
+    "han_flags",
+    "share",
+    "space_flags",
+    "table_of",
+    "translate",
+]
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+"""A truth value for each character, text or entry of a class table."""
 
 HAN = "\u4e00-\u9fff\u3400-\u4dbf\u3007"
 HAN_RE2 = r"\x{4e00}-\x{9fff}\x{3400}-\x{4dbf}\x{3007}"
@@ -27,22 +50,35 @@ _ABOVE = 0xFFFF  # a noncharacter: its entry stands for every code point above t
 
 @dataclass(frozen=True)
 class CodePoints:
-    """`values`: uint32 code points of all texts end to end; `starts`: int64 borders, one more than texts."""
+    """Code points, or other tokens, of several texts.
 
-    values: np.ndarray[Any, Any]
-    starts: np.ndarray[Any, Any]
+    Attributes:
+        values: Tokens of all texts, one after the other, uint32 or uint64, [T].
+        starts: Position of each text's first token and, at the end, T, int64, [N + 1].
+    """
+
+    values: npt.NDArray[np.unsignedinteger]
+    starts: npt.NDArray[np.int64]
 
     @property
-    def lengths(self) -> np.ndarray[Any, Any]:
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Number of tokens of each text, [N]."""
         return np.diff(self.starts)
 
     @functools.cached_property
-    def narrow(self) -> np.ndarray[Any, Any]:
-        """The code points as uint16, everything above the BMP as U+FFFF: the index of class tables."""
+    def narrow(self) -> npt.NDArray[np.uint16]:
+        """The code points with everything above the BMP as U+FFFF, [T]: the index of class tables."""
         return np.minimum(self.values, _ABOVE).astype(np.uint16)
 
-    def count(self, flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Sum of `flags` (one a character) for each text, int64."""
+    def count(self, flags: npt.NDArray[np.bool_ | np.integer]) -> npt.NDArray[np.int64]:
+        """Sum of `flags` over the characters of each text.
+
+        Args:
+            flags: A flag or number for each character, [T].
+
+        Returns:
+            Sums, [N].
+        """
         sums = np.zeros(len(self.starts) - 1, np.int64)
         solid = self.lengths > 0  # reduceat would give an empty text its neighbour's first character
         if solid.any():
@@ -50,21 +86,39 @@ class CodePoints:
         return sums
 
 
-_recent: list[tuple[pa.Array, CodePoints]] = []
+@dataclass(frozen=True)
+class _Stretch:
+    """A string array that equals every other one over the same stretch of the same memory.
+
+    Every look at a column of a table makes a new array object, so object identity cannot tell that two rules see the
+    same texts. Addresses can: as long as a stretch is held, its memory is not used for anything else.
+    """
+
+    texts: pa.Array = field(compare=False)
+    kind: pa.DataType
+    addresses: tuple[int, ...]
+    first: int
+    length: int
+
+    @staticmethod
+    def of(texts: pa.Array) -> _Stretch:
+        addresses = tuple(0 if buffer is None else buffer.address for buffer in texts.buffers())
+        return _Stretch(texts, texts.type, addresses, texts.offset, len(texts))
 
 
 def codepoints(texts: pa.Array) -> CodePoints:
-    """Decode a string array to code points; nulls count as empty. Remembers the last arrays."""
-    for array, view in _recent:
-        if array is texts:
-            return view
-    if texts.null_count:
-        view = _decode(pc.fill_null(texts, ""))
-    else:
-        view = _decode(texts)
-    _recent.append((texts, view))
-    del _recent[:-2]
-    return view
+    """Decode a string array to code points. Views of the last two arrays are remembered.
+
+    Args:
+        texts: String array, N texts; a null counts as an empty text.
+    """
+    return _view(_Stretch.of(texts))
+
+
+@functools.lru_cache(maxsize=2)
+def _view(stretch: _Stretch) -> CodePoints:
+    texts = stretch.texts
+    return _decode(pc.fill_null(texts, "") if texts.null_count else texts)
 
 
 def _decode(texts: pa.Array) -> CodePoints:
@@ -78,8 +132,16 @@ def _decode(texts: pa.Array) -> CodePoints:
     return CodePoints(values, starts)
 
 
-def translate(texts: pa.Array, table: np.ndarray[Any, Any]) -> pa.Array:
-    """Replace single characters by a uint32 table over the BMP; one look-up a character, no Python loop."""
+def translate(texts: pa.Array, table: npt.NDArray[np.uint32]) -> pa.Array:
+    """Replace single characters of texts: one look-up for each character, without a Python loop.
+
+    Args:
+        texts: String array, N texts.
+        table: What each code point of the BMP becomes, [65536]; characters above the BMP stay.
+
+    Returns:
+        N texts.
+    """
     view = codepoints(texts)
     values = np.where(view.narrow == _ABOVE, view.values, table[view.narrow])
     data = values.astype("<u4").tobytes().decode("utf-32-le").encode()
@@ -91,8 +153,17 @@ def translate(texts: pa.Array, table: np.ndarray[Any, Any]) -> pa.Array:
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
-def table_of(characters: str = "", ranges: tuple[tuple[int, int], ...] = (), *, above: bool = False) -> Any:
-    """A boolean look-up table over the BMP whose last entry stands for all code points above it."""
+def table_of(characters: str = "", ranges: tuple[tuple[int, int], ...] = (), *, above: bool = False) -> Flags:
+    """A class of characters as a look-up table over the BMP.
+
+    Args:
+        characters: Members of the class; those above the BMP are ignored.
+        ranges: First and last code points of further members.
+        above: Whether characters above the BMP are members.
+
+    Returns:
+        Whether each code point is a member, [65536]; the last entry stands for everything above the BMP.
+    """
     table = np.zeros(0x10000, np.bool_)
     for first, last in ranges:
         table[first : last + 1] = True
@@ -103,19 +174,19 @@ def table_of(characters: str = "", ranges: tuple[tuple[int, int], ...] = (), *, 
     return table
 
 
-def flags(view: CodePoints, table: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Look each character up in a class table."""
+def flags(view: CodePoints, table: Flags) -> Flags:
+    """Whether each character belongs to the class of a table, [T]."""
     return table[view.narrow]
 
 
-# Extension B and beyond (U+20000...) are Han too; the catch-all entry also takes emoji, so those
-# planes are told apart by value in `han_flags`.
+# Extension B and beyond (U+20000...) are Han too. The last entry of a table also takes emoji, so `han_flags` looks at
+# the values of those planes.
 _HAN = table_of("〇", ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF)))
 _SPACE = table_of(" \t\n\r\v\f\u00a0\u3000\u2028\u2029\u0085", ((0x2000, 0x200A),))
 
 
-def han_flags(view: CodePoints) -> np.ndarray[Any, Any]:
-    """True for Han characters of every plane."""
+def han_flags(view: CodePoints) -> Flags:
+    """Whether each character is a Han character, of any plane, [T]."""
     found = flags(view, _HAN)
     high = view.values >= 0x20000
     if high.any():
@@ -123,25 +194,21 @@ def han_flags(view: CodePoints) -> np.ndarray[Any, Any]:
     return found
 
 
-def space_flags(view: CodePoints) -> np.ndarray[Any, Any]:
+def space_flags(view: CodePoints) -> Flags:
+    """Whether each character is white space, [T]."""
     return flags(view, _SPACE)
 
 
 @functools.lru_cache(maxsize=1)
-def gb2312_table() -> Any:
-    """Characters that GB2312 can write, ASCII included."""
-    members = []
-    for row in range(0xA1, 0xF8):
-        for cell in range(0xA1, 0xFF):
-            try:
-                members.append(bytes((row, cell)).decode("gb2312"))
-            except UnicodeDecodeError:
-                continue
-    return table_of("".join(members), ((0, 0x7F),))
+def gb2312_table() -> Flags:
+    """The class of characters that GB2312 can write, ASCII included."""
+    cells = (bytes((row, cell)) for row in range(0xA1, 0xF8) for cell in range(0xA1, 0xFF))
+    members = "".join(cell.decode("gb2312", "ignore") for cell in cells)  # a cell without a character gives nothing
+    return table_of(members, ((0, 0x7F),))
 
 
-def share(part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any], *, empty: float) -> np.ndarray[Any, Any]:
-    """part / whole, with `empty` where whole is 0."""
+def share(part: npt.NDArray[np.number], whole: npt.NDArray[np.number], *, empty: float) -> npt.NDArray[np.float64]:
+    """`part / whole` for each text, and `empty` where `whole` is 0, [N]."""
     out = np.full(len(part), empty, np.float64)
     np.divide(part, whole, out=out, where=whole > 0)
     return out

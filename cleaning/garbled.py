@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,13 +19,13 @@ __all__ = ["garbled"]
 _SIGNATURES = r"锟斤拷|烫烫烫|屯屯屯|\x{fffd}|锘縷|ï¿½|鈥[檚滄]|Ã[\x{80}-\x{bf}]|â€[\x{80}-\x{2122}]"
 
 
-def _han_sample(values: Any, sample: int) -> str:
-    """Up to `sample` Han characters from the start, the middle and the end of a text."""
+def _han_sample(values: npt.NDArray[np.unsignedinteger], sample: int) -> str:
+    """Up to `sample` Han characters (code points) from the start, the middle and the end of a text."""
     if len(values) > sample:
         third = sample // 3
         middle = len(values) // 2 - third // 2
         values = np.concatenate([values[:third], values[middle : middle + third], values[-third:]])
-    return str(values.astype("<u4").tobytes().decode("utf-32-le"))
+    return values.astype("<u4").tobytes().decode("utf-32-le")
 
 
 @reject(
@@ -45,12 +46,18 @@ def garbled(
     sample: int = 300,
     min_han: int = 12,
 ) -> pa.Array:
-    """Reject garbled texts: Han characters that form no words, or traces of a failed decoding.
+    """Reject garbled texts: Han characters that do not form words, or traces of a failed decoding.
 
-    Words: characters a word under `min_word_length` in up to `sample` Han characters from the start,
-    the middle and the end (texts with fewer than `min_han` are not judged). Classical Chinese has
-    many one-character words, but stays above the default. `rjieba` cuts as jieba does, ten times
-    faster. Traces: over `max_signatures` of 锟斤拷, 烫烫烫, U+FFFD ... for 1,000 characters.
+    Words are judged in a sample of Han characters from the start, the middle and the end. Classical Chinese has many
+    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD and the like.
+
+    Args:
+        texts: String array.
+        min_word_length: Least mean length of a word, in characters.
+        max_signatures: Largest number of traces of a failed decoding for 1,000 characters.
+        segmenter: Word segmenter; `rjieba` cuts as `jieba` does and is ten times faster.
+        sample: Number of Han characters of a text that are segmented.
+        min_han: Number of Han characters below which words are not judged.
     """
     out: list[str | None] = [None] * len(texts)
     view = codepoints(texts)

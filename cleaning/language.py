@@ -20,13 +20,21 @@ _OTHER = table_of("", ((0x370, 0x10FF), (0x1200, 0x1DFF), (0x1F00, 0x1FFF)))
 
 @functools.lru_cache(maxsize=4096)
 def _classify(text: str) -> str:
-    import py3langid
+    """Language of one text by the statistical model of py3langid."""
+    import py3langid  # noqa: PLC0415 - its model loads in a second
 
     return str(py3langid.classify(text)[0])
 
 
 def detect_language(texts: pa.Array) -> list[str]:
-    """ISO 639-1 code of each text: zh, ja and ko by script, others by py3langid; `und` without letters."""
+    """Languages of texts: zh, ja and ko by script, others by py3langid.
+
+    Args:
+        texts: String array without nulls, N texts.
+
+    Returns:
+        ISO 639-1 codes, N of them; `und` (undetermined) for a text without letters.
+    """
     view = codepoints(texts)
     counts = {
         name: view.count(found)
@@ -62,10 +70,14 @@ def detect_language(texts: pa.Array) -> list[str]:
     ),
 )
 def language(texts: pa.Array, *, allowed: tuple[str, ...] = ("zh", "en")) -> pa.Array:
-    """Reject texts whose language is not in `allowed`.
+    """Reject texts in other languages than the allowed ones.
 
-    Han, kana and hangul decide by their counts; other scripts go to py3langid on the first 1,000
-    characters. Texts without any letter are `und` (undetermined).
+    Counts of Han, kana and hangul characters decide first; other scripts go to py3langid, which sees the first 1,000
+    characters. A text without any letter is `und` (undetermined).
+
+    Args:
+        texts: String array.
+        allowed: ISO 639-1 codes of the languages that stay.
     """
     found = detect_language(texts)
     bad = np.array([code not in allowed for code in found], np.bool_)

@@ -7,20 +7,28 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
+import ahocorasick_rs
 import numpy as np
 import pyarrow as pa
 
 from cleaning.rule import evidence, reject
+from raylib.errors import ParameterError
 
 __all__ = ["Hit", "Lexicon", "lexicon", "load_lexicon", "sensitive"]
 
-BUILTIN = Path(__file__).resolve().parent.parent / "recipes" / "lexicons"
+_BUILT_IN = Path(__file__).resolve().parent.parent / "recipes" / "lexicons"
 
 
 class Hit(NamedTuple):
-    """One match: the word as listed, its category ("" when the list has none) and character offset."""
+    """One match in a text.
+
+    Attributes:
+        word: The word as it is listed, in lower case.
+        category: Its category; "" if the list has none.
+        offset: Position of its first character in the text.
+    """
 
     word: str
     category: str
@@ -31,21 +39,39 @@ def _is_word_character(character: str) -> bool:
     return character.isascii() and (character.isalnum() or character == "_")
 
 
+class Automaton(Protocol):
+    """An automaton that finds all its patterns in one pass over a text."""
+
+    def find_matches_as_indexes(self, haystack: str) -> list[tuple[int, int, int]]:
+        """Pattern, start and end of every match, in order."""
+        ...
+
+
 @dataclass(frozen=True)
 class Lexicon:
     """Words with categories behind one Aho-Corasick automaton.
 
-    Matching is leftmost-longest without overlaps and ignores the case of ASCII letters; a word that
-    begins or ends with a Latin letter or digit only matches at a word border there.
+    Matching is leftmost-longest without overlaps and ignores the case of ASCII letters. A word that begins or ends
+    with a Latin letter or digit matches there only at a word border.
+
+    Attributes:
+        words: Words in lower case.
+        categories: Category of each word; "" for none.
+        problems: Lines of the file that were left out, with file and line number.
+        automaton: The automaton over `words`.
     """
 
     words: tuple[str, ...]
     categories: tuple[str, ...]
     problems: tuple[str, ...]
-    automaton: Any
+    automaton: Automaton
 
     def hits(self, text: str) -> Iterator[Hit]:
-        """All hits in order of their offset."""
+        """All hits in order of their offset.
+
+        Args:
+            text: Text to search.
+        """
         lowered = text.lower()
         if len(lowered) != len(text):  # a few letters such as İ grow when lowered
             lowered = "".join(c.lower() if c.isascii() else c for c in text)
@@ -58,13 +84,21 @@ class Lexicon:
             yield Hit(word, self.categories[index], start)
 
     def contains(self, text: str) -> bool:
+        """Whether a text contains any word of the lexicon.
+
+        Args:
+            text: Text to search.
+        """
         return next(self.hits(text), None) is not None
 
 
 def build_lexicon(entries: Iterable[tuple[str, str]], problems: Iterable[str] = ()) -> Lexicon:
-    """A lexicon from (word, category) pairs; the first category of a word counts."""
-    import ahocorasick_rs
+    """A lexicon from pairs.
 
+    Args:
+        entries: Words and their categories; the first category of a word counts.
+        problems: Descriptions of lines that were left out.
+    """
     table: dict[str, str] = {}
     for word, category in entries:
         table.setdefault(word.lower(), category)
@@ -73,23 +107,37 @@ def build_lexicon(entries: Iterable[tuple[str, str]], problems: Iterable[str] = 
 
 
 def locate(name: str) -> Path:
-    """A built-in lexicon by name (`boilerplate_wechat`), or the user's file by path."""
-    built_in = BUILTIN / f"{name}.txt"
+    """Path of a lexicon.
+
+    Args:
+        name: Name of a built-in lexicon (`boilerplate_wechat`), or path of a file.
+
+    Raises:
+        ParameterError: if it is neither.
+    """
+    built_in = _BUILT_IN / f"{name}.txt"
     if built_in.is_file():
         return built_in
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    known = ", ".join(sorted(p.stem for p in BUILTIN.glob("*.txt")))
-    raise ValueError(f"lexicon {name!r} is neither a file nor one of the built-in lexicons: {known}")
+    known = ", ".join(sorted(p.stem for p in _BUILT_IN.glob("*.txt")))
+    raise ParameterError(f"lexicon {name!r} is neither a file nor one of the built-in lexicons: {known}")
 
 
 @functools.lru_cache(maxsize=32)
 def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] = ()) -> Lexicon:
-    """Read a lexicon: one word a line, or `word=>category`; `#` begins a comment line; UTF-8.
+    """Read a lexicon: UTF-8, one `word` or `word=>category` on each line; `# ` begins a comment line.
 
-    Blank lines are skipped, malformed lines and words under `min_word_length` are left out and named
-    in `problems`, with file and line. Raises ValueError when the file is missing or holds no word.
+    Blank lines are skipped. Malformed lines and words that are too short are left out and described in `problems`.
+
+    Args:
+        name: Name of a built-in lexicon, or path of a file.
+        min_word_length: Least length of a word, in characters.
+        exclude: Words to leave out.
+
+    Raises:
+        ParameterError: if the file is missing or contains no word.
     """
     path = locate(name)
     entries: list[tuple[str, str]] = []
@@ -110,7 +158,7 @@ def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] =
         elif word not in exclude:
             entries.append((word, category))
     if not entries:
-        raise ValueError(f"lexicon {path} holds no usable word; {'; '.join(problems[:3])}")
+        raise ParameterError(f"lexicon {path} contains no usable word; {'; '.join(problems[:3])}")
     return build_lexicon(entries, problems)
 
 
@@ -155,11 +203,18 @@ def lexicon(
     min_word_length: int = 2,
     exclude: tuple[str, ...] = (),
 ) -> pa.Array:
-    """Reject texts with `max_hits` or more hits over the chosen categories, repeats counted.
+    """Reject texts with many words of a lexicon.
 
-    Matching is leftmost-longest, overlapping matches count once, Latin words match on word borders and
-    without case. Words of one character need `min_word_length: 1`. Words without a category always
-    count when `categories` is empty. The evidence names word, category and offset.
+    Matching is leftmost-longest; overlapping matches count once, repetitions count each time. Latin words match on word
+    borders and without case. The evidence names words, categories and offsets.
+
+    Args:
+        texts: String array.
+        lexicon: Name of a built-in lexicon, or path of a file.
+        categories: Categories that count; if empty, all words count, also those without a category.
+        max_hits: Number of hits from which a text is rejected.
+        min_word_length: Least length of a word, in characters; 1 also matches words of one character.
+        exclude: Words that do not count.
     """
     return _count_hits(texts, load_lexicon(lexicon, min_word_length, exclude), categories, max_hits)
 
@@ -172,9 +227,13 @@ def lexicon(
 def sensitive(
     texts: pa.Array, *, lexicon: str = "sensitive", min_word_length: int = 2, exclude: tuple[str, ...] = ()
 ) -> pa.Array:
-    """Reject texts with any hit of the strict list.
+    """Reject texts that contain any word of a strict list.
 
-    Entries of one character are left out unless `min_word_length: 1` is asked for: real lists hold
-    common characters that would reject nearly all Chinese text.
+    Args:
+        texts: String array.
+        lexicon: Name of a built-in lexicon, or path of a file.
+        min_word_length: Least length of a word, in characters. Real lists contain common characters as words of one
+            character, which would reject nearly all Chinese text.
+        exclude: Words that do not count.
     """
     return _count_hits(texts, load_lexicon(lexicon, min_word_length, exclude), (), 1)

@@ -27,9 +27,13 @@ _URL = (
     )
 )
 def remove_urls(texts: pa.Array, *, placeholder: str = "") -> pa.Array:
-    """Remove http, https, ftp and www addresses, or put `placeholder` in their place.
+    """Remove http, https, ftp and www addresses.
 
     A URL ends at white space, brackets, quotes, Chinese text or Chinese punctuation.
+
+    Args:
+        texts: String array.
+        placeholder: Text to put in the place of each address.
     """
     return replaced(texts, _URL, placeholder.replace("\\", r"\\"))
 
@@ -48,8 +52,11 @@ _MENTION = re.compile(
     )
 )
 def remove_mentions(texts: pa.Array) -> pa.Array:
-    """Remove `@name` up to the next space (which goes too) or punctuation mark (which stays).
+    """Remove `@name` up to the next space (which is removed too) or punctuation mark (which stays).
 
-    A name that nothing ends is left alone, since running text may follow it; so are e-mail addresses.
+    A name that nothing ends stays, since running text may follow it; so do e-mail addresses.
+
+    Args:
+        texts: String array.
     """
     return rewrite_each(texts, lambda s: _MENTION.sub("", s), where=pc.match_substring(texts, "@"))

@@ -174,8 +174,8 @@ _MARK = "\ue000"  # private use: stands for a block border while text is collect
 def _escape_running_text(text: str) -> str:
     """Escape every `<` that does not open or close a real tag, so that the parser keeps it as text.
 
-    Tags nested deeper than any page needs become line breaks: the parser's time grows with the square of
-    the depth (browsers stop at 512 too).
+    Tags that are nested deeper than any page needs become line breaks, because the parser's time grows with the
+    square of the depth (browsers stop at 512 too).
     """
     out: list[str] = []
     end = depth = 0
@@ -240,12 +240,17 @@ def _border(match: re.Match[str]) -> str:
     )
 )
 def strip_markup(texts: pa.Array, *, html_tags: bool = True, markdown: bool = True) -> pa.Array:
-    """HTML to text with block structure kept, and Markdown images and links reduced to their text.
+    """Turn HTML into text with its block structure, and reduce Markdown images and links to their text.
 
-    Pages are parsed (lexbor), never cut by a pattern: only known HTML tags whose inside looks like
-    attributes count as tags, so `a < b`, `x<y` and `vector<int>` survive. Scripts, styles, comments
-    and, in whole pages, the head go; block elements become lines, table cells are set apart by a
-    tab; entities are decoded. Markdown images go, links keep their text.
+    Pages are parsed (lexbor), never cut by a pattern. Only known HTML tags whose inside looks like attributes count
+    as tags, so `a < b`, `x<y` and `vector<int>` survive. Scripts, styles, comments and, in whole pages, the head are
+    removed. Block elements become lines, a tab separates table cells, and entities are decoded. Markdown images are
+    removed, links keep their text.
+
+    Args:
+        texts: String array.
+        html_tags: Whether HTML is turned into text.
+        markdown: Whether Markdown images and links are reduced.
     """
     if html_tags:
         hit = pc.match_substring_regex(texts, _LOOKS_LIKE_TAG)

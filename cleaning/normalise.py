@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,9 +18,7 @@ from cleaning.rule import rewrite, rewrite_each
 __all__ = ["fix_encoding", "normalise_characters", "to_simplified"]
 
 _KEPT_WIDE = "，！？：；（）"
-_BRACKETS = dict(zip("❨❩⟨⟩｟｠﹙﹚﹝﹞〘〙⦅⦆", "()<>()()()()()", strict=True)) | {
-    "⁅": "[", "⁆": "]", "❲": "(", "❳": ")", "❴": "{", "❵": "}", "〚": "[", "〛": "]",
-}  # fmt: skip
+_BRACKETS = dict(zip("❨❩⟨⟩｟｠﹙﹚﹝﹞〘〙⦅⦆⁅⁆❲❳❴❵〚〛", "()<>()()()()()[](){}[]", strict=True))
 _DOTS = {"․": ".", "‥": "..", "•": "·", "∙": "·", "⋅": "·", "・": "·", "･": "·", "‧": "·", "｡": "。", "､": "、"}
 _GREEK_CYRILLIC = dict(
     zip(
@@ -28,7 +27,10 @@ _GREEK_CYRILLIC = dict(
         strict=True,
     )
 ) | {"µ": "u", "μ": "u", "ν": "v"}
-_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff\u00ad\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u180e"
+_INVISIBLE = (
+    "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff\u00ad"
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u180e"
+)
 _ESCAPES = r"<(?i:U\+)?(?i:200[b-f]|feff|2060|00ad|202[a-e]|00a0)>"
 _CHINESE_NUMBERS = "一二三四五六七八九十"
 
@@ -91,7 +93,7 @@ def _replacements(punctuation: str, lookalikes: bool) -> tuple[dict[str, str], r
 
 
 @functools.lru_cache(maxsize=8)
-def _single_replacements(punctuation: str, lookalikes: bool) -> np.ndarray[Any, Any]:
+def _single_replacements(punctuation: str, lookalikes: bool) -> npt.NDArray[np.uint32]:
     """The one-to-one replacements as a table over the BMP."""
     table = np.arange(0x10000, dtype=np.uint32)
     for old, new in _replacements(punctuation, lookalikes)[0].items():
@@ -111,13 +113,17 @@ def normalise_characters(
 ) -> pa.Array:
     """Bring characters to their plain form.
 
-    Full-width letters, digits and ASCII punctuation become half width, the ideographic and the
-    no-break space become a space; circled, parenthesised and Roman-numeral signs become plain
-    numbers or letters; exotic brackets and dots become ordinary ones; zero-width characters, byte
-    order marks and textual escapes such as `<200b>` go; the result is NFC. Chinese punctuation
-    ，。！？：；（） stays unless `punctuation` is `half`. With `lookalikes`, Greek and Cyrillic
-    look-alikes and accented Latin letters become plain Latin letters: switch it off for medicine,
-    mathematics and foreign languages.
+    Full-width letters, digits and ASCII punctuation become half-width; the ideographic space and the no-break space
+    become a space. Circled, parenthesised and Roman-numeral signs become plain numbers or letters, exotic brackets
+    and dots ordinary ones. Zero-width characters, byte order marks and textual escapes such as `<200b>` are removed.
+    The result is in NFC.
+
+    Args:
+        texts: String array.
+        punctuation: Whether Chinese punctuation ，。！？：；（） stays (`keep`) or becomes half-width (`half`).
+        lookalikes: Whether Greek and Cyrillic look-alikes and accented Latin letters become plain Latin letters.
+            Switch it
+            off for medicine, mathematics and foreign languages.
     """
     table, pattern, re2 = _replacements(punctuation, lookalikes)
 
@@ -138,11 +144,16 @@ def normalise_characters(
     return rewrite_each(texts, lambda s: pattern.sub(plain, s), where=hit)
 
 
-@functools.lru_cache(maxsize=8)
-def _opencc(direction: str) -> Any:
-    import opencc
+class _Converter(Protocol):
+    def convert(self, text: str) -> str: ...
 
-    return opencc.OpenCC(direction)
+
+@functools.lru_cache(maxsize=8)
+def _opencc(direction: str) -> _Converter:
+    import opencc  # noqa: PLC0415 - loads its dictionaries
+
+    converter: _Converter = opencc.OpenCC(direction)
+    return converter
 
 
 @functools.lru_cache(maxsize=8)
@@ -160,7 +171,7 @@ def _convertible(direction: str) -> str:
 
 
 def _mark_traditional(before: pa.Array, after: pa.Array) -> dict[str, pa.Array]:
-    """`traditional`: true when the conversion changed at least 5 % of the characters, or words."""
+    """The column `traditional`: true where the conversion changed at least 5 % of the characters, or words."""
     flag = np.zeros(len(before), np.bool_)
     if before is not after:
         rows = np.flatnonzero(pc.not_equal(before, after).to_numpy(zero_copy_only=False))
@@ -181,10 +192,13 @@ Direction = Literal["t2s", "tw2s", "tw2sp", "hk2s", "s2t", "s2tw", "s2hk", "t2tw
     adds=_mark_traditional,
 )
 def to_simplified(texts: pa.Array, *, direction: Direction = "t2s") -> pa.Array:
-    """Convert traditional to simplified characters with OpenCC (or another of its directions).
+    """Convert traditional to simplified characters with OpenCC, or convert in another of its directions.
 
-    `tw2sp` also changes Taiwan's words (軟體 to 软件). Adds the column `traditional`: true where the
-    conversion changed at least 5 % of a document's characters.
+    Adds the column `traditional`: true where the conversion changed at least 5 % of a document's characters.
+
+    Args:
+        texts: String array.
+        direction: Direction of OpenCC; `tw2sp` also changes words of Taiwan (軟體 to 软件).
     """
     return rewrite_each(
         texts, _opencc(direction).convert, where=pc.match_substring_regex(texts, _convertible(direction))
@@ -230,7 +244,7 @@ def _from_utf8_read_as_gbk(text: str) -> str:
 
 
 def _repair(text: str) -> str:
-    import ftfy
+    import ftfy  # noqa: PLC0415 - loads its tables, and most runs repair nothing
 
     repaired = _from_utf8_read_as_gbk(text)
     if repaired == text:  # whole lines: GBK pairs may hold ASCII bytes, runs of damage would fall out of step
@@ -245,8 +259,11 @@ def _repair(text: str) -> str:
 def fix_encoding(texts: pa.Array) -> pa.Array:
     """Repair mojibake: UTF-8 read as Latin-1 or Windows-1252 (by ftfy), UTF-8 read as GBK, GBK read as Latin-1.
 
-    ftfy runs at about 1.5 MB/s, so only texts with a signature of damage are looked at. What cannot
-    be repaired (锟斤拷) is left for the rule `garbled`.
+    ftfy processes about 1.5 MB/s, so only texts with a signature of damage are looked at. What cannot be repaired
+    (锟斤拷) is left for the rule `garbled`.
+
+    Args:
+        texts: String array.
     """
     hit = pc.match_substring_regex(texts, _UTF8_AS_LATIN + r"|[\x{80}-\x{ff}]{4,}|[鐨锛銆鏄鍦涓浠]")
     return rewrite_each(texts, _repair, where=hit)

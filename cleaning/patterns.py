@@ -11,16 +11,24 @@ from cleaning.rule import reject
 
 __all__ = ["advertising", "lottery"]
 
-_LOTTERY = r"(?:获奖|有奖|抽奖|中奖)[^\n。！？]{0,40}(?:活动|名单|公告)|(?:转发|关注|评论)[^\n。！？]{0,20}抽(?:奖|取|出)[^\n。！？]{0,20}(?:名|位|人|份)"
+_LOTTERY = (
+    r"(?:获奖|有奖|抽奖|中奖)[^\n。！？]{0,40}(?:活动|名单|公告)"
+    r"|(?:转发|关注|评论)[^\n。！？]{0,20}抽(?:奖|取|出)[^\n。！？]{0,20}(?:名|位|人|份)"
+)
 
 
 @reject("lottery", examples=(("本次有奖问答活动获奖名单公布", "有奖"), ("他获奖之后继续工作。", "")))
 def lottery(texts: pa.Array) -> pa.Array:
-    """Reject lottery and prize pages: (获奖|有奖|抽奖)…(活动|名单), "forward and win"."""
+    """Reject lottery and prize pages: (获奖|有奖|抽奖)…(活动|名单), "forward and win".
+
+    Args:
+        texts: String array.
+    """
     return _first_match(texts, _LOTTERY)
 
 
 def _first_match(texts: pa.Array, pattern: str) -> pa.Array:
+    """Evidence against texts that match a pattern: the first match and its offset."""
     hit = pc.match_substring_regex(texts, pattern)
     compiled = re.compile(pattern)
     out = []
@@ -49,10 +57,15 @@ _ADVERTISING = r"1[3-9]\d|400|0\d{2,3}[ \-]|[¥￥]|元|特价|微信|(?i:qq|vx)
     ),
 )
 def advertising(texts: pa.Array, *, max_density: float = 5.0, min_signs: int = 4) -> pa.Array:
-    """Reject texts dense with advertising: phone numbers, prices and contact words together.
+    """Reject texts that are dense with advertising: phone numbers, prices and contact words together.
 
-    Signs of at least two of the three kinds, `min_signs` in all, and over `max_density` for 100
-    characters.
+    A text is rejected if it has signs of at least two of the three kinds, enough signs, and enough of them for its
+    length.
+
+    Args:
+        texts: String array.
+        max_density: Largest number of signs for 100 characters.
+        min_signs: Number of signs below which a text stays.
     """
     out: list[str | None] = [None] * len(texts)
     hit = pc.match_substring_regex(texts, _ADVERTISING).to_pylist()
@@ -64,7 +77,6 @@ def advertising(texts: pa.Array, *, max_density: float = 5.0, min_signs: int = 4
         total = sum(counts)
         density = 100 * total / max(len(text), 1)
         if total >= min_signs and sum(c > 0 for c in counts) >= 2 and density > max_density:
-            out[row] = (
-                f"{total} signs ({counts[0]} phones, {counts[1]} prices, {counts[2]} contacts), {density:.1f} for 100 characters"
-            )
+            kinds = f"{counts[0]} phones, {counts[1]} prices, {counts[2]} contacts"
+            out[row] = f"{total} signs ({kinds}), {density:.1f} for 100 characters"
     return pa.array(out, pa.large_string())

@@ -27,14 +27,14 @@ def _valid_date(year: str, month: str, day: str) -> bool:
 
 
 def is_id_card(number: str) -> bool:
-    """GB 11643: 18 digits, a valid birth date and the ISO 7064 MOD 11-2 check character."""
+    """Whether 18 characters make an ID card number: a valid birth date and check character (GB 11643, ISO 7064 MOD 11-2)."""
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     total = sum(int(d) * w for d, w in zip(number[:17], weights, strict=True))
     return _valid_date(number[6:10], number[10:12], number[12:14]) and "10X98765432"[total % 11] == number[17].upper()
 
 
 def is_bank_card(number: str) -> bool:
-    """15 to 19 digits that hold by the Luhn rule (ISO/IEC 7812) and begin as issued cards do."""
+    """Whether 15 to 19 digits satisfy the Luhn rule (ISO/IEC 7812) and begin as issued cards do."""
     if len(set(number)) == 1 or number[0] not in "34569":
         return False
     total = 0
@@ -48,12 +48,13 @@ _CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
 def is_credit_code(code: str) -> bool:
-    """GB 32100: unified social credit code, 18 characters, check character by MOD 31."""
+    """Whether 18 characters make a unified social credit code: its check character holds (GB 32100, MOD 31)."""
     total = sum(_CREDIT_ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(code[:17]))
     return _CREDIT_ALPHABET[(31 - total % 31) % 31] == code[17]
 
 
 def is_ipv4(address: str) -> bool:
+    """Whether four numbers make an IPv4 address: none over 255, none with leading zeros, the first not 0."""
     parts = address.split(".")
     return all(int(p) <= 255 and (p == "0" or p[0] != "0") for p in parts) and int(parts[0]) > 0
 
@@ -62,13 +63,22 @@ def _digits(text: str) -> str:
     return re.sub(r"[\s\-]", "", text)
 
 
+_VERSION = re.compile(r"(?i)(?:版本|version|ver\.?|v|第)\s?$")
+
+
+def _after_version(match: re.Match[str]) -> bool:
+    """Whether a match follows a word for a version."""
+    return _VERSION.search(match.string[max(0, match.start() - 9) : match.start()]) is not None
+
+
 @dataclass(frozen=True)
 class _Finder:
+    """How to find one kind of personal data, and which matches to believe."""
+
     kind: Kind
     candidate: str  # RE2: a cheap test that every match passes
     pattern: re.Pattern[str]
     valid: Callable[[re.Match[str]], bool] = lambda match: True
-    group: str | int = 0
 
 
 _NOT_IN_NUMBER = r"(?<![0-9A-Za-z.,\-_/=])"
@@ -132,19 +142,22 @@ _FINDERS = (
         "ip",
         r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
         re.compile(r"(?<![0-9.A-Za-z])(?:\d{1,3}\.){3}\d{1,3}(?![0-9A-Za-z]|\.[0-9])"),
-        lambda m: is_ipv4(m[0]) and not re.search(r"(?i)(?:版本|version|ver\.?|v|第)\s?$", m.string[max(0, m.start() - 9) : m.start()]),
+        lambda m: is_ipv4(m[0]) and not _after_version(m),
     ),
-)  # fmt: skip
+)
 _KINDS: tuple[Kind, ...] = tuple(f.kind for f in _FINDERS)
 
 
 @rewrite(
     examples=(
         ("邮箱 a.b@example.com 电话+86 139-0000-0000。", "邮箱  电话。"),
-        ("编号1234567890，2023-08-14 12:30，ISBN 978-7-111-40701-0", "编号1234567890，2023-08-14 12:30，ISBN 978-7-111-40701-0"),
+        (
+            "编号1234567890，2023-08-14 12:30，ISBN 978-7-111-40701-0",
+            "编号1234567890，2023-08-14 12:30，ISBN 978-7-111-40701-0",
+        ),
         ("加微信号：abc_12345了解", "加了解"),
     )
-)  # fmt: skip
+)
 def remove_personal_data(
     texts: pa.Array,
     *,
@@ -153,23 +166,29 @@ def remove_personal_data(
 ) -> pa.Array:
     """Remove personal data, or replace it by a typed placeholder such as `<mobile>`.
 
-    Kinds: e-mail; ID cards (18 digits with a valid birth date and check character, GB 11643); unified
-    social credit codes (check character, GB 32100); bank cards of 15 to 19 digits (Luhn); mainland
-    mobiles with or without +86; landlines with area code; WeChat and QQ ids after 微信, QQ, 扣扣;
-    IPv4. A number inside a longer number, an ISBN, a date, a price or a formula is left alone.
+    Found are e-mail addresses; ID cards (18 digits with a valid birth date and check character, GB 11643); unified
+    social credit codes (check character, GB 32100); bank cards of 15 to 19 digits (Luhn); mainland mobiles with or
+    without +86; landlines with an area code; WeChat and QQ ids after 微信, QQ, 扣扣; IPv4 addresses. A number inside
+    a longer number, an ISBN, a date, a price or a formula stays.
+
+    Args:
+        texts: String array.
+        mode: Whether personal data is removed or replaced by a placeholder.
+        kinds: Kinds of personal data that are looked for.
     """
     for finder in _FINDERS:
-        if finder.kind not in kinds:
-            continue
-        mark = "" if mode == "remove" else f"<{finder.kind}>"
-
-        def scrub(match: re.Match[str], finder: _Finder = finder, mark: str = mark) -> str:
-            if not finder.valid(match):
-                return match[0]
-            if finder.kind == "account" and match[0].startswith("加"):
-                return "加" + mark
-            return mark
-
-        hit = pc.match_substring_regex(texts, finder.candidate)
-        texts = rewrite_each(texts, functools.partial(finder.pattern.sub, scrub), where=hit)
+        if finder.kind in kinds:
+            mark = "" if mode == "remove" else f"<{finder.kind}>"
+            hit = pc.match_substring_regex(texts, finder.candidate)
+            scrub = functools.partial(_scrubbed, finder=finder, mark=mark)
+            texts = rewrite_each(texts, functools.partial(finder.pattern.sub, scrub), where=hit)
     return texts
+
+
+def _scrubbed(match: re.Match[str], *, finder: _Finder, mark: str) -> str:
+    """The mark in place of a match; the match itself if it is not to be believed."""
+    if not finder.valid(match):
+        return match[0]
+    if finder.kind == "account" and match[0].startswith("加"):
+        return "加" + mark
+    return mark

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import (
-    ASCII_PUNCTUATION,
     CHINESE_PUNCTUATION,
     FULL_WIDTH_PUNCTUATION,
+    Flags,
     codepoints,
     flags,
     gb2312_table,
@@ -37,11 +37,16 @@ __all__ = [
 
 @reject("too_short_or_long", unit="characters", examples=(("太短了。", "4 < 256"),))
 def length(texts: pa.Array, *, min: int = 256, max: int | None = None) -> pa.Array:
-    """Reject texts under `min` or over `max` characters (code points).
+    """Reject texts that are too short or too long.
 
-    Use it twice in a recipe: before the work, and after the cuts. Minima by source: 100 for shopping
-    and how-to, 128 for questions and answers and briefs, 200 wiki, 256 web and articles, 512
-    encyclopedia and books, 2048 whole e-books.
+    Use it twice in a recipe: before the work and after the cuts. Minima by source: 100 for shopping and how-to, 128
+    for questions and answers and briefs, 200 for wikis, 256 for web pages and articles, 512 for encyclopedias and
+    books, 2048 for whole e-books.
+
+    Args:
+        texts: String array.
+        min: Least length, in characters (code points).
+        max: Largest length, in characters; null for no limit.
     """
     lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False)
     bad = lengths < min
@@ -50,11 +55,13 @@ def length(texts: pa.Array, *, min: int = 256, max: int | None = None) -> pa.Arr
     return evidence(texts, bad, lambda i: f"{lengths[i]} < {min}" if lengths[i] < min else f"{lengths[i]} > {max}")
 
 
-def _below(texts: pa.Array, value: Any, floor: float) -> pa.Array:
+def _below(texts: pa.Array, value: npt.NDArray[np.float64], floor: float) -> pa.Array:
+    """Evidence against texts whose value is below the floor."""
     return evidence(texts, value < floor, lambda i: f"{value[i]:.3f} < {floor}")
 
 
-def _above(texts: pa.Array, value: Any, ceiling: float) -> pa.Array:
+def _above(texts: pa.Array, value: npt.NDArray[np.float64], ceiling: float) -> pa.Array:
+    """Evidence against texts whose value is above the ceiling."""
     return evidence(texts, value > ceiling, lambda i: f"{value[i]:.3f} > {ceiling}")
 
 
@@ -64,9 +71,13 @@ def _above(texts: pa.Array, value: Any, ceiling: float) -> pa.Array:
     examples=(("This page is English 只有几个字", "0.2"), ("这一段几乎都是中文，ok。", "")),
 )
 def chinese_ratio(texts: pa.Array, *, min: float = 0.6) -> pa.Array:
-    """Reject texts whose Han characters make up less than `min` of the non-space characters.
+    """Reject texts with too few Han characters among their non-space characters.
 
-    Use 0.3 for mixed text. A text of white space only has a share of 0.
+    A text of white space only has a share of 0.
+
+    Args:
+        texts: String array.
+        min: Least share of Han characters, 0 to 1; 0.3 suits mixed text.
     """
     view = codepoints(texts)
     solid = view.lengths - view.count(space_flags(view))
@@ -74,7 +85,7 @@ def chinese_ratio(texts: pa.Array, *, min: float = 0.6) -> pa.Array:
 
 
 @functools.lru_cache(maxsize=1)
-def _common_table() -> Any:
+def _common_table() -> Flags:
     path = Path(__file__).with_name("common_characters.txt")
     return table_of("".join(path.read_text("utf-8").split()))
 
@@ -85,9 +96,13 @@ def _common_table() -> Any:
     examples=(("ÖÐ¹ú¹²²ú£¬ÈËÃñ¡£", "0.0"), ("我们在这里看见的东西。", "")),
 )
 def common_character_ratio(texts: pa.Array, *, min: float = 0.2) -> pa.Array:
-    """Reject texts in which the 5,000 commonest Han characters make up less than `min` of all characters.
+    """Reject texts with too few of the 5,000 commonest Han characters among all characters.
 
     The list comes from the word frequencies of jieba's dictionary (benchmarks/common_characters.py).
+
+    Args:
+        texts: String array.
+        min: Least share of common characters, 0 to 1.
     """
     view = codepoints(texts)
     return _below(texts, share(view.count(flags(view, _common_table())), view.lengths, empty=0.0), min)
@@ -97,7 +112,7 @@ _ALLOWED_OUTSIDE = CHINESE_PUNCTUATION + FULL_WIDTH_PUNCTUATION + "–\u3000\u00
 
 
 @functools.lru_cache(maxsize=1)
-def _writable() -> Any:
+def _writable() -> Flags:
     return gb2312_table() | table_of(_ALLOWED_OUTSIDE)
 
 
@@ -107,19 +122,40 @@ def _writable() -> Any:
     examples=(("䶮㐂㐆䘵䗬䓖是罕见字", "0.6"), ("这些都是常用字。", "")),
 )
 def rare_characters(texts: pa.Array, *, max: float = 0.1) -> pa.Array:
-    """Reject texts with more than `max` of their non-space characters outside GB2312 (after to_simplified)."""
+    """Reject texts with too many characters outside GB2312 among their non-space characters.
+
+    Use it after `to_simplified`.
+
+    Args:
+        texts: String array.
+        max: Largest share of such characters, 0 to 1.
+    """
     view = codepoints(texts)
     solid = view.lengths - view.count(space_flags(view))
     rare = view.count(~(flags(view, _writable()) | space_flags(view)))
     return _above(texts, share(rare, solid, empty=0.0), max)
 
 
-_LETTERS_AND_DIGITS = table_of("", ((0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A), (0xC0, 0x24F), (0x370, 0x1FFF), (0xFF10, 0xFF19), (0xFF21, 0xFF3A), (0xFF41, 0xFF5A), (0x3040, 0x30FF), (0xAC00, 0xD7A3)))  # fmt: skip
+_ASCII_LETTERS_AND_DIGITS = ((0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A))
+_WIDE_LETTERS_AND_DIGITS = ((0xFF10, 0xFF19), (0xFF21, 0xFF3A), (0xFF41, 0xFF5A))
+_OTHER_LETTERS = (
+    (0xC0, 0x24F),
+    (0x370, 0x1FFF),
+    (0x3040, 0x30FF),
+    (0xAC00, 0xD7A3),
+)
+_LETTERS_AND_DIGITS = table_of("", (*_ASCII_LETTERS_AND_DIGITS, *_WIDE_LETTERS_AND_DIGITS, *_OTHER_LETTERS))
 
 
 @reject("too_few_letters", unit="share of characters", examples=(("——***——!!! a", "0.0"), ("正常的句子。", "")))
 def alphanumeric_ratio(texts: pa.Array, *, min: float = 0.25, max: float = 1.0) -> pa.Array:
-    """Reject texts whose letters (all scripts, Han included) and digits are under `min` or over `max` of all characters."""
+    """Reject texts with too few or too many letters (of all scripts, Han included) and digits among all characters.
+
+    Args:
+        texts: String array.
+        min: Least share of letters and digits, 0 to 1.
+        max: Largest share of letters and digits, 0 to 1.
+    """
     view = codepoints(texts)
     counted = view.count(flags(view, _LETTERS_AND_DIGITS) | han_flags(view))
     value = share(counted, view.lengths, empty=0.0)
@@ -143,10 +179,14 @@ _SYMBOLS = ~(
     examples=(("★☆※◆■□▲△●○§№＃＠＆＊★☆※价格", "0.9"), ("价格是 30 元，共 5 件。", "")),
 )
 def symbol_ratio(texts: pa.Array, *, max: float = 0.4) -> pa.Array:
-    """Reject texts with more than `max` of their characters neither letters, digits, spaces nor ordinary punctuation.
+    """Reject texts with too many symbols: characters that are not letters, digits, spaces or ordinary punctuation.
 
-    Ordinary are ，。！？、；：“”‘’（）《》…— and their ASCII counterparts; everything else, emoji
-    included, is a symbol.
+    Ordinary are ，。！？、；：“”‘’（）《》…— and their ASCII counterparts; everything else, emoji included, is a
+    symbol.
+
+    Args:
+        texts: String array.
+        max: Largest share of symbols among all characters, 0 to 1.
     """
     view = codepoints(texts)
     symbols = flags(view, _SYMBOLS)
@@ -158,19 +198,17 @@ def symbol_ratio(texts: pa.Array, *, max: float = 0.4) -> pa.Array:
 
 
 _DIGITS = table_of("", ((0x30, 0x39), (0xFF10, 0xFF19)))
-_PUNCTUATION = table_of(ASCII_PUNCTUATION + CHINESE_PUNCTUATION + FULL_WIDTH_PUNCTUATION)
 
 
 @reject(
     "too_many_digits", unit="share of characters", examples=(("2023 1021 3345 9910 22", "0.8"), ("共有3个人。", ""))
 )
 def digit_ratio(texts: pa.Array, *, max: float = 0.3) -> pa.Array:
-    """Reject texts with more than `max` of their characters digits (number tables, serial lists)."""
+    """Reject texts with too many digits (number tables, serial lists).
+
+    Args:
+        texts: String array.
+        max: Largest share of digits among all characters, 0 to 1.
+    """
     view = codepoints(texts)
     return _above(texts, share(view.count(flags(view, _DIGITS)), view.lengths, empty=0.0), max)
-
-
-def punctuation_share(texts: pa.Array) -> np.ndarray[Any, Any]:
-    """Share of punctuation among all characters, float64."""
-    view = codepoints(texts)
-    return share(view.count(flags(view, _PUNCTUATION)), view.lengths, empty=0.0)

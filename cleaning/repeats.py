@@ -1,6 +1,6 @@
-"""Back-to-back repeats, found in time that grows almost linearly with the text.
+r"""Back-to-back repeats, found in time that grows almost linearly with the text.
 
-A backtracking pattern such as `(\\D{3,}?)\\1+` is quadratic: a 1 MB line keeps it busy for hours.
+A backtracking pattern such as `(\D{3,}?)\1+` is quadratic: a 1 MB line keeps it busy for hours.
 Here periods below 32 are found by comparing the flat code points of the whole batch with
 themselves at each distance; longer periods by anchors: in a repeat of period p >= L some block of
 L/2 characters that starts at a multiple of L/2 comes again between L and 2L further on, so
@@ -13,10 +13,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from cleaning.codepoints import codepoints, table_of
+from cleaning.codepoints import Flags, codepoints, table_of
 from cleaning.rule import rewrite, rewrite_each
+from raylib.errors import ParameterError
 
 __all__ = ["remove_repeats"]
 
@@ -26,7 +28,7 @@ _DIGIT_FREE = re.compile(rf"\D{{{2 * _SHORT},}}")
 _DIGIT = table_of("0123456789０１２３４５６７８９")
 
 
-def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> np.ndarray:
+def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> Flags:
     """Rows in which some digit-free string of `minimum`..31 characters is repeated back to back."""
     view = codepoints(texts)
     rows = np.zeros(len(texts), np.bool_)
@@ -55,7 +57,7 @@ def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> np.ndarray:
                 at = equal.find(needle, max(at + 1, end - period))
             elif inside:
                 at = equal.find(needle, at + 1)
-            else:  # the run reaches into the next text: go on there
+            else:  # the run reaches into the next text: continue there
                 at = equal.find(needle, max(at + 1, end))
     return rows
 
@@ -143,8 +145,8 @@ def _collapse_short(text: str, minimum: int) -> str:
     return values.tobytes().decode("utf-32-le")
 
 
-def _mark_digits(values: np.ndarray) -> np.ndarray:
-    """Digits get code points of their own, one each, so that they never equal anything."""
+def _mark_digits(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """The text with a code point of its own for each digit, so that digits never equal anything."""
     marked = values.copy()
     digit = _DIGIT[np.minimum(values, 0xFFFF)]
     marked[digit] = _MARKED + np.flatnonzero(digit).astype(np.uint32)
@@ -165,13 +167,20 @@ def _collapse(text: str, *, short: bool, minimum: int) -> str:
     )
 )
 def remove_repeats(texts: pa.Array, *, min_length: int = 3) -> pa.Array:
-    """A digit-free string of `min_length` characters or more, repeated back to back, stays once.
+    """Reduce a digit-free string that is repeated back to back to one copy.
 
-    The shortest unit counts, however long the repeat is; units may be whole pages. Almost linear in
-    the length of the text.
+    The shortest unit counts, however long the repeat is; units may be whole pages. The time is almost linear in the
+    length of the text.
+
+    Args:
+        texts: String array.
+        min_length: Least length of the repeated string, in characters, 1 to 31.
+
+    Raises:
+        ParameterError: if `min_length` is out of range.
     """
     if not 1 <= min_length < _SHORT:
-        raise ValueError(f"min_length must lie between 1 and {_SHORT - 1}, is {min_length}")
+        raise ParameterError(f"min_length must lie between 1 and {_SHORT - 1}, is {min_length}")
     rows = _rows_with_short_repeat(texts, min_length)
     array = texts
     if rows.any():

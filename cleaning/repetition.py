@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,25 +11,38 @@ from cleaning.codepoints import (
     ASCII_PUNCTUATION,
     CHINESE_PUNCTUATION,
     CodePoints,
+    Flags,
     codepoints,
     flags,
     space_flags,
     table_of,
 )
 from cleaning.rule import evidence, reject
-from raylib.hashing import ngram_hashes
+from raylib.hashing import inside_one_text, ngram_hashes
 
 __all__ = ["character_repetition", "repeats_of_ngrams", "repetition"]
 
 
+_GOLDEN_32 = np.uint32(0x9E3779B1)  # 2^32 divided by the golden ratio: spreads texts over the slots of a table
 _IGNORED = table_of(CHINESE_PUNCTUATION + ASCII_PUNCTUATION)
 
 
-def repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tuple[Any, Any, Any]:
-    """For each text: n-grams seen before in it, count of its commonest n-gram, and number of n-grams.
+def repeats_of_ngrams(
+    view: CodePoints, n: int, rows: Flags | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Repeated n-grams of each text.
 
-    One sort of (text, hash) keys for the whole batch; 40 bits of hash a text make a false match
-    within one text of 100,000 characters as rare as 1 in 200.
+    One sort of (text, hash) keys for the whole batch. 40 bits of hash for each n-gram make a false match within one
+    text of 100,000 characters as rare as 1 in 200.
+
+    Args:
+        view: Code points of N texts.
+        n: Number of characters of an n-gram.
+        rows: Texts to look at, [N]; by default all. The others count as empty.
+
+    Returns:
+        For each text the number of n-grams that occurred before in it, the count of its commonest n-gram, and its
+        number of n-grams, [N] each.
     """
     values, starts = view.values, view.starts
     lengths = np.diff(starts)
@@ -45,8 +57,7 @@ def repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tupl
         return zero, zero, zero
     hashed = ngram_hashes(values, n)
     owner = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
-    inside = owner[:total] == owner[n - 1 : n - 1 + total]
-    keys = ((owner[:total] << np.uint64(40)) | (hashed >> np.uint64(24)))[inside]
+    keys = ((owner[:total] << np.uint64(40)) | (hashed >> np.uint64(24)))[inside_one_text(owner, n)]
     keys.sort()
     grams = np.maximum(lengths - n + 1, 0)
     if len(keys) == 0:
@@ -63,11 +74,11 @@ def repeats_of_ngrams(view: CodePoints, n: int, rows: Any | None = None) -> tupl
     return seen_before, commonest, grams
 
 
-def _may_repeat(view: CodePoints, n: int, ceiling: float, rows: Any) -> Any:
+def _may_repeat(view: CodePoints, n: int, ceiling: float, rows: Flags) -> Flags:
     """Rows whose share of n-grams seen before may be over `ceiling`: no sort, only a hash table of positions.
 
-    Two n-grams in one slot look like a repeat, so the share comes out too high, never too low: what is
-    not over the ceiling here need not be counted exactly. Saves nine tenths of the sorting.
+    Two n-grams in one slot look like a repeat, so the share comes out too high, never too low: what is not over the
+    ceiling here need not be counted exactly. This saves nine tenths of the sorting.
     """
     total = len(view.values) - n + 1
     if total <= 0:
@@ -75,9 +86,9 @@ def _may_repeat(view: CodePoints, n: int, ceiling: float, rows: Any) -> Any:
     hashed = ngram_hashes(view.values, n)
     owner = np.repeat(np.arange(len(view.lengths), dtype=np.uint32), view.lengths)[:total]
     bits = min(22, max(10, total.bit_length()))  # the table should stay in the CPU's cache
-    slots = (hashed >> np.uint64(64 - bits)).astype(np.intp) ^ (
-        (owner * np.uint32(0x9E3779B1)) >> np.uint32(32 - bits)
-    ).astype(np.intp)
+    slots = (hashed >> np.uint64(64 - bits)).astype(np.intp) ^ ((owner * _GOLDEN_32) >> np.uint32(32 - bits)).astype(
+        np.intp
+    )
     position = np.arange(total, dtype=np.int32)
     last = np.empty(1 << bits, np.int32)
     last[slots] = position
@@ -127,14 +138,21 @@ def repetition(
     scale: float = 1.0,
     min_length: int = 50,
 ) -> pa.Array:
-    """Reject repetitive texts (Gopher, Rae et al. 2021, table A1), n-grams counted in characters.
+    """Reject repetitive texts (Gopher, Rae et al. 2021, table A1), with n-grams of characters instead of words.
 
-    Shares of duplicate lines and paragraphs, in number and characters, as given. Characters in the
-    commonest 2-, 3- and 4-gram: over 0.16, 0.15, 0.14. Share of 5- to 10-grams that occurred before
-    in the text: over 0.30, 0.28, 0.26, 0.24, 0.22, 0.20. `scale` multiplies these nine thresholds.
-    White space and punctuation do not count. Chinese has fewer, denser units than English, so the
-    thresholds for long n-grams are double Gopher's word-based ones; texts under `min_length`
-    characters are only looked at by line.
+    Characters in the commonest 2-, 3- and 4-gram may make up 0.16, 0.15 and 0.14 of a text; of its 5- to 10-grams,
+    0.30, 0.28, 0.26, 0.24, 0.22 and 0.20 may have occurred before. White space and punctuation do not count. Chinese
+    has fewer and denser units than English, so the thresholds for long n-grams are double Gopher's, which count
+    words.
+
+    Args:
+        texts: String array.
+        max_duplicate_lines: Largest share of lines that repeat an earlier line, 0 to 1.
+        max_duplicate_line_characters: Largest share of characters in such lines, 0 to 1.
+        max_duplicate_paragraphs: Largest share of paragraphs that repeat an earlier paragraph, 0 to 1.
+        max_duplicate_paragraph_characters: Largest share of characters in such paragraphs, 0 to 1.
+        scale: Factor of the nine thresholds for n-grams.
+        min_length: Length below which a text's n-grams are not looked at, in characters.
     """
     out: list[str | None] = [None] * len(texts)
     multiline = pc.match_substring(texts, "\n").to_numpy(zero_copy_only=False).astype(bool)
@@ -158,12 +176,13 @@ def repetition(
 
 
 def _letters(view: CodePoints) -> CodePoints:
+    """The texts without white space and punctuation."""
     solid = ~(flags(view, _IGNORED) | space_flags(view))
     starts = np.concatenate([[0], np.cumsum(view.count(solid))])
     return CodePoints(view.values[solid], starts)
 
 
-def _reject_ngrams(view: CodePoints, live: Any, out: list[str | None], scale: float) -> None:
+def _reject_ngrams(view: CodePoints, live: Flags, out: list[str | None], scale: float) -> None:
     # A repeated 10-gram begins with a repeated 5-gram and the commonest 4-gram is no commoner than
     # the commonest 2-gram, so the shortest n decides who needs the rest.
     length = np.maximum(view.lengths, 1)
@@ -188,7 +207,8 @@ def _reject_ngrams(view: CodePoints, live: Any, out: list[str | None], scale: fl
             break
 
 
-def _note(out: list[str | None], bad: Any, value: Any, what: str, ceiling: float) -> None:
+def _note(out: list[str | None], bad: Flags, value: npt.NDArray[np.float64], what: str, ceiling: float) -> None:
+    """Write evidence against texts that have none yet."""
     for row in np.flatnonzero(bad).tolist():
         if out[row] is None:
             out[row] = f"{what} {value[row]:.2f} > {ceiling:.2f}"
@@ -200,7 +220,13 @@ def _note(out: list[str | None], bad: Any, value: Any, what: str, ceiling: float
     examples=(("测试一下看看结果" * 20, "0.9"), ("每一句话都说着不一样的事情，谁也没有重复谁。", "")),
 )
 def character_repetition(texts: pa.Array, *, n: int = 10, max: float = 0.5) -> pa.Array:
-    """Reject texts in which more than `max` of the character n-grams occurred before in the text."""
+    """Reject texts in which too many character n-grams occurred before in the text.
+
+    Args:
+        texts: String array.
+        n: Number of characters of an n-gram.
+        max: Largest share of n-grams that occurred before, 0 to 1.
+    """
     view = codepoints(texts)
     rows = _may_repeat(view, n, max, view.lengths >= n)
     if not rows.any():

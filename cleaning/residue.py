@@ -15,7 +15,10 @@ __all__ = ["remove_counters", "remove_phrases", "remove_wiki_references"]
 
 _NUMBERS = r"[0-9]+(?:[–—\-~,，、. ]{1,2}[0-9]+)*"
 _PAGES = rf"(?i)\bpp?\.?\s?[=＝]\s?{_NUMBERS}|\bpp\.\s?{_NUMBERS}|第[0-9]+[–—\-][0-9]+[页頁][.。]?"
-_MARKS = r"\[(?:[0-9]{1,3}(?:[,，\-–][0-9]{1,3})*|注\s?[0-9]{0,3}|註\s?[0-9]{0,3}|来源请求|來源請求|需要引用|原创研究[？?]?|编辑|編輯)\]"
+_MARKS = (
+    r"\[(?:[0-9]{1,3}(?:[,，\-–][0-9]{1,3})*|注\s?[0-9]{0,3}|註\s?[0-9]{0,3}"
+    r"|来源请求|來源請求|需要引用|原创研究[？?]?|编辑|編輯)\]"
+)
 _INLINE_LIST = r"(?m)(?:参考文献|參考文獻|参考资料|參考資料)[:：][^\n]*"
 _HEADING = re.compile(
     r"^[#=＝\s【\[]*(?:参考文献|參考文獻|参考资料|參考資料|参考来源|外部链接|外部連結|注释与参考|脚注|參考書目|参考书目)"
@@ -51,8 +54,11 @@ def _without_reference_sections(text: str) -> str:
 def remove_wiki_references(texts: pa.Array) -> pa.Array:
     """Remove page-number residue (`pp=66–67`), reference marks (`[12]`, `[来源请求]`) and reference sections.
 
-    A section is a heading such as 参考文献 alone on its line and the reference-like lines below it;
-    after `参考文献：` the rest of the line goes. Array indices such as `a[i]` stay.
+    A section is a heading such as 参考文献 alone on its line and the reference-like lines below it; after
+    `参考文献：` the rest of the line is removed. Array indices such as `a[i]` stay.
+
+    Args:
+        texts: String array.
     """
     texts = replaced(texts, _MARKS, "")
     texts = replaced(texts, _PAGES, "")
@@ -62,9 +68,10 @@ def remove_wiki_references(texts: pa.Array) -> pa.Array:
 
 
 _COUNTED = "点赞|获赞|赞同|收藏|评论|转发|阅读|浏览|分享|在看|喜欢|踩|关注|粉丝|回复"
+_COUNT = r"(?<![\d.])\d[\d,.]{0,12}\s?[万wWkK千]?\+?\s?"
 _COUNTERS = re.compile(
-    rf"(?<![\d.])\d[\d,.]{{0,12}}\s?[万wWkK千]?\+?\s?(?:次|个|人|条)?(?:{_COUNTED})(?![{chr(0x4E00)}-{chr(0x9FFF)}])(?:[ \t·|/，,]+)?"
-    rf"|(?<![\d.])\d[\d,.]{{0,12}}\s?[万wWkK千]?\+?\s?(?:{_COUNTED})(?=\s?\d)"
+    rf"{_COUNT}(?:次|个|人|条)?(?:{_COUNTED})(?![{chr(0x4E00)}-{chr(0x9FFF)}])(?:[ \t·|/，,]+)?"
+    rf"|{_COUNT}(?:{_COUNTED})(?=\s?\d)"
     rf"|(?:{_COUNTED})(?:数|量)?\s?[(（:：]\s?\d[\d,.]{{0,12}}\s?[万wWkK]?\+?\s?[)）]?(?:[ \t·|/，,]+)?"
 )
 _SENTENCE = re.compile(r"[^。！？!?\n]*[。！？!?\n]?")
@@ -91,10 +98,15 @@ def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
     )
 )
 def remove_counters(texts: pa.Array, *, lexicon: str = "counters", max_length: int = 80) -> pa.Array:
-    """Remove forum residue: like, share and comment counters, author disclaimers, "full text ends" lines.
+    """Remove residue of forums: counters of likes, shares and comments, disclaimers of authors, "full text ends" lines.
 
-    Counters are a number next to 点赞, 收藏, 评论 ... that no word follows. A sentence of at most
-    `max_length` characters that holds a phrase of the lexicon goes; longer ones are taken for prose.
+    A counter is a number next to 点赞, 收藏, 评论 ... that is not followed by a word. A short sentence that contains
+    a phrase of the lexicon is removed; longer ones count as prose.
+
+    Args:
+        texts: String array.
+        lexicon: Name of a built-in lexicon or path of a file, with phrases of such sentences.
+        max_length: Length of the longest sentence that is removed, in characters.
     """
     counted = pc.match_substring_regex(texts, rf"[0-9][^\n]{{0,6}}(?:{_COUNTED})|(?:{_COUNTED})[^\n]{{0,6}}[0-9]")
     texts = rewrite_each(texts, lambda s: _COUNTERS.sub("", s), where=counted)
@@ -114,7 +126,13 @@ def remove_phrases(
     phrases: tuple[str, ...] = ("概述", "图片发自简书app", "图片发自简书App", "[转载]"),
     at: Literal["start", "anywhere"] = "start",
 ) -> pa.Array:
-    """Remove fixed phrases, at the start of a text (whole prefixes, never single characters) or anywhere."""
+    """Remove fixed phrases at the start of a text (whole prefixes, never single characters), or anywhere.
+
+    Args:
+        texts: String array.
+        phrases: Phrases to remove.
+        at: Where phrases are removed.
+    """
     choice = "|".join(re.escape(p) for p in sorted(phrases, key=len, reverse=True))
     if not choice:
         return texts

@@ -32,10 +32,12 @@ _BETWEEN = re.compile(
     )
 )
 def join_han_spaces(texts: pa.Array, *, latin: bool = True) -> pa.Array:
-    """White space next to Han characters and Chinese punctuation goes; line breaks stay.
+    """Remove white space next to Han characters and Chinese punctuation; line breaks stay.
 
-    With `latin: false` a space between a Han character and a Latin word or number is kept
-    (typographic style), only spaces between Han characters or next to Chinese punctuation go.
+    Args:
+        texts: String array.
+        latin: Whether a space between a Han character and a Latin word or number is removed too. If false, only spaces
+            between Han characters or next to Chinese punctuation are removed (typographic style).
     """
     marks = f"[{HAN_RE2}{_CJK_MARKS}]"
     hit = pc.match_substring_regex(texts, f"{marks}{_BLANK}|{_BLANK}{marks}")
@@ -45,14 +47,23 @@ def join_han_spaces(texts: pa.Array, *, latin: bool = True) -> pa.Array:
 
 @rewrite(examples=(("a\r\n\n\n\nb", "a\n\nb"), ("第一行\n \n\t\n第二行", "第一行\n\n第二行")))
 def collapse_newlines(texts: pa.Array, *, max_blank: int = 1) -> pa.Array:
-    """Carriage returns go, and runs of blank lines (white space counts as blank) become `max_blank`."""
+    """Remove carriage returns and shorten runs of blank lines; a line of white space counts as blank.
+
+    Args:
+        texts: String array.
+        max_blank: Number of blank lines that stay of a run.
+    """
     texts = replaced(texts, "\r", "")
     return replaced(texts, rf"\n(?:{_BLANK}*\n){{{max_blank + 1},}}", "\n" * (max_blank + 1))
 
 
 @rewrite(examples=(("a\u2003b\x0bc  ", "a b c"),))
 def normalise_whitespace(texts: pa.Array) -> pa.Array:
-    """Unicode spaces become an ordinary space, vertical tabs and other separators too; the ends are trimmed."""
+    """Turn Unicode spaces, vertical tabs and other separators into ordinary spaces, and trim both ends.
+
+    Args:
+        texts: String array.
+    """
     texts = replaced(texts, r"[\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}\x{0b}\x{0c}\x{85}]", " ")
     trimmed = pc.utf8_trim_whitespace(texts)
     return texts if trimmed.equals(texts) else trimmed
@@ -95,11 +106,14 @@ def _unwrap(text: str, min_width: int) -> str:
     )
 )
 def unwrap_lines(texts: pa.Array, *, min_width: int = 15) -> pa.Array:
-    """Join hard-wrapped lines of books where a sentence goes on.
+    """Join hard-wrapped lines of books where a sentence continues.
 
-    A line is joined with the next when it is full (at least 0.8 of the median width of lines of
-    `min_width` characters or more), does not end a sentence, and the next line goes on inside one: no
-    indent, no heading, no list mark. Verse and short lines stay.
+    A line is joined with the next one if it is full (at least 0.8 of the median width of wide lines), does not end a
+    sentence, and the next line continues a sentence: no indent, no heading, no list mark. Verse and short lines stay.
+
+    Args:
+        texts: String array.
+        min_width: Least width of a line that may be full, in characters.
     """
     hit = pc.match_substring_regex(texts, rf"[^\n。！？…]{{{min_width},}}\n[^\n]")
     return rewrite_each(texts, lambda s: _unwrap(s, min_width), where=hit)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.codepoints import CHINESE_PUNCTUATION, CodePoints, codepoints, flags, han_flags, share, table_of
+from cleaning.codepoints import CHINESE_PUNCTUATION, CodePoints, Flags, codepoints, flags, han_flags, share, table_of
 from cleaning.rule import evidence, reject
 
 __all__ = [
@@ -25,7 +25,12 @@ __all__ = [
 
 @reject("no_sentence_punctuation", examples=(("苹果 香蕉 梨 橘子", "none of ，。？！"), ("苹果，梨。", "")))
 def no_sentence_punctuation(texts: pa.Array, *, marks: str = "，。？！") -> pa.Array:
-    """Reject texts that hold none of the marks ，。？！ (for English choose `.,?!`)."""
+    """Reject texts that contain none of the given sentence marks.
+
+    Args:
+        texts: String array.
+        marks: The marks; for English choose `.,?!`.
+    """
     without = ~pc.match_substring_regex(texts, "[" + re.escape(marks) + "]").to_numpy(zero_copy_only=False)
     return evidence(texts, without.astype(bool), lambda i: f"none of {marks}")
 
@@ -43,9 +48,14 @@ _CHINESE_OR_NEUTRAL = table_of(
 def alternating_scripts(texts: pa.Array, *, windows: int = 10, width: int = 7, max_switches: int = 5) -> pa.Array:
     """Reject texts that jump between Chinese and other letters.
 
-    Looks at `windows` windows of `width` characters, evenly spread (fewer for texts of under
-    `windows * width` characters); any with more than `max_switches` switches rejects. Digits and
-    punctuation count as Chinese.
+    Looks at evenly spread windows; any window with too many switches rejects the text. Digits and punctuation count as
+    Chinese.
+
+    Args:
+        texts: String array.
+        windows: Number of windows; fewer in texts of under `windows * width` characters.
+        width: Width of a window, in characters.
+        max_switches: Largest number of switches in a window.
     """
     view = codepoints(texts)
     chinese = han_flags(view) | flags(view, _CHINESE_OR_NEUTRAL)
@@ -85,10 +95,15 @@ _ORDINAL_MARK = re.compile(rf"[（(]{_NUMERAL}{{1,4}}[）)]")
 def table_of_contents(
     texts: pa.Array, *, max_marks: int = 10, max_share: float = 0.25, min_length: int = 100
 ) -> pa.Array:
-    """Reject texts with over `max_marks` chapter marks 第N章 or ordinals （N）, or either over `max_share` of the characters.
+    """Reject texts that are full of chapter marks 第N章 or ordinals （N）.
 
-    The share only counts for texts of at least `min_length` characters, and long texts are given one
-    mark more for every 1,000 characters: a whole book may well have 20 chapters.
+    Long texts may have one more mark for every 1,000 characters: a whole book may well have 20 chapters.
+
+    Args:
+        texts: String array.
+        max_marks: Largest number of marks of one kind.
+        max_share: Largest share of characters in marks of one kind, 0 to 1.
+        min_length: Length below which the share is not looked at, in characters.
     """
     hit = pc.match_substring_regex(texts, rf"第{_NUMERAL}{{1,8}}[章节回卷篇部集讲]|[（(]{_NUMERAL}{{1,4}}[）)]")
     out: list[str | None] = [None] * len(texts)
@@ -118,12 +133,15 @@ _TABLE = {False: table_of("\n、"), True: table_of("\n、，")}
     ),
 )
 def table_page(texts: pa.Array, *, strict: bool = False, min_pieces: int = 5) -> pa.Array:
-    """Reject pages that are tables or word lists.
+    """Reject pages that are tables or word lists: their pieces between newlines and 、 are short and of equal length.
 
-    Pieces between newlines and 、 (outliers beyond 3 sigma taken out): a mean length under 10 and a
-    standard deviation under 8 characters rejects. `strict` also splits at ， and asks for under 7
-    and 3. Pieces of one and the same length have a deviation of 0 and do reject; texts of fewer than
-    `min_pieces` pieces pass.
+    Pieces beyond three standard deviations are ignored. A mean length under 10 and a standard deviation under 8
+    characters reject a text. Pieces of one and the same length have a deviation of 0 and do reject.
+
+    Args:
+        texts: String array.
+        strict: Whether pieces also end at ，, with limits of 7 for the mean and 3 for the deviation.
+        min_pieces: Number of pieces below which a text stays.
     """
     max_mean, max_deviation = (7.0, 3.0) if strict else (10.0, 8.0)
     view = codepoints(texts)
@@ -143,8 +161,8 @@ def table_page(texts: pa.Array, *, strict: bool = False, min_pieces: int = 5) ->
     )
 
 
-def _pieces(view: CodePoints, separator: Any) -> tuple[Any, Any]:
-    """Row and length of every non-empty piece between separators (a boolean a character) and text ends."""
+def _pieces(view: CodePoints, separator: Flags) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row and length of every non-empty piece between separators (a flag for each character) and text ends."""
     border = np.zeros(len(separator) + 1, np.bool_)
     border[:-1] = separator
     border[view.starts[1:]] = True
@@ -161,8 +179,10 @@ def _pieces(view: CodePoints, separator: Any) -> tuple[Any, Any]:
     return owner[solid], lengths[solid]
 
 
-def _moments(owner: Any, values: Any, rows: int) -> tuple[Any, Any, Any]:
-    """Mean, sample standard deviation and count of `values` for each owner."""
+def _moments(
+    owner: npt.NDArray[np.int64], values: npt.NDArray[np.float64], rows: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean, sample standard deviation and count of `values` for each owner, [rows] each."""
     count = np.bincount(owner, minlength=rows).astype(np.float64)
     total = np.bincount(owner, weights=values, minlength=rows)
     mean = share(total, count, empty=0.0)
@@ -171,8 +191,8 @@ def _moments(owner: Any, values: Any, rows: int) -> tuple[Any, Any, Any]:
     return mean, deviation, count
 
 
-def _line_statistics(texts: pa.Array) -> tuple[Any, Any, Any]:
-    """For each text: number of non-blank lines, their longest and their mean length in characters."""
+def _line_lengths(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Longest and mean length of each text's non-blank lines, in characters."""
     view = codepoints(texts)
     rows = len(texts)
     owner, lengths = _pieces(view, view.values == 10)
@@ -180,19 +200,22 @@ def _line_statistics(texts: pa.Array) -> tuple[Any, Any, Any]:
     total = np.bincount(owner, weights=lengths, minlength=rows)
     longest = np.zeros(rows, np.int64)
     np.maximum.at(longest, owner, lengths)
-    return count, longest, share(total, count, empty=0.0)
+    return longest, share(total, count, empty=0.0)
 
 
 @reject("line_length", unit="characters", examples=(("a\nb\nc", "1.0 < 10"), ("这是一行足够长的正常文字内容。", "")))
 def line_length(
     texts: pa.Array, *, min_mean: float = 10, min_longest: int = 0, max_mean: float | None = None
 ) -> pa.Array:
-    """Reject texts by the lengths of their non-blank lines.
+    """Reject texts by the lengths of their non-blank lines (from C4 and FineWeb, in characters instead of words).
 
-    The mean must reach `min_mean`, the longest line `min_longest`; `max_mean` catches minified code
-    and data dumps. From C4 and FineWeb, in characters instead of words.
+    Args:
+        texts: String array.
+        min_mean: Least mean length, in characters.
+        min_longest: Least length of the longest line, in characters.
+        max_mean: Largest mean length, in characters, which catches minified code and data dumps; null for no limit.
     """
-    _, longest, mean = _line_statistics(texts)
+    longest, mean = _line_lengths(texts)
     bad = (mean < min_mean) | (longest < min_longest)
     if max_mean is not None:
         bad |= mean > max_mean
@@ -207,13 +230,15 @@ def line_length(
     return evidence(texts, bad, explain)
 
 
-def _line_share(texts: pa.Array, pattern: str) -> Any:
+def _line_share(texts: pa.Array, pattern: str) -> npt.NDArray[np.float64]:
+    """Share of non-blank lines that match an RE2 pattern, for each text."""
     matching = pc.fill_null(pc.count_substring_regex(texts, pattern), 0).to_numpy(zero_copy_only=False)
     lines = pc.fill_null(pc.count_substring_regex(texts, r"(?m)^[^\n]*[^\s][^\n]*$"), 0)
     return share(matching, lines.to_numpy(zero_copy_only=False), empty=0.0)
 
 
 def _reject_line_share(texts: pa.Array, pattern: str, ceiling: float, min_lines: int) -> pa.Array:
+    """Evidence against texts of `min_lines` or more in which more than `ceiling` of the lines match a pattern."""
     hit = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False).astype(bool)
     out: list[str | None] = [None] * len(texts)
     rows = np.flatnonzero(hit)
@@ -233,7 +258,13 @@ def _reject_line_share(texts: pa.Array, pattern: str, ceiling: float, min_lines:
     examples=(("- 一\n- 二\n- 三\n- 四\n- 五\n- 六", "1.00"), ("- 一\n正文\n正文", "")),
 )
 def bullet_ratio(texts: pa.Array, *, max: float = 0.9, min_lines: int = 5) -> pa.Array:
-    """Reject texts in which more than `max` of the lines begin with a bullet (Gopher; Chinese bullets included)."""
+    """Reject texts in which most lines begin with a bullet (Gopher; Chinese bullets included).
+
+    Args:
+        texts: String array.
+        max: Largest share of such lines, 0 to 1.
+        min_lines: Number of non-blank lines below which a text stays.
+    """
     return _reject_line_share(texts, r"(?m)^[ \t\x{3000}]*[-*+•·●○◆◇■□▪▶►➤※★☆][^\n]*$", max, min_lines)
 
 
@@ -243,5 +274,11 @@ def bullet_ratio(texts: pa.Array, *, max: float = 0.9, min_lines: int = 5) -> pa
     examples=(("他说…\n她说……\n我说...\n好…\n嗯…", "1.00"), ("他想了想……\n走了。\n没有回头。", "")),
 )
 def ellipsis_ratio(texts: pa.Array, *, max: float = 0.5, min_lines: int = 3) -> pa.Array:
-    """Reject texts in which more than `max` of the lines end with an ellipsis: teasers and cut excerpts (Gopher: 0.3)."""
+    """Reject texts in which many lines end with an ellipsis: teasers and cut excerpts (Gopher: 0.3).
+
+    Args:
+        texts: String array.
+        max: Largest share of such lines, 0 to 1.
+        min_lines: Number of non-blank lines below which a text stays.
+    """
     return _reject_line_share(texts, r"(?m)^[^\n]*(?:…|\.\.\.)[ \t”」]*$", max, min_lines)

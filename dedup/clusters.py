@@ -1,46 +1,59 @@
-"""Connected components and who stays: exact, and in rounds that each need to see only part of the edges.
+"""Connected components of duplicates, in rounds that each need to see only part of the edges.
 
-A node is a record's position, `shard << 32 | row` as uint64. A round sees the edges whose key falls
-into its range, contracts what is connected there to stars around the smallest node, and hands each
-star edge on under the keys of both of its ends, so that stars which share a node meet in the next
-round. When no task changes anything any more, every node points at the smallest node of its component
-(the scheme of large-star and small-star, Kiveris et al. 2014, with whole partitions contracted at once).
+A node is a record's position, `shard << 32 | row` as uint64. A round sees the edges whose key falls into its range. It
+contracts what is connected there to stars around the smallest node, and passes each star edge on under the keys of both
+of its ends, so that stars which share a node meet in the next round. When no task changes anything any more, every node
+points at the smallest node of its component (the scheme of large-star and small-star, Kiveris et al. 2014, with whole
+partitions contracted at once).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["contract", "distinct_pairs", "label_components", "node_keys", "nodes_of", "star_rows"]
+from raylib.hashing import mix64
 
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
-Nodes = np.ndarray[Any, Any]
+__all__ = ["Nodes", "contract", "distinct_pairs", "label_components", "node_keys", "nodes_of", "star_rows"]
+
+Nodes: TypeAlias = npt.NDArray[np.uint64]
+"""Positions of records, each `shard << 32 | row`."""
 
 
-def nodes_of(shard: Nodes, row: Nodes) -> Nodes:
-    """Positions as single numbers."""
+def nodes_of(shard: npt.NDArray[np.integer], row: npt.NDArray[np.integer]) -> Nodes:
+    """Positions as single numbers.
+
+    Args:
+        shard: Shards of records, [N].
+        row: Rows of the records in their shards, [N].
+    """
     return (shard.astype(np.uint64) << np.uint64(32)) | row.astype(np.uint64)
 
 
-def node_keys(nodes: Nodes) -> Nodes:
-    """Keys that spread nodes evenly over the key space (a bijection: the splitmix64 finaliser)."""
-    keys = nodes.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
+def node_keys(nodes: Nodes) -> npt.NDArray[np.uint64]:
+    """Keys that spread nodes evenly over the key space; different nodes have different keys.
+
+    Args:
+        nodes: Nodes, [N].
+    """
+    return mix64(nodes.astype(np.uint64))
 
 
 def label_components(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
     """Connected components of the edges (left[i], right[i]).
 
-    Returns all nodes, sorted, and for each the smallest node of its component.
+    Args:
+        left: First ends of the edges, [E].
+        right: Second ends of the edges, [E].
+
+    Returns:
+        All nodes, sorted, and for each the smallest node of its component.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse import coo_array  # noqa: PLC0415 - loads in a third of a second
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - loads in a third of a second
 
     nodes, compact = np.unique(np.concatenate([left, right]), return_inverse=True)
     edges = (compact[: len(left)], compact[len(left) :])
@@ -51,8 +64,18 @@ def label_components(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
     return nodes, nodes[first[labels]]
 
 
-def distinct_pairs(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
-    """The different pairs (left[i], right[i]), sorted."""
+Number = TypeVar("Number", np.uint64, np.int64)
+
+
+def distinct_pairs(
+    left: npt.NDArray[Number], right: npt.NDArray[Number]
+) -> tuple[npt.NDArray[Number], npt.NDArray[Number]]:
+    """The different pairs (left[i], right[i]), sorted.
+
+    Args:
+        left: First members, [N].
+        right: Second members, [N].
+    """
     order = np.lexsort((right, left))
     left, right = left[order], right[order]
     fresh = np.ones(len(left), np.bool_)
@@ -61,7 +84,12 @@ def distinct_pairs(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
 
 
 def star_rows(node: Nodes, root: Nodes) -> pa.Table:
-    """Star edges as rows of a round, each under the keys of both ends; loops (node == root) are left out."""
+    """Star edges as rows of a round, each under the keys of both ends; loops (node == root) are left out.
+
+    Args:
+        node: Nodes, [N].
+        root: Smallest node of each one's component, [N].
+    """
     real = node != root
     node, root = node[real], root[real]
     return pa.table(
@@ -74,7 +102,14 @@ def star_rows(node: Nodes, root: Nodes) -> pa.Table:
 
 
 def contract(table: pa.Table) -> tuple[pa.Table, bool]:
-    """One round over the edges of one key range: the star rows of its components, and whether anything changed."""
+    """One round over the edges of one key range.
+
+    Args:
+        table: Rows of `star_rows`.
+
+    Returns:
+        The star rows of the components, and whether anything changed.
+    """
     node, root = distinct_pairs(table["node"].to_numpy(), table["root"].to_numpy())
     nodes, roots = label_components(node, root)
     real = nodes != roots

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.folding import fold_hashes, raw_hashes
-from dedup.verdicts import priority_column, row_verdicts
+from dedup.verdicts import priority_columns, verdict_places
 from raylib.schema import single_chunk, text_of
-from raylib.stage import Outcome, SketchStore, StageInfo, keep_all, register, split_rejected
+from raylib.stage import (
+    Applier,
+    GlobalStage,
+    Outcome,
+    Round,
+    SketchStore,
+    keep_all,
+    single_round,
+    split_rejected,
+    stage,
+)
 
 __all__ = ["ExactDedup"]
 
 
+@stage("exact_dedup", kind="global", reason="exact_duplicate")
 @dataclass(frozen=True)
-class ExactDedup:
+class ExactDedup(GlobalStage):
     """Keep one record of each group of equal texts.
 
-    Equal means the same 128-bit hash of the folded text (NFKC, case, white space and punctuation
-    folded) or, with `on: bytes`, of the raw bytes. Of a group stays the record that comes first by
-    `priority` (see `priority_column`), then the one with the smallest id, then the one that comes
-    first in the input; never the one that happened to arrive first.
+    Texts are compared by 128-bit hashes. Of a group stays the record that comes first by `priority`, then the one with
+    the smallest id, then the one that comes first in the input; never the one that happened to arrive first.
+
+    Attributes:
+        on: Whether the folded texts (NFKC, case, white space and punctuation folded) or the raw `bytes` must be equal.
+        priority: What decides who stays, in order: `longest`, `shortest`, `column`, `-column` or `source:a,b,c`.
     """
 
     on: Literal["folded", "bytes"] = "folded"
@@ -35,20 +49,25 @@ class ExactDedup:
         fold_hashes(pa.array(["一"], pa.large_string()))
 
     def sketch(self, table: pa.Table) -> pa.Table:
+        """The hash, id and priorities of each record."""
         texts = text_of(table)
         hashes = fold_hashes(texts) if self.on == "folded" else raw_hashes(texts)
-        columns: dict[str, Any] = {
-            "row": pa.array(np.arange(len(table), dtype=np.int32)),
-            "key": pa.array(np.ascontiguousarray(hashes[:, 0])),
-            "key_low": pa.array(np.ascontiguousarray(hashes[:, 1])),
-            "id": table["id"],
-        }
-        for i, expression in enumerate(self.priority):
-            columns[f"priority_{i}"] = pa.array(priority_column(table, expression))
-        return pa.table(columns)
+        return pa.table(
+            {
+                "row": pa.array(np.arange(len(table), dtype=np.int32)),
+                "key": pa.array(np.ascontiguousarray(hashes[:, 0])),
+                "key_low": pa.array(np.ascontiguousarray(hashes[:, 1])),
+                "id": table["id"],
+                **priority_columns(table, self.priority),
+            }
+        )
 
-    def resolve(self, sketches: SketchStore) -> pa.Table:
-        table = pa.concat_tables(list(sketches.tables()))
+    def rounds(self) -> tuple[Round, ...]:
+        """One shuffle: equal hashes meet."""
+        return single_round(self._duplicates)
+
+    def _duplicates(self, store: SketchStore) -> pa.Table:
+        table = pa.concat_tables(list(store.tables()))
         high, low = table["key"].to_numpy(), table["key_low"].to_numpy()
         order = np.lexsort((low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
@@ -59,10 +78,8 @@ class ExactDedup:
         first[1:] = ~same
         group = np.cumsum(first)[grouped]
         members = table.take(pa.array(order[grouped])).append_column("group", pa.array(group))
-        keys = [("group", "ascending")]
-        keys += [(f"priority_{i}", "ascending") for i in range(len(self.priority))]
-        keys += [("id", "ascending"), ("shard", "ascending"), ("row", "ascending")]
-        members = members.take(pc.sort_indices(members, sort_keys=keys))
+        names = ["group", *(f"priority_{i}" for i in range(len(self.priority))), "id", "shard", "row"]
+        members = members.take(pc.sort_indices(members, sort_keys=[(name, "ascending") for name in names]))
         groups = members["group"].to_numpy()
         opens = np.ones(len(groups), np.bool_)
         opens[1:] = groups[1:] != groups[:-1]
@@ -76,26 +93,15 @@ class ExactDedup:
             }
         )
 
-    def apply(self, table: pa.Table, verdicts: pa.Table) -> Outcome:
-        if len(verdicts) == 0:
-            return keep_all(table)
-        index = row_verdicts(table, verdicts)
-        rejected = pa.array(index >= 0)
-        where = pa.array(np.maximum(index, 0), mask=index < 0)
-        detail = pc.binary_join_element_wise(
-            "duplicate of ", verdicts["duplicate_of"].take(where).cast(pa.string()), ""
-        )
-        return split_rejected(
-            table, rejected, stage="exact_dedup", reason="exact_duplicate", detail=single_chunk(detail)
-        )
+    def applier(self, shared: Sequence[pa.Table]) -> Applier:
+        """Reject the records that are equal to another one."""
+        return _reject_duplicates
 
 
-register(
-    StageInfo(
-        name="exact_dedup",
-        make=ExactDedup,
-        kind="global",
-        summary=ExactDedup.__doc__ or "",
-        reason="exact_duplicate",
-    )
-)
+def _reject_duplicates(table: pa.Table, verdicts: pa.Table) -> Outcome:
+    if len(verdicts) == 0:
+        return keep_all(table)
+    places = verdict_places(table, verdicts)
+    ids = verdicts["duplicate_of"].take(places).cast(pa.string())
+    detail = single_chunk(pc.binary_join_element_wise("duplicate of ", ids, ""))
+    return split_rejected(table, places.is_valid(), stage="exact_dedup", reason="exact_duplicate", detail=detail)

@@ -1,43 +1,70 @@
-"""A saved MinHash index: what earlier runs kept, to be asked, extended, and deduplicated against.
+"""A saved MinHash index of records that earlier runs kept: query it, extend it, and deduplicate against it.
 
-A folder: `index.json` names the settings and the segments; each segment holds the band keys of its
-records (sorted) and, by row, signature, id and the head of the text. Segments are never changed, a new
-version of `index.json` replaces the old one in a single rename, so a reader sees a whole index at any
-moment and a crash while adding leaves the old version.
+An index is a folder. `index.json` names the settings and the segments; each segment holds the band keys of its records
+(sorted) and, by row, signature, id and the head of the text. Segments are never changed. A new version of `index.json`
+replaces the old one in a single rename, so a reader sees a whole index at any moment, and a crash while adding leaves
+the old version.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dedup.lsh import band_keys
 from dedup.minhash import MinHashDedup
-from dedup.signatures import estimated_jaccard, signature_column, signature_matrix, signatures
+from dedup.shingles import Unit
+from dedup.signatures import estimated_jaccard, signature_column, signature_matrix
+from raylib.atomic import create_atomically, write_atomically
+from raylib.errors import ParameterError
 from raylib.schema import text_of
 
-__all__ = ["Match", "MinHashIndex", "open_index"]
-
+__all__ = ["Match", "MinHashIndex", "index_of", "open_index"]
 
 _FORMAT = 1
 _PROBE = "这是一段用来核对散列函数的文字。The quick brown fox."
-_SETTINGS = ("threshold", "ngram", "unit", "permutations", "seed")
 _HEAD = 200  # characters of a text that the index keeps to show
-Matrix = np.ndarray[Any, Any]
+
+
+class _Settings(TypedDict):
+    threshold: float
+    ngram: int
+    unit: Unit
+    permutations: int
+    seed: int
+    bands: int
+    rows: int
+
+
+class _State(TypedDict):
+    """The content of `index.json`."""
+
+    format: int
+    version: int
+    settings: _Settings
+    probe: list[int]
+    segments: list[str]
 
 
 @dataclass(frozen=True)
 class Match:
-    """A record of the index that is similar to a text."""
+    """A record of the index that is similar to a text.
+
+    Attributes:
+        id: Id of the record.
+        source: Source of the record.
+        similarity: Estimated Jaccard similarity, 0 to 1.
+        text: The first 200 characters of the record's text.
+    """
 
     id: str
     source: str
@@ -47,76 +74,155 @@ class Match:
 
 @dataclass(frozen=True)
 class _Segment:
-    keys: Matrix
-    rows: Matrix
+    """Records that were added at one time.
+
+    Attributes:
+        keys: Band keys, sorted, [K].
+        rows: Record of each key, [K].
+        records: The records: id, source, head and signature.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int64]
     records: pa.Table
 
 
 class MinHashIndex:
-    """An open index. `MinHashIndex.create(path)` starts one, `MinHashIndex(path)` opens it."""
+    """An open index. `MinHashIndex.create(path)` starts one, `MinHashIndex(path)` opens it.
+
+    Attributes:
+        path: Its folder.
+        version: Number of times that records were added.
+        stage: The stage with the index's settings.
+        bands: Number of bands of a signature.
+        rows: Number of values of a band.
+        segment_names: Names of its segments.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        """Open an index. Raises ValueError when there is none, or when it was made with other hash functions."""
+        """Open an index.
+
+        Args:
+            path: Folder of the index.
+
+        Raises:
+            ParameterError: if the folder is not an index, or if the index was made with other hash functions.
+        """
         self.path = Path(path)
-        file = self.path / "index.json"
-        if not file.is_file():
-            raise ValueError(f"{str(path)!r} is no index (no index.json); make one with `raylib index build`")
-        state = json.loads(file.read_text("utf-8"))
+        if not (self.path / "index.json").is_file():
+            raise ParameterError(
+                f"{str(path)!r} is not an index (it has no index.json); make one with `raylib index build`"
+            )
+        state = self._state()
         if state.get("format") != _FORMAT:
-            raise ValueError(f"{str(path)!r} has index format {state.get('format')}, this version reads {_FORMAT}")
-        self.version: int = state["version"]
-        self.stage = MinHashDedup(**{k: state["settings"][k] for k in _SETTINGS})
-        self.bands, self.rows = state["settings"]["bands"], state["settings"]["rows"]
-        if state["probe"] != self._probe():
-            raise ValueError(f"{str(path)!r} was made with other hash functions and cannot be used; build it again")
-        self.segment_names: list[str] = state["segments"]
+            raise ParameterError(
+                f"{str(path)!r} has index format {state.get('format')}, this version of raylib reads {_FORMAT}"
+            )
+        settings = state["settings"]
+        self.version = state["version"]
+        self.stage = MinHashDedup(
+            threshold=settings["threshold"],
+            ngram=settings["ngram"],
+            unit=settings["unit"],
+            permutations=settings["permutations"],
+            seed=settings["seed"],
+        )
+        self.bands, self.rows = settings["bands"], settings["rows"]
+        if state["probe"] != _probe(self.stage):
+            raise ParameterError(f"{str(path)!r} was made with other hash functions; build the index again")
+        self.segment_names = state["segments"]
         self._segments: dict[str, _Segment] = {}
 
     @classmethod
-    def create(cls, path: str | Path, **settings: Any) -> MinHashIndex:
-        """Start an empty index with settings of `MinHashDedup` (threshold, ngram, unit, permutations, seed)."""
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        threshold: float = 0.7,
+        ngram: int = 5,
+        unit: Unit = "character",
+        permutations: int = 128,
+        bands: int | None = None,
+        rows: int | None = None,
+        seed: int = 1,
+    ) -> MinHashIndex:
+        """Start an empty index.
+
+        Args:
+            path: Folder of the new index.
+            threshold: Least Jaccard similarity of duplicates.
+            ngram: Number of tokens of a shingle.
+            unit: Whether tokens are folded characters or words.
+            permutations: Number of values of a signature.
+            bands: Number of bands; by default the optimum for the threshold.
+            rows: Number of values of a band; by default the optimum for the threshold.
+            seed: Seed of the permutations.
+
+        Raises:
+            ParameterError: if the folder holds an index, or if a setting is wrong.
+        """
         folder = Path(path)
         if (folder / "index.json").exists():
-            raise ValueError(f"{str(path)!r} holds an index already; `raylib index update` adds to it")
-        folder.mkdir(parents=True, exist_ok=True)
-        stage = MinHashDedup(**settings)
+            raise ParameterError(f"{str(path)!r} holds an index already; `raylib index update` adds to it")
+        stage = MinHashDedup(threshold, ngram, unit, permutations, bands, rows, seed=seed)
         bands, rows = stage.layout
-        state = {
+        state: _State = {
             "format": _FORMAT,
             "version": 0,
-            "settings": {**{k: getattr(stage, k) for k in _SETTINGS}, "bands": bands, "rows": rows},
-            "probe": cls._signatures_of(stage, pa.array([_PROBE], pa.large_string()))[0, :8].tolist(),
+            "settings": {
+                "threshold": threshold,
+                "ngram": ngram,
+                "unit": unit,
+                "permutations": permutations,
+                "seed": seed,
+                "bands": bands,
+                "rows": rows,
+            },
+            "probe": _probe(stage),
             "segments": [],
         }
-        _replace(folder / "index.json", json.dumps(state, indent=1).encode())
+        write_atomically(folder / "index.json", json.dumps(state, indent=1).encode())
         return cls(path)
 
     def __len__(self) -> int:
         return sum(len(self._segment(name).records) for name in self.segment_names)
 
-    @staticmethod
-    def _signatures_of(stage: MinHashDedup, texts: pa.Array) -> Matrix:
-        return signatures(texts, ngram=stage.ngram, unit=stage.unit, permutations=stage.permutations, seed=stage.seed)
-
-    def _probe(self) -> list[int]:
-        found: list[int] = self._signatures_of(self.stage, pa.array([_PROBE], pa.large_string()))[0, :8].tolist()
-        return found
+    def _state(self) -> _State:
+        return cast(_State, json.loads((self.path / "index.json").read_text("utf-8")))
 
     # ---- writing ------------------------------------------------------------------------------
 
     def add(self, tables: Iterable[pa.Table]) -> int:
-        """Append a segment with all records of the tables; returns how many. One writer at a time."""
+        """Append a segment with all records of some tables. An index has one writer at a time.
+
+        Args:
+            tables: Tables of records of any kind.
+
+        Returns:
+            Number of records that were added.
+
+        Raises:
+            ParameterError: if another writer has changed the index since it was opened.
+        """
         keys, rows, records = [], [], []
         total = 0
         for table in tables:
             if len(table) == 0:
                 continue
             texts = text_of(table)
-            matrix = self._signatures_of(self.stage, texts)
-            bands = band_keys(matrix, self.bands, self.rows)
-            keys.append(bands.ravel())
+            matrix = self.stage.signatures(texts)
+            keys.append(band_keys(matrix, self.bands, self.rows).ravel())
             rows.append(np.repeat(np.arange(total, total + len(table), dtype=np.int64), self.bands))
-            records.append(self._records(table, texts, matrix))
+            records.append(
+                pa.table(
+                    {
+                        "id": table["id"],
+                        "source": table["source"],
+                        "head": pc.utf8_slice_codeunits(texts, 0, _HEAD),
+                        "signature": signature_column(matrix),
+                    }
+                )
+            )
             total += len(table)
         if total == 0:
             return 0
@@ -131,27 +237,15 @@ class MinHashIndex:
         self._commit([*self.segment_names, name])
         return total
 
-    def _records(self, table: pa.Table, texts: pa.Array, matrix: Matrix) -> pa.Table:
-        import pyarrow.compute as pc
-
-        return pa.table(
-            {
-                "id": table["id"],
-                "source": table["source"],
-                "head": pc.utf8_slice_codeunits(texts, 0, _HEAD),
-                "signature": signature_column(matrix),
-            }
-        )
-
     def _commit(self, segments: list[str]) -> None:
-        state = json.loads((self.path / "index.json").read_text("utf-8"))
+        state = self._state()
         if state["version"] != self.version:
-            raise ValueError(f"{str(self.path)!r} was changed by another writer; open it again")
-        state |= {"version": self.version + 1, "segments": segments}
-        _replace(self.path / "index.json", json.dumps(state, indent=1).encode())
+            raise ParameterError(f"{str(self.path)!r} was changed by another writer; open it again")
+        state["version"], state["segments"] = self.version + 1, segments
+        write_atomically(self.path / "index.json", json.dumps(state, indent=1).encode())
         self.version, self.segment_names = self.version + 1, segments
 
-    # ---- asking -------------------------------------------------------------------------------
+    # ---- queries ------------------------------------------------------------------------------
 
     def _segment(self, name: str) -> _Segment:
         if name not in self._segments:
@@ -162,7 +256,11 @@ class MinHashIndex:
         return self._segments[name]
 
     def best(self, texts: pa.Array) -> list[Match | None]:
-        """For each text the most similar record at or over the threshold, or None."""
+        """For each text the most similar record at or over the threshold, or None.
+
+        Args:
+            texts: String array.
+        """
         found: list[Match | None] = [None] * len(texts)
         for row, match in self._matches(texts, self.stage.threshold):
             known = found[row]
@@ -171,9 +269,14 @@ class MinHashIndex:
         return found
 
     def query(self, text: str, k: int = 10, min_similarity: float = 0.3) -> list[Match]:
-        """The up to `k` records most similar to a text, best first.
+        """The records that are most similar to a text, best first.
 
-        Candidates share a band with it, so below the threshold the list is a sample rather than complete.
+        Candidates share a band with the text, so below the threshold the list is a sample rather than complete.
+
+        Args:
+            text: The text.
+            k: Largest number of records.
+            min_similarity: Least estimated Jaccard similarity, 0 to 1.
         """
         matches = [m for _, m in self._matches(pa.array([text], pa.large_string()), min_similarity)]
         return sorted(matches, key=lambda m: (-m.similarity, m.id))[:k]
@@ -181,7 +284,7 @@ class MinHashIndex:
     def _matches(self, texts: pa.Array, least: float) -> Iterator[tuple[int, Match]]:
         if len(texts) == 0:
             return
-        matrix = self._signatures_of(self.stage, texts)
+        matrix = self.stage.signatures(texts)
         asked = band_keys(matrix, self.bands, self.rows)
         low = signature_matrix(signature_column(matrix))
         owner = np.repeat(np.arange(len(texts)), self.bands)
@@ -205,13 +308,31 @@ class MinHashIndex:
                 yield int(asking[i]), Match(record["id"], record["source"], float(similarity[i]), record["head"])
 
 
+def _probe(stage: MinHashDedup) -> list[int]:
+    """A few values of a fixed text's signature, which other hash functions would change."""
+    values: list[int] = stage.signatures(pa.array([_PROBE], pa.large_string()))[0, :8].tolist()
+    return values
+
+
 def open_index(path: str | Path) -> MinHashIndex:
-    """Open a saved index, to ask it: `open_index("idx").query("some text")`. Raises ValueError when there is none."""
+    """Open a saved index, to query it: `open_index("idx").query("some text")`.
+
+    Args:
+        path: Folder of the index.
+
+    Raises:
+        ParameterError: if the folder is not an index.
+    """
     return MinHashIndex(path)
 
 
 def index_of(folder: str | Path, tables: Iterable[pa.Table]) -> MinHashIndex:
-    """A new index in a folder, of all records of some tables: what `Dataset.similar` asks."""
+    """A new index of all records of some tables; `Dataset.similar` queries it.
+
+    Args:
+        folder: Folder of the new index.
+        tables: Tables of records of any kind.
+    """
     index = MinHashIndex.create(folder, threshold=0.5)
     index.add(tables)
     return index
@@ -219,17 +340,5 @@ def index_of(folder: str | Path, tables: Iterable[pa.Table]) -> MinHashIndex:
 
 def _write(path: Path, table: pa.Table) -> None:
     table = table.combine_chunks()
-    with path.open("wb") as stream:
-        with pa.ipc.new_file(stream, table.schema) as writer:
-            writer.write_table(table)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    with create_atomically(path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)

@@ -1,37 +1,58 @@
 """Compiled loops of MinHash: signatures, agreement of signatures, true Jaccard. Loaded only where they are used.
 
-The hash functions are fixed forever, saved indexes depend on them. A shingle's hash: for each of its
-tokens h = (h ^ token) * 0x9E3779B97F4A7C15, h ^= h >> 29, from 0. Permutation p of its upper 32 bits x
-is a[p] * x + b[p] modulo 2^32 (a odd), with a and b drawn by `coefficients`.
+The hash functions are fixed forever, because saved indexes depend on them. The hash of a shingle is the recurrence of
+`raylib.hashing.absorb` over its tokens, from 0, in compiled form; a test holds both forms against each other.
+Permutation p of its upper 32 bits x is a[p] * x + b[p] modulo 2^32 (a odd), with a and b drawn by `coefficients`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-__all__ = ["agreement", "coefficients", "jaccard_pairs", "minhash"]
+from raylib.hashing import GOLDEN, mix64
 
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
+__all__ = ["agreement", "coefficients", "jaccard_pairs", "minhash", "shingle_hashes"]
+
 _SHIFT = np.uint64(29)
 _UPPER = np.uint64(32)
 
 
-def coefficients(permutations: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Multipliers (odd) and summands of the permutations, uint32 each, from a splitmix64 sequence."""
-    state = np.uint64(seed) + np.arange(1, 2 * permutations + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    with np.errstate(over="ignore"):
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    numbers = ((state ^ (state >> np.uint64(31))) >> np.uint64(32)).astype(np.uint32)
+def coefficients(permutations: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Multipliers (odd) and summands of the permutations, from a splitmix64 sequence.
+
+    Args:
+        permutations: Number of permutations, P.
+        seed: Seed of the sequence.
+
+    Returns:
+        Multipliers [P] and summands [P].
+    """
+    mixed = mix64(np.uint64(seed) + np.arange(1, 2 * permutations + 1, dtype=np.uint64) * GOLDEN)
+    numbers = (mixed >> _UPPER).astype(np.uint32)
     return numbers[:permutations] | np.uint32(1), numbers[permutations:].copy()
 
 
 @njit(nogil=True, cache=True)
-def minhash(values, starts, ngram, multipliers, summands, out):  # type: ignore[no-untyped-def]
-    """Fill out[row, p] with the minimum of permutation p over the row's shingles; one shingle for a short row."""
+def minhash(
+    values: npt.NDArray[np.unsignedinteger],
+    starts: npt.NDArray[np.int64],
+    ngram: int,
+    multipliers: npt.NDArray[np.uint32],
+    summands: npt.NDArray[np.uint32],
+    out: npt.NDArray[np.uint32],
+) -> None:
+    """Fill `out[row, p]` with the minimum of permutation p over the row's shingles; a short row is one shingle.
+
+    Args:
+        values: Tokens of N texts, [T].
+        starts: Position of each text's first token, [N + 1].
+        ngram: Number of tokens of a shingle.
+        multipliers: Multipliers of the permutations, [P].
+        summands: Summands of the permutations, [P].
+        out: Signatures, [N, P].
+    """
     for row in range(len(starts) - 1):
         first, last = starts[row], starts[row + 1]
         signature = out[row]
@@ -40,7 +61,7 @@ def minhash(values, starts, ngram, multipliers, summands, out):  # type: ignore[
         for begin in range(first, max(first + 1, last - ngram + 1)):
             h = np.uint64(0)
             for at in range(begin, min(begin + ngram, last)):
-                h = (h ^ np.uint64(values[at])) * _PRIME
+                h = (h ^ np.uint64(values[at])) * GOLDEN
                 h ^= h >> _SHIFT
             x = np.uint32(h >> _UPPER)
             for p in range(signature.shape[0]):
@@ -49,8 +70,20 @@ def minhash(values, starts, ngram, multipliers, summands, out):  # type: ignore[
 
 
 @njit(nogil=True, cache=True)
-def agreement(signatures, left, right, out):  # type: ignore[no-untyped-def]
-    """out[i] = number of positions in which the signatures of rows left[i] and right[i] agree."""
+def agreement(
+    signatures: npt.NDArray[np.uint8],
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+    out: npt.NDArray[np.int64],
+) -> None:
+    """Fill `out[i]` with the number of positions in which the signatures of rows left[i] and right[i] agree.
+
+    Args:
+        signatures: Low bytes of signatures, [N, P].
+        left: Rows, [K].
+        right: Rows, [K].
+        out: Numbers, [K].
+    """
     for i in range(len(left)):
         a, b = signatures[left[i]], signatures[right[i]]
         same = 0
@@ -60,24 +93,50 @@ def agreement(signatures, left, right, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _shingle_hashes(values, first, last, ngram):  # type: ignore[no-untyped-def]
+def shingle_hashes(
+    values: npt.NDArray[np.unsignedinteger], first: int, last: int, ngram: int
+) -> npt.NDArray[np.uint64]:
+    """Hashes of the shingles of one text, in its order; a text of fewer tokens is one shingle.
+
+    Args:
+        values: Tokens of all texts, [T].
+        first: Position of the text's first token.
+        last: Position behind its last token.
+        ngram: Number of tokens of a shingle.
+    """
     count = max(1, last - first - ngram + 1)
     hashes = np.empty(count, np.uint64)
     for i in range(count):
         h = np.uint64(0)
         for at in range(first + i, min(first + i + ngram, last)):
-            h = (h ^ np.uint64(values[at])) * _PRIME
+            h = (h ^ np.uint64(values[at])) * GOLDEN
             h ^= h >> _SHIFT
         hashes[i] = h
-    return np.unique(hashes)
+    return hashes
 
 
 @njit(nogil=True, cache=True)
-def jaccard_pairs(values, starts, left, right, ngram, out):  # type: ignore[no-untyped-def]
-    """out[i] = true Jaccard of the shingle sets (64-bit hashes) of rows left[i] and right[i]."""
+def jaccard_pairs(
+    values: npt.NDArray[np.unsignedinteger],
+    starts: npt.NDArray[np.int64],
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+    ngram: int,
+    out: npt.NDArray[np.float64],
+) -> None:
+    """Fill `out[i]` with the true Jaccard of the shingle sets (64-bit hashes) of rows left[i] and right[i].
+
+    Args:
+        values: Tokens of N texts, [T].
+        starts: Position of each text's first token, [N + 1].
+        left: Rows, [K].
+        right: Rows, [K].
+        ngram: Number of tokens of a shingle.
+        out: Jaccard similarities, [K].
+    """
     for i in range(len(left)):
-        a = _shingle_hashes(values, starts[left[i]], starts[left[i] + 1], ngram)
-        b = _shingle_hashes(values, starts[right[i]], starts[right[i] + 1], ngram)
+        a = np.unique(shingle_hashes(values, starts[left[i]], starts[left[i] + 1], ngram))
+        b = np.unique(shingle_hashes(values, starts[right[i]], starts[right[i] + 1], ngram))
         x = y = common = 0
         while x < len(a) and y < len(b):
             if a[x] == b[y]:

@@ -1,31 +1,34 @@
 """Texts as flat tokens: folded characters, or words. A shingle is `ngram` of these in a row.
 
-Punctuation is unified, not dropped: in verse and lists it is what holds the shingles of a line together, and
-without it two orders of the same lines look much less alike than they are.
-
-Everything here is one pass over flat arrays; there is no Python loop over characters or shingles.
+Punctuation is unified, not dropped: in verse and lists it holds the shingles of a line together, and without it two
+orders of the same lines look much less alike than they are. Everything here is one pass over flat arrays, without a
+Python loop over characters or shingles.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cleaning.codepoints import CodePoints, codepoints
 from dedup.folding import folded_codepoints
+from raylib.hashing import GOLDEN
 
 __all__ = ["HAN_BIT", "Unit", "shingle_set", "tokens"]
 
-Unit = Literal["character", "word"]
+Unit: TypeAlias = Literal["character", "word"]
+"""What a token is: a folded character, or a word."""
+
 HAN_BIT = np.uint64(1 << 63)
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
+"""The bit that marks single Han characters among the hashes of words."""
 
 
 @functools.lru_cache(maxsize=1)
-def _word_table() -> np.ndarray[Any, Any]:
+def _word_table() -> npt.NDArray[np.uint8]:
     """Over the BMP: 0 for separators, 1 for characters of words, 2 for characters that are words by themselves."""
     table = np.zeros(0x10000, np.uint8)
     for code in range(0xFFFF):
@@ -55,31 +58,33 @@ def _words(texts: pa.Array) -> CodePoints:
         return CodePoints(np.zeros(0, np.uint64), np.zeros(len(texts) + 1, np.int64))
     position = _positions(starts, len(values))
     with np.errstate(over="ignore"):
-        weight = (np.uint64(2) * (position.astype(np.uint64) % np.uint64(61)) + np.uint64(1)) * _PRIME
+        weight = (np.uint64(2) * (position.astype(np.uint64) % np.uint64(61)) + np.uint64(1)) * GOLDEN
         mixed = (values + np.uint64(1)) * weight
         mixed ^= mixed >> np.uint64(31)
         mixed[kinds == 0] = 0
         hashes = np.add.reduceat(mixed, starts)
-    # the top bit tells single Han characters from words
+    # the top bit sets single Han characters apart from words
     hashes = np.where(kinds[starts] == 2, hashes | HAN_BIT, hashes & ~HAN_BIT)
     owners = np.searchsorted(view.starts, starts, side="right") - 1
     counts = np.bincount(owners, minlength=len(texts))
     return CodePoints(hashes, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def _positions(starts: np.ndarray[Any, Any], total: int) -> np.ndarray[Any, Any]:
+def _positions(starts: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
     """Distance of each element from the last start at or before it; 0 before the first."""
     origin = np.zeros(total, np.int64)
     origin[starts] = starts
-    return np.maximum(np.arange(total) - np.maximum.accumulate(origin), 0)
+    return np.asarray(np.maximum(np.arange(total) - np.maximum.accumulate(origin), 0))
 
 
 def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
-    """Tokens of each text, flat: folded code points (uint32) or hashes of words (uint64), and row borders.
+    """Tokens of each text: folded code points (uint32), or hashes of words (uint64) with `HAN_BIT`.
 
-    Of hashes, `HAN_BIT` marks single Han characters.
+    A text without a word (punctuation only) falls back to its folded characters.
 
-    A text without a token (punctuation only, for words) falls back to its folded characters.
+    Args:
+        texts: String array, N texts.
+        unit: Whether tokens are folded characters or words.
     """
     if unit == "character":
         return folded_codepoints(texts, punctuation=True)
@@ -97,7 +102,13 @@ def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
 
 
 def shingle_set(text: str, ngram: int = 5, unit: Unit = "character") -> set[bytes]:
-    """The shingles of one text as a set, for true Jaccard. A text of fewer tokens is one shingle."""
+    """The shingles of one text as a set, for true Jaccard. A text of fewer tokens is one shingle.
+
+    Args:
+        text: The text.
+        ngram: Number of tokens of a shingle.
+        unit: Whether tokens are folded characters or words.
+    """
     view = tokens(pa.array([text], pa.large_string()), unit)
     width = view.values.itemsize
     data = view.values.tobytes()

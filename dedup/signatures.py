@@ -2,79 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.shingles import Unit, tokens
 from raylib.schema import single_chunk
 
-__all__ = ["Matrix", "estimated_jaccard", "signature_column", "signature_matrix", "signatures", "true_jaccard"]
+__all__ = [
+    "LowBytes",
+    "estimated_jaccard",
+    "low_bytes",
+    "signature_column",
+    "signature_matrix",
+    "signatures",
+    "true_jaccard",
+]
+
+LowBytes: TypeAlias = npt.NDArray[np.uint8]
+"""The low byte of every value of signatures, [N, P]."""
 
 
-Matrix = np.ndarray[Any, Any]
+def _kernels() -> ModuleType:
+    from dedup import kernels  # noqa: PLC0415 - numba loads in a second
+
+    return kernels
 
 
 def signatures(
     texts: pa.Array, *, ngram: int = 5, unit: Unit = "character", permutations: int = 128, seed: int = 1
-) -> Matrix:
-    """MinHash signatures of texts.
+) -> npt.NDArray[np.uint32]:
+    """MinHash signatures of texts, which are folded first (see `dedup.folding`).
 
     Args:
-        texts: string array; folded first (see dedup.folding).
-        ngram: tokens in a shingle.
-        unit: `character` (folded characters) or `word`.
-        permutations: values of a signature.
-        seed: of the permutations.
+        texts: String array, N texts.
+        ngram: Number of tokens of a shingle.
+        unit: Whether tokens are folded characters or words.
+        permutations: Number of values of a signature, P.
+        seed: Seed of the permutations.
 
     Returns:
-        uint32 of shape (len(texts), permutations).
+        Signatures, [N, P].
     """
-    from dedup.kernels import coefficients, minhash
-
+    kernels = _kernels()
     view = tokens(texts, unit)
     out = np.empty((len(texts), permutations), np.uint32)
-    minhash(view.values, view.starts, ngram, *coefficients(permutations, seed), out)
+    kernels.minhash(view.values, view.starts, ngram, *kernels.coefficients(permutations, seed), out)
     return out
 
 
-def _low_bytes(matrix: Matrix) -> Matrix:
-    """The low byte of every value: enough to compare, at a quarter of the space (b-bit MinHash, Li and König 2010)."""
+def low_bytes(matrix: npt.NDArray[np.uint32]) -> LowBytes:
+    """The low byte of every value: enough to compare, at a quarter of the space (b-bit MinHash, Li and König 2010).
+
+    Args:
+        matrix: Signatures, [N, P].
+    """
     return np.ascontiguousarray(matrix.astype(np.uint8))
 
 
-def signature_column(matrix: Matrix) -> pa.Array:
-    """The low bytes of signatures (n, permutations) as a column of fixed-size binary."""
-    data = pa.py_buffer(_low_bytes(matrix).tobytes())
+def signature_column(matrix: npt.NDArray[np.uint32]) -> pa.Array:
+    """The low bytes of signatures as a column of fixed-size binary.
+
+    Args:
+        matrix: Signatures, [N, P].
+    """
+    data = pa.py_buffer(low_bytes(matrix).tobytes())
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(matrix.shape[1]), len(matrix), [None, data])
 
 
-def signature_matrix(column: pa.ChunkedArray) -> Matrix:
-    """The column of `signature_column` as uint8 of shape (n, permutations), without a copy where it is one chunk."""
+def signature_matrix(column: pa.ChunkedArray) -> LowBytes:
+    """The low bytes in a column of `signature_column`, without a copy if it is one chunk.
+
+    Args:
+        column: The column, N values.
+
+    Returns:
+        Low bytes, [N, P].
+    """
     array = single_chunk(column)
     width = array.type.byte_width
     flat = np.frombuffer(array.buffers()[1], np.uint8, len(array) * width, array.offset * width)
     return flat.reshape(len(array), width)
 
 
-def estimated_jaccard(low: Matrix, left: Matrix, right: Matrix) -> Matrix:
-    """Jaccard estimates of rows left[i] and right[i] of low-byte signatures (uint8), float64.
+def estimated_jaccard(
+    low: LowBytes, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Jaccard estimates of pairs of signatures.
 
-    Unequal values agree in their low byte once in 256 times; the estimate takes that out.
+    Unequal values agree in their low byte once in 256 times; the estimate corrects for that.
+
+    Args:
+        low: Low bytes of signatures, [N, P].
+        left: Rows, [K].
+        right: Rows, [K].
+
+    Returns:
+        Estimates, [K].
     """
-    from dedup.kernels import agreement
-
     same = np.empty(len(left), np.int64)
-    agreement(low, left, right, same)
-    return np.maximum((same / low.shape[1] - 1 / 256) / (1 - 1 / 256), 0.0)
+    _kernels().agreement(low, left, right, same)
+    return np.asarray(np.maximum((same / low.shape[1] - 1 / 256) / (1 - 1 / 256), 0.0))
 
 
-def true_jaccard(texts: pa.Array, left: Matrix, right: Matrix, *, ngram: int = 5, unit: Unit = "character") -> Matrix:
-    """True Jaccard of the shingle sets of texts left[i] and right[i], float64."""
-    from dedup.kernels import jaccard_pairs
+def true_jaccard(
+    texts: pa.Array,
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+    *,
+    ngram: int = 5,
+    unit: Unit = "character",
+) -> npt.NDArray[np.float64]:
+    """True Jaccard similarities of the shingle sets of pairs of texts.
 
+    Args:
+        texts: String array.
+        left: Rows, [K].
+        right: Rows, [K].
+        ngram: Number of tokens of a shingle.
+        unit: Whether tokens are folded characters or words.
+
+    Returns:
+        Similarities, [K].
+    """
     view = tokens(texts, unit)
     out = np.empty(len(left), np.float64)
-    jaccard_pairs(view.values, view.starts, left, right, ngram, out)
+    _kernels().jaccard_pairs(view.values, view.starts, left, right, ngram, out)
     return out

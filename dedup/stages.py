@@ -1,4 +1,4 @@
-"""The stages of this package: importing this module registers them."""
+"""The stages of this package; importing this module registers them."""
 
 from dedup import against_index, decontaminate, exact, lines, minhash, semantic, substring
 

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 
-from raylib.errors import RaylibError
-from raylib.records import set_tables
+from raylib.errors import ParameterError, nearest
+from raylib.records import tables_of
 
-__all__ = ["classifier_app", "perplexity_app", "report_app"]
+if TYPE_CHECKING:
+    from quality.models.classifier import TrainOptions
 
+__all__ = ["classifier_app", "perplexity_app", "register", "report_app"]
 
-classifier_app = typer.Typer(help="fastText classifiers of text: train, evaluate, apply; the mixture of domains.")
-perplexity_app = typer.Typer(help="Character n-gram models for the stage `perplexity`.")
-report_app = typer.Typer(help="Reports about data sets.")
+classifier_app = typer.Typer(
+    help="Train, evaluate and apply fastText classifiers of text; count the mixture of domains."
+)
+perplexity_app = typer.Typer(help="Train character n-gram models for the stage `perplexity`.")
+report_app = typer.Typer(help="Write reports about data sets.")
 Out = Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")]
 Text = Annotated[str, typer.Option(help="Field of the text.")]
 Label = Annotated[str, typer.Option(help="Field of the label.")]
 Sources = Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders, globs or URIs.")]
+Model = Annotated[str, typer.Argument(help="Folder of a classifier, or a fastText .bin file.")]
+_SHOWN = 5  # problems that are named
 
 
 def _warn(problems: list[str]) -> None:
-    for line in problems[:5]:
+    """Name a few records that were passed over."""
+    for line in problems[:_SHOWN]:
         typer.secho(f"passed over: {line}", fg=typer.colors.YELLOW, err=True)
-    if len(problems) > 5:
-        typer.secho(f"passed over: {len(problems) - 5} more", fg=typer.colors.YELLOW, err=True)
+    if len(problems) > _SHOWN:
+        typer.secho(f"passed over: {len(problems) - _SHOWN} more", fg=typer.colors.YELLOW, err=True)
 
 
 @classifier_app.command("train")
@@ -37,12 +44,16 @@ def classifier_train(
     out: Out,
     text: Text = "text",
     label: Label = "label",
-    test_share: Annotated[float, typer.Option(min=0, max=0.9, help="Held out and evaluated; 0: none.")] = 0.2,
-    tune: Annotated[bool, typer.Option("--tune", help="Try a few settings on a held-out eighth first.")] = False,
+    test_share: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of records to hold out and evaluate on; 0 means none.")
+    ] = 0.2,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Whether to try a few options on a held-out eighth first.")
+    ] = False,
     set_: Annotated[
-        list[str], typer.Option("--set", help="A training option: --set epochs=10, --set segmenter=jieba")
+        list[str], typer.Option("--set", help="Option of training, such as epochs=10 or segmenter=jieba.")
     ] = [],  # noqa: B006 - typer copies it
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     """Train a classifier on labelled records and evaluate it on records that it did not see."""
     from quality.models.classifier import TextClassifier, evaluation, lines_of, read_labelled, split
@@ -67,36 +78,36 @@ def classifier_train(
     typer.echo(f"model of {len(train):,} records and {len(model.labels)} labels: {out}")
 
 
-def _train_options(items: list[str]) -> Any:
+def _train_options(items: list[str]) -> TrainOptions:
+    """Options of training from `key=value` items. Raises ParameterError."""
     import pydantic
     import yaml
 
     from quality.models.classifier import TrainOptions
-    from raylib.errors import nearest
 
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     known = TrainOptions.__dataclass_fields__
     for item in items:
         key, sign, value = item.partition("=")
         if not sign or key not in known:
-            raise RaylibError(f"--set {item!r}: no training option {key!r}{nearest(key, known)}")
+            raise ParameterError(f"--set {item!r}: no training option {key!r}{nearest(key, known)}")
         given[key] = yaml.safe_load(value)
     try:
         return pydantic.TypeAdapter(TrainOptions).validate_python(given)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        raise RaylibError(f"--set {first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
+        raise ParameterError(f"--set {first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
 
 
 @classifier_app.command("evaluate")
 def classifier_evaluate(
-    model: Annotated[str, typer.Argument(help="Folder of a classifier, or a fastText .bin file.")],
+    model: Model,
     source: Sources,
     text: Text = "text",
     label: Label = "label",
-    json_: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Whether to print everything as JSON.")] = False,
 ) -> None:
-    """Precision, recall, F1, confusion and threshold curve on labelled records."""
+    """Print precision, recall, F1, confusion and threshold curves on labelled records."""
     from quality.models.classifier import TextClassifier, evaluation, lines_of, read_labelled
 
     texts, labels, problems = read_labelled(source, text=text, label=label)
@@ -111,13 +122,13 @@ def classifier_evaluate(
 
 @classifier_app.command("apply")
 def classifier_apply(
-    model: Annotated[str, typer.Argument(help="Folder of a classifier, or a fastText .bin file.")],
+    model: Model,
     source: Sources,
     out: Out,
     column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Whether to hide the progress display.")] = False,
 ) -> None:
-    """Label records: a run with the one stage `classify`."""
+    """Label records: a run with the stage `classify` alone."""
     from raylib.cli.progress import run_shown
     from raylib.recipe import Recipe
 
@@ -129,22 +140,30 @@ def classifier_apply(
 @classifier_app.command("mixture")
 def classifier_mixture(
     source: Annotated[str, typer.Argument(metavar="IN", help="Folder of a run, or files.")],
-    by: Annotated[str, typer.Option(help="Column of the domain: source, or what `classify` added.")] = "source",
-    tokenizer: Annotated[str, typer.Option(help="tokenizer.json (or its folder) to count tokens with.")] = "",
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    by: Annotated[
+        str, typer.Option(help="Column of the domain, such as source, or label after `classify`.")
+    ] = "source",
+    tokenizer: Annotated[
+        str, typer.Option(help="Path of the tokenizer.json (or its folder) to count tokens with.")
+    ] = "",
+    json_: Annotated[bool, typer.Option("--json", help="Whether to print JSON.")] = False,
 ) -> None:
-    """Documents, characters and tokens of each domain. The stage `resample` brings a set to another mixture."""
+    """Count documents, characters and tokens of each domain. The stage `resample` brings a set to another mixture."""
     from quality.selection.mixture import mixture_of
     from raylib.token_counts import load_tokenizer
 
-    found = mixture_of(set_tables(source), by, load_tokenizer(tokenizer) if tokenizer else None)
+    found = mixture_of(tables_of(source, scores=True), by, load_tokenizer(tokenizer) if tokenizer else None)
     if json_:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
+    _print_mixture(found, by, ["documents", "characters", *(["tokens"] if tokenizer else [])])
+
+
+def _print_mixture(found: dict[str, dict[str, int]], by: str, units: list[str]) -> None:
+    """Print a mixture as a table with shares."""
     from rich.console import Console
     from rich.table import Table
 
-    units = ["documents", "characters", *(["tokens"] if tokenizer else [])]
     totals = {u: sum(row[u] for row in found.values()) for u in units}
     table = Table(box=None, pad_edge=False)
     table.add_column(by)
@@ -160,14 +179,14 @@ def classifier_mixture(
 @perplexity_app.command("train")
 def perplexity_train(
     source: Sources,
-    out: Annotated[str, typer.Option("--out", "-o", help="File of the model.")],
-    order: Annotated[int, typer.Option(min=1, max=12, help="Characters of an n-gram.")] = 5,
-    max_entries: Annotated[int, typer.Option(help="n-grams to remember, 20 bytes each.")] = 20_000_000,
+    out: Annotated[str, typer.Option("--out", "-o", help="Path of the model to write.")],
+    order: Annotated[int, typer.Option(min=1, max=12, help="Number of characters of the longest n-gram.")] = 5,
+    max_entries: Annotated[int, typer.Option(help="Number of n-grams to remember, 20 bytes each.")] = 20_000_000,
 ) -> None:
     """Count a character n-gram model on clean text, such as `out/kept` of an encyclopedia."""
     from quality.models.ngram import CharacterNgram
 
-    tables = (table for path in source for table in set_tables(path))
+    tables = (table for path in source for table in tables_of(path, scores=True))
     model = CharacterNgram.train(tables, order=order, max_entries=max_entries)
     model.save(out)
     typer.echo(f"model of {model.texts:,} texts: {out}")
@@ -177,28 +196,34 @@ def perplexity_train(
 def report_diversity(
     sets: Annotated[list[str], typer.Argument(metavar="BEFORE [AFTER]", help="Folders of runs, or files.")],
     out: Out = "diversity",
-    points: Annotated[int, typer.Option(min=10, max=100_000, help="Points drawn from each set.")] = 20_000,
+    points: Annotated[int, typer.Option(min=10, max=100_000, help="Number of points to draw from each set.")] = 20_000,
     embedding: Annotated[
         str,
-        typer.Option(help="tfidf, a sentence-transformers model, or empty: the column `embedding` where there is one."),
+        typer.Option(
+            help="Embedding: tfidf or a sentence-transformers model. Default: the column `embedding` if all have it."
+        ),
     ] = "",
     colour: Annotated[
-        list[str], typer.Option("--colour", "--color", help="First colour: source, cluster, a column.")
-    ] = [],  # noqa: B006
-    clusters: Annotated[int, typer.Option(min=0, help="0: half the square root of the points.")] = 0,
-    perplexity: Annotated[float, typer.Option(min=2, help="Of t-SNE.")] = 35.0,
-    seed: Annotated[int, typer.Option(help="Of sampling, clusters and t-SNE.")] = 0,
+        list[str], typer.Option("--colour", "--color", help="Column to colour by first: source, cluster, or any other.")
+    ] = [],  # noqa: B006 - typer copies it
+    clusters: Annotated[
+        int, typer.Option(min=0, help="Number of clusters; 0 means half the square root of the points.")
+    ] = 0,
+    perplexity: Annotated[float, typer.Option(min=2, help="Perplexity of t-SNE.")] = 35.0,
+    seed: Annotated[int, typer.Option(help="Seed of samples, clusters and t-SNE.")] = 0,
 ) -> None:
-    """t-SNE maps, cluster sizes and diversity metrics of one set, or of two side by side: HTML, PNG and JSON."""
+    """Draw t-SNE maps, cluster sizes and diversity metrics of one set, or of several side by side: HTML, PNG, JSON."""
     from quality.diversity_report.drawing import DiversityOptions, sample_of
     from quality.diversity_report.page import write_report
 
     if len(sets) > 4:
-        raise RaylibError(f"{len(sets)} sets: a report shows up to four")
+        raise ParameterError(f"{len(sets)} sets: a report shows up to four")
     names = [Path(s.rstrip("/")).name or s for s in sets]
     if len(set(names)) < len(names):
         names = [s.rstrip("/") for s in sets]
-    samples = [sample_of(name, set_tables(path), points, seed) for name, path in zip(names, sets, strict=True)]
+    samples = [
+        sample_of(name, tables_of(path, scores=True), points, seed) for name, path in zip(names, sets, strict=True)
+    ]
     options = DiversityOptions(points, embedding, clusters, perplexity, seed, tuple(colour))
     facts = write_report(samples, out, options)
     for name, metrics in facts["metrics"].items():

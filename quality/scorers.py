@@ -1,8 +1,10 @@
-"""Scorers for `Dataset.score`: `ds.score(ifd("path/to/model"))`. Each is the stage of that name with its parameters."""
+"""Scorers for `Dataset.score`, such as `ds.score(ifd("path/to/model"), difficulty())`.
+
+Each makes the stage of that name and takes the stage's parameters; required ones, such as `model`, come first. All of
+them raise ParameterError for parameters that cannot be right.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 from quality.scores.classify import Classify
 from quality.scores.difficulty import DifficultyFeatures
@@ -14,42 +16,26 @@ from quality.scores.safety import SafetyScreen
 
 __all__ = ["classify", "deita", "difficulty", "ifd", "judge", "perplexity", "reward_model", "safety"]
 
+ifd = Ifd
+"""Instruction-following difficulty by the causal model in a folder: `ifd(model)`; see `Ifd`."""
 
-def ifd(model: str, **parameters: Any) -> Ifd:
-    """Instruction-following difficulty by a causal model; see `Ifd`."""
-    return Ifd(model, **parameters)
+perplexity = Perplexity
+"""Perplexity by a causal model, a character n-gram model or a KenLM model: `perplexity(model)`; see `Perplexity`."""
 
+classify = Classify
+"""Labels by a fastText classifier: `classify(model)`; see `Classify`."""
 
-def perplexity(model: str, **parameters: Any) -> Perplexity:
-    """Perplexity by a causal model or a character n-gram model; see `Perplexity`."""
-    return Perplexity(model, **parameters)
+judge = Judge
+"""Quality or difficulty from 1 to 5 by a strong model at an endpoint: `judge(model, rubric="quality")`; see `Judge`."""
 
+reward_model = RewardModel
+"""Score of the reward model in a folder: `reward_model(model)`; see `RewardModel`."""
 
-def classify(model: str, **parameters: Any) -> Classify:
-    """Labels by a fastText classifier; see `Classify`."""
-    return Classify(model, **parameters)
+deita = Deita
+"""Quality or complexity from 1 to 6 by a Deita-style scorer: `deita(model, of="quality")`; see `Deita`."""
 
+difficulty = DifficultyFeatures
+"""Cheap signs of difficulty that need no model: `difficulty()`; see `DifficultyFeatures`."""
 
-def judge(model: str, rubric: Any = "quality", **parameters: Any) -> Judge:
-    """Quality or difficulty from 1 to 5 by a strong model at an endpoint; see `Judge`."""
-    return Judge(model, rubric, **parameters)
-
-
-def reward_model(model: str, **parameters: Any) -> RewardModel:
-    """The score of a reward model; see `RewardModel`."""
-    return RewardModel(model, **parameters)
-
-
-def deita(model: str, of: Any = "quality", **parameters: Any) -> Deita:
-    """Quality or complexity from 1 to 6 by a Deita-style scorer; see `Deita`."""
-    return Deita(model, of, **parameters)
-
-
-def difficulty(**parameters: Any) -> DifficultyFeatures:
-    """Cheap signs of difficulty that need no model; see `DifficultyFeatures`."""
-    return DifficultyFeatures(**parameters)
-
-
-def safety(**parameters: Any) -> SafetyScreen:
-    """Harmful prompts and responses by category; see `SafetyScreen`."""
-    return SafetyScreen(**parameters)
+safety = SafetyScreen
+"""Harmful prompts and responses by category: `safety()`; see `SafetyScreen`."""

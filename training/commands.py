@@ -1,133 +1,163 @@
-"""Commands about training: `raylib tokenize`, `train`, `evaluate`, `generate`, `export`, `count`, `doctor`."""
+"""Commands about training: `raylib tokenize`, `train`, `evaluate`, `generate`, `pairs`, `export`, `count`, `doctor`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal, cast, get_args
 
-import orjson
 import typer
 
 from raylib.errors import RaylibError
-from training.inference.prompts import answers_of, prompts_of
 
 __all__ = ["register"]
 
 
 evaluate_app = typer.Typer(help="Evaluate models: perplexity, win rate, safety.")
-Sources = Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders of runs, globs or URIs.")]
-Tokenizer = Annotated[str, typer.Option(help="Folder of a tokenizer or model.")]
+Sources = Annotated[
+    list[str], typer.Argument(metavar="IN...", help="Paths of files or of folders of runs, globs or URIs.")
+]
+TokenizerFolder = Annotated[str, typer.Option(help="Path of the folder of a tokenizer or model.")]
+BaseUrl = Annotated[str, typer.Option(help="URL of the endpoint up to /v1. If empty, OPENAI_BASE_URL is used.")]
+_SampleKind = Literal["auto", "pretrain", "sft", "preference"]
+_Mode = Literal["auto", "here", "local", "ray"]
+_Engine = Literal["transformers", "vllm"]
+_JUDGE_CACHE = "~/.cache/raylib/judge.sqlite"
 
 
-def _overrides(items: list[str]) -> dict[str, Any]:
-    from raylib.cli.settings import overrides
-
-    return overrides(items)
+def _check_choice(option: str, value: str, choices: object) -> None:
+    """Raise an error that names the valid values of an option."""
+    *others, last = get_args(choices)
+    if value not in (*others, last):
+        raise RaylibError(f"{option} {value!r}: {', '.join(others)} or {last}")
 
 
 def tokenize(
     source: Sources,
-    out: Annotated[str, typer.Option("--out", "-o", help="Token folder.")],
-    tokenizer: Tokenizer,
-    kind: Annotated[str, typer.Option(help="auto, pretrain, sft or preference.")] = "auto",
-    template: Annotated[
-        str, typer.Option(help="auto (the tokenizer's), plain, chatml, qwen, llama2, llama3, mistral.")
+    out: Annotated[str, typer.Option("--out", "-o", help="Path of the token folder to write.")],
+    tokenizer: TokenizerFolder,
+    kind: Annotated[
+        str,
+        typer.Option(help="Kind of samples: pretrain, sft or preference. With auto, the first record decides."),
     ] = "auto",
-    max_tokens: Annotated[int, typer.Option(min=0, help="Longer samples are cut; 0: no limit.")] = 0,
-    max_prompt: Annotated[int, typer.Option(min=1, help="Tokens that the prompt of a pair keeps.")] = 1024,
-    seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
+    template: Annotated[
+        str,
+        typer.Option(
+            help="Template of conversations: plain, chatml, qwen, llama2, llama3 or mistral. With auto, the "
+            "tokenizer's own."
+        ),
+    ] = "auto",
+    max_tokens: Annotated[
+        int, typer.Option(min=0, help="Largest length of a sample in tokens; longer ones are cut. 0 cuts nothing.")
+    ] = 0,
+    max_prompt: Annotated[
+        int, typer.Option(min=1, help="Number of tokens that the prompt of a preference keeps when the pair is cut.")
+    ] = 1024,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
 ) -> None:
-    """Turn records into token files that training reads; an interrupted one continues."""
+    """Turn records into token files for training. If interrupted, run the same command again to continue."""
     from training.data.encoding import TokenOptions
     from training.data.tokens import tokenize as make
 
-    if kind not in ("auto", "pretrain", "sft", "preference"):
-        raise RaylibError(f"--kind {kind!r}: auto, pretrain, sft or preference")
-    info = make(source, out, tokenizer, TokenOptions(kind, template, max_tokens, max_prompt, seed))  # type: ignore[arg-type]
+    _check_choice("--kind", kind, _SampleKind)
+    options = TokenOptions(cast("_SampleKind", kind), template, max_tokens, max_prompt, seed)
+    info = make(source, out, tokenizer, options)
     for name, tokens in info["tokens_by_source"].items():
         typer.echo(f"{name}: {tokens:,} tokens, {info['samples_by_source'][name]:,} samples")
     lost = ", ".join(f"{n:,} {reason}" for reason, n in info["dropped"].items()) or "none"
-    typer.echo(f"{info['tokens']:,} tokens in {info['samples']:,} samples ({info['kind']}), {info['cut']:,} cut, dropped: {lost}")  # fmt: skip
+    sizes = f"{info['tokens']:,} tokens in {info['samples']:,} samples ({info['kind']})"
+    typer.echo(f"{sizes}, {info['cut']:,} cut, dropped: {lost}")
     typer.echo(f"{info['tokens_per_second']:,} tokens/s; {out}")
 
 
-def count(source: Sources, tokenizer: Tokenizer) -> None:
-    """Documents, characters and tokens of each source."""
-    from training.data.counting import count_tokens
+def count(source: Sources, tokenizer: TokenizerFolder) -> None:
+    """Count documents, characters and tokens of each source."""
+    from training.data.counting import SourceCounts, count_tokens
+
+    def line(name: str, row: SourceCounts) -> str:
+        return f"{name}: {row['documents']:,} documents, {row['characters']:,} characters, {row['tokens']:,} tokens"
 
     found = count_tokens(source, tokenizer)
     for name, row in found.items():
-        typer.echo(
-            f"{name}: {row['documents']:,} documents, {row['characters']:,} characters, {row['tokens']:,} tokens"
-        )
-    total = {k: sum(r[k] for r in found.values()) for k in ("documents", "characters", "tokens")}
-    typer.echo(f"all: {total['documents']:,} documents, {total['characters']:,} characters, {total['tokens']:,} tokens")
+        typer.echo(line(name, row))
+    rows = found.values()
+    total = SourceCounts(
+        documents=sum(row["documents"] for row in rows),
+        characters=sum(row["characters"] for row in rows),
+        tokens=sum(row["tokens"] for row in rows),
+    )
+    typer.echo(line("all", total))
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML configuration; docs/training.md has every field.")],
-    set_: Annotated[list[str], typer.Option("--set", help="Override a field: --set optimizer.learning_rate=1e-5")] = [],  # noqa: B006
-    mode: Annotated[str, typer.Option(help="auto, here, local (torch.distributed.run) or ray.")] = "auto",
-    address: Annotated[str, typer.Option(help="Address of a running Ray cluster.")] = "",
+    config: Annotated[Path, typer.Argument(help="Path of a YAML configuration; docs/training.md lists its fields.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override of a field, such as --set optimizer.learning_rate=1e-5.")
+    ] = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="Where workers run: in this process (here), as local processes (local) or with Ray Train (ray). With "
+            "auto, a single plain worker runs here, and others run with Ray."
+        ),
+    ] = "auto",
+    address: Annotated[
+        str,
+        typer.Option(help="Address of a running Ray cluster. If empty, RAY_ADDRESS or a new local cluster is used."),
+    ] = "",
 ) -> None:
-    """Train: pretraining, fine-tuning, phases of difficulty, preferences. The same command continues a run by its name."""
+    """Pretrain, fine-tune or learn preferences. The same command continues an interrupted run that has a name."""
+    from raylib.cli.settings import overrides
     from training.config import TrainConfig
     from training.loop.launch import run
 
-    if mode not in ("auto", "here", "local", "ray"):
-        raise RaylibError(f"--mode {mode!r}: auto, here, local or ray")
-    result = run(TrainConfig.from_file(config, _overrides(set_)), mode=mode, address=address)  # type: ignore[arg-type]
+    _check_choice("--mode", mode, _Mode)
+    result = run(TrainConfig.from_file(config, overrides(set_ or [])), mode=cast("_Mode", mode), address=address)
     typer.echo(f"{'finished' if result.finished else 'stopped'} at step {result.step}: {result.folder}")
 
 
 def generate(
-    model: Annotated[str, typer.Argument(help="Folder of a model.")],
-    prompts: Annotated[str, typer.Argument(help="Records with prompts: conversations, preferences or safety records.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines to write.")],
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 512,
-    temperature: Annotated[float, typer.Option(min=0, help="0: greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
-    samples: Annotated[int, typer.Option(min=1, help="Answers a prompt.")] = 1,
-    batch: Annotated[int, typer.Option(min=1)] = 16,
-    limit: Annotated[int, typer.Option(min=0, help="Only the first N prompts; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option()] = 0,
-    engine: Annotated[str, typer.Option(help="transformers, or vllm where it is installed.")] = "transformers",
+    model: Annotated[str, typer.Argument(help="Path of a model's folder, or its name at the endpoint.")],
+    prompts: Annotated[
+        str, typer.Argument(help="Path of records with prompts: conversations, preferences or safety records.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Path of the JSON-lines file to append to.")],
+    *,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens of an answer.")] = 512,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of sampling. 0 always takes the most likely token.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability mass of the tokens that are drawn from.")
+    ] = 1.0,
+    samples: Annotated[int, typer.Option(min=1, help="Number of answers to each prompt.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Number of prompts that are answered at once.")] = 16,
+    limit: Annotated[int, typer.Option(min=0, help="Number of prompts to answer. 0 answers all.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+    engine: Annotated[
+        str, typer.Option(help="Engine that runs the model: transformers, or vllm if it is installed.")
+    ] = "transformers",
     endpoint: Annotated[
-        str, typer.Option(help="URL of an OpenAI-compatible server up to /v1; MODEL is its name there.")
+        str,
+        typer.Option(help="URL of an OpenAI-compatible server up to /v1. If empty, the model is loaded here."),
     ] = "",
 ) -> None:
-    """Let a model answer prompts. An interrupted run goes on: answers that OUT holds are not asked for again."""
-    from training.inference.generate import EndpointGenerator, Generator, Sampling, VllmGenerator
+    """Let a model answer prompts. Answers that OUT already holds are not generated again."""
+    from training.inference.generate import GenerateOptions, Sampling, generate_file
 
-    engines: dict[str, Any] = {"transformers": Generator, "vllm": VllmGenerator}
-    if engine not in engines:
-        raise RaylibError(f"--engine {engine!r}: transformers or vllm")
-    asked = prompts_of(prompts, limit)
-    held = {(r["id"], r["sample"]) for r in map(orjson.loads, out.read_bytes().splitlines()) if r["model"] == model} if out.is_file() else set()  # fmt: skip
-    made: Any = None
-    with out.open("ab") as stream:
-        for number in range(samples):
-            left = [a for a in asked if (a[0], number) not in held]
-            sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed + number)
-            for begin in range(0, len(left), 32 * batch):  # what is written at once, and lost at most
-                if made is None:
-                    made = EndpointGenerator(model, endpoint) if endpoint else engines[engine](model)
-                part = left[begin : begin + 32 * batch]
-                answers = made.answer([messages for _, messages, _ in part], sampling, batch=batch)
-                for (name, messages, category), answer in zip(part, answers, strict=True):
-                    record = {"id": name, "prompt": messages, "response": answer, "model": model, "sample": number}
-                    stream.write(orjson.dumps({**record, **({"category": category} if category else {})}) + b"\n")
-                stream.flush()
-    typer.echo(f"{len(asked) * samples:,} answers: {out}" + (f" ({len(held):,} were there)" if held else ""))
+    _check_choice("--engine", engine, _Engine)
+    sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed)
+    options = GenerateOptions(sampling, samples, batch, limit, cast("_Engine", engine), endpoint)
+    made = generate_file(model, prompts, out, options)
+    typer.echo(f"{made.answers:,} answers: {out}" + (f" ({made.held:,} were there)" if made.held else ""))
 
 
 @evaluate_app.command("ppl")
 def evaluate_ppl(
-    model: Annotated[str, typer.Argument(help="Folder of a model.")],
-    tokens: Annotated[list[str], typer.Argument(metavar="TOKENS...", help="Token folders.")],
-    length: Annotated[int, typer.Option(min=8, help="Tokens of a row.")] = 2048,
+    model: Annotated[str, typer.Argument(help="Path of a model's folder.")],
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKENS...", help="Paths of token folders.")],
+    length: Annotated[int, typer.Option(min=8, help="Number of tokens of a row; longer samples are cut.")] = 2048,
 ) -> None:
-    """Perplexity of a model on token folders, over all and by each."""
+    """Measure the perplexity of a model on token folders: on all of them, and on each."""
     from training.inference.evaluate import evaluate_model
 
     for name, value in evaluate_model(model, tokens, length=length).items():
@@ -136,138 +166,119 @@ def evaluate_ppl(
 
 @evaluate_app.command("safety")
 def evaluate_safety(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL [MODEL]", help="Folders of one or two models.")],
-    prompts: Annotated[str, typer.Option(help="File of harmful prompts.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSON report.")] = Path("safety.json"),
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL [MODEL]", help="Paths of the folders of one model, or of two to compare."),
+    ],
+    prompts: Annotated[str, typer.Option(help="Path of a file of harmful prompts.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Path of the JSON report to write.")] = Path("safety.json"),
     judge: Annotated[
-        str, typer.Option(help="Model of an OpenAI-compatible endpoint; empty: refusals and a lexicon.")
+        str,
+        typer.Option(
+            help="Name of a model at an OpenAI-compatible endpoint that judges. If empty, refusals are recognised and "
+            "words of a lexicon counted."
+        ),
     ] = "",
-    base_url: Annotated[str, typer.Option(help="The endpoint; empty: OPENAI_BASE_URL.")] = "",
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
-    limit: Annotated[int, typer.Option(min=0)] = 0,
+    base_url: BaseUrl = "",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens of an answer.")] = 256,
+    limit: Annotated[int, typer.Option(min=0, help="Number of prompts to answer. 0 answers all.")] = 0,
 ) -> None:
-    """Harmless rate of a model's answers by category with Wilson intervals; two models are compared."""
+    """Measure how many answers to harmful prompts are harmless, by category, with Wilson intervals."""
     from quality.models.endpoint import Endpoint
-    from quality.scores.answers import compare, evaluate_answers
-    from training.inference.generate import Generator, Sampling
+    from training.inference.safety import evaluate_safety as evaluate
 
-    if len(models) > 2:
-        raise RaylibError(f"{len(models)} models: one, or two to compare")
-    asked = prompts_of(prompts, limit)
-    texts = [m[-1]["content"] for _, m, _ in asked]
-    given = [c for _, _, c in asked]
-    endpoint = Endpoint(judge, base_url, cache="~/.cache/raylib/judge.sqlite") if judge else None
-    found = []
-    for model in models:
-        answers = Generator(model).answer([m for _, m, _ in asked], Sampling(max_new_tokens))
-        found.append(evaluate_answers(texts, answers, given if any(given) else None, endpoint=endpoint))
-        whole = found[-1]["overall"]
-        typer.echo(f"{model}: {whole['rate']:.1%} harmless ({whole['low']:.1%} to {whole['high']:.1%}) of {whole['judged']:,}")  # fmt: skip
-        for name, row in found[-1]["by_category"].items():
-            typer.echo(f"  {name}: {row['rate']:.1%} ({row['low']:.1%} to {row['high']:.1%}) of {row['judged']:,}")
-    report: dict[str, Any] = {"models": models, "evaluations": found}
-    if len(found) == 2:
-        report["comparison"] = compare(*found)
-        apart = [r["category"] for r in report["comparison"] if r["apart"]]
-        typer.echo(f"intervals apart: {', '.join(apart) or 'none'}")
-    out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    endpoint = Endpoint(judge, base_url, cache=_JUDGE_CACHE) if judge else None
+    for line in evaluate(models, prompts, out, endpoint=endpoint, max_new_tokens=max_new_tokens, limit=limit):
+        typer.echo(line)
     typer.echo(f"report: {out}")
 
 
 @evaluate_app.command("winrate")
 def evaluate_winrate(
-    first: Annotated[str, typer.Argument(help="Answers of the model in question: JSON lines of `raylib generate`.")],
-    second: Annotated[str, typer.Argument(help="Answers of the one it is compared with, to the same prompts.")],
-    judge: Annotated[str, typer.Option(help="Model of an OpenAI-compatible endpoint.")],
-    base_url: Annotated[str, typer.Option(help="The endpoint; empty: OPENAI_BASE_URL.")] = "",
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines of verdicts.")] = Path("winrate.jsonl"),
-    cache: Annotated[str, typer.Option(help="Answers of the judge, for a rerun.")] = "~/.cache/raylib/judge.sqlite",
+    first: Annotated[
+        str, typer.Argument(help="Path of the first model's answers: JSON lines written by `raylib generate`.")
+    ],
+    second: Annotated[str, typer.Argument(help="Path of the second model's answers to the same prompts.")],
+    judge: Annotated[str, typer.Option(help="Name of a model at an OpenAI-compatible endpoint that judges.")],
+    base_url: BaseUrl = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Path of the JSON-lines file of verdicts to write.")] = Path(
+        "winrate.jsonl"
+    ),
+    cache: Annotated[
+        str, typer.Option(help="Path of a cache of the judge's answers, which makes a rerun free.")
+    ] = _JUDGE_CACHE,
 ) -> None:
-    """Win rate with the judge asked in both orders; contradictions are ties, skipped items told apart."""
+    """Compare two models by a judge that sees both orders. Contradictory verdicts are ties."""
     from quality.models.endpoint import Endpoint
-    from training.inference.winrate import judge_pairs, win_rate
+    from training.inference.winrate import compare_answers
 
-    ours, theirs = (answers_of(p) for p in (first, second))
-    shared = [name for name in ours if name in theirs]
-    if not shared:
-        raise RaylibError(f"{first} and {second} have no id in common")
-    columns = ([ours[n]["prompt"][-1]["content"] for n in shared], [ours[n]["response"] for n in shared], [theirs[n]["response"] for n in shared])  # fmt: skip
-    judged = judge_pairs(Endpoint(judge, base_url, cache=cache), *columns)
-    out.write_bytes(b"".join(orjson.dumps({"id": n, **r}) + b"\n" for n, r in zip(shared, judged, strict=True)))
-    found = win_rate(judged)
+    found = compare_answers(first, second, Endpoint(judge, base_url, cache=cache), out)
     typer.echo(f"win {found['win']}, tie {found['tie']}, loss {found['loss']}, skipped {found['skipped']}")
-    typer.echo(f"win rate {found['rate']:.1%} ({found['low']:.1%} to {found['high']:.1%}) of {found['judged']}; big changes: improved {found['improved']:.1%}, declined {found['declined']:.1%}")  # fmt: skip
+    rate = f"{found['rate']:.1%} ({found['low']:.1%} to {found['high']:.1%}) of {found['judged']}"
+    big = f"improved {found['improved']:.1%}, declined {found['declined']:.1%}"
+    typer.echo(f"win rate {rate}; big differences: {big}")
     typer.echo(f"verdicts: {out}")
 
 
 def pairs(
     answers: Annotated[
         list[str],
-        typer.Argument(metavar="ANSWERS...", help="JSON lines of `raylib generate`, several samples a prompt."),
+        typer.Argument(
+            metavar="ANSWERS...",
+            help="Paths of JSON lines written by `raylib generate` with several samples per prompt.",
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Preferences to write, JSON lines.")],
-    reward_model: Annotated[str, typer.Option(help="Folder of a reward model that scores the answers.")] = "",
-    judge: Annotated[str, typer.Option(help="Or the model of an OpenAI-compatible endpoint.")] = "",
-    base_url: Annotated[str, typer.Option(help="The endpoint; empty: OPENAI_BASE_URL.")] = "",
-    margin: Annotated[float, typer.Option(help="Least difference of scores.")] = 0.5,
-    max_length_ratio: Annotated[float, typer.Option(help="Longest to shortest answer of a pair; 0: no limit.")] = 3.0,
-    per_prompt: Annotated[int, typer.Option(min=1, help="Pairs of a prompt.")] = 1,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Path of the JSON-lines file of preferences to write.")],
+    reward_model: Annotated[
+        str, typer.Option(help="Path of the folder of a reward model that scores the answers.")
+    ] = "",
+    judge: Annotated[
+        str,
+        typer.Option(help="Name of a model at an OpenAI-compatible endpoint that scores the answers."),
+    ] = "",
+    base_url: BaseUrl = "",
+    margin: Annotated[float, typer.Option(help="Smallest difference of the scores of a pair.")] = 0.5,
+    max_length_ratio: Annotated[
+        float, typer.Option(help="Largest ratio of the longer to the shorter answer of a pair. 0 sets no limit.")
+    ] = 3.0,
+    per_prompt: Annotated[int, typer.Option(min=1, help="Largest number of pairs of a prompt.")] = 1,
 ) -> None:
-    """Preferences from several answers a prompt: best against worst over a margin, with a report of length bias.
+    """Build preferences from several answers per prompt: best against worst, over a margin.
 
-    Answers that have a `score` already need no scorer.
+    The report shows whether chosen answers are longer. Answers that already have a `score` need no scorer.
     """
-    import pyarrow as pa
+    from training.inference.pairs import PairOptions, scorer_of, write_pairs
 
-    from quality.scores.judge import Judge
-    from quality.scores.reward import RewardModel
-    from raylib.schema import SCHEMAS
-    from training.inference.pairs import PairOptions, build_pairs
-
-    rows = [orjson.loads(line) for path in answers for line in Path(path).read_bytes().splitlines() if line.strip()]
-    if not rows:
-        raise RaylibError(f"{', '.join(answers)}: no answers")
-    scorer: Any = None
-    if reward_model:
-        scorer = RewardModel(reward_model, column="score")
-    elif judge:
-        scorer = Judge(judge, base_url=base_url, column="score")
-    elif any("score" not in r for r in rows):
-        raise RaylibError("answers without `score`: give --reward-model or --judge")
-    if scorer is not None:
-        scorer.check()
-        talks = [{"id": str(r["id"]), "messages": [*r["prompt"], {"role": "assistant", "content": r["response"]}], "source": "", "meta": None} for r in rows]  # fmt: skip
-        scores = scorer(pa.Table.from_pylist(talks, schema=SCHEMAS["conversation"])).kept["score"].to_pylist()
-        rows = [{**r, "score": s} for r, s in zip(rows, scores, strict=True)]
-    made, report = build_pairs(rows, PairOptions(margin, max_length_ratio, per_prompt))
-    out.write_bytes(b"".join(orjson.dumps(p) + b"\n" for p in made))
+    scorer = scorer_of(reward_model, judge, base_url)
+    report = write_pairs(answers, out, PairOptions(margin, max_length_ratio, per_prompt), scorer)
     for name, value in report.items():
         typer.echo(f"{name.replace('_', ' ')}: {value}")
     typer.echo(f"preferences: {out}")
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="Folder of a run.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder of the model.")],
-    which: Annotated[str, typer.Option(help="final, best, or final-PHASE.")] = "final",
-    dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32.")] = "bf16",
+    run: Annotated[str, typer.Argument(help="Path of the folder of a run.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Path of the model's folder to write.")],
+    which: Annotated[str, typer.Option(help="Name of the model: final, best or final-PHASE.")] = "final",
+    dtype: Annotated[str, typer.Option(help="Data type of the weights: bf16, fp16 or fp32.")] = "bf16",
 ) -> None:
-    """Copy a run's model, with tokenizer and chat template, as a Hugging Face folder."""
+    """Copy the model of a run, with tokenizer and chat template, as a Hugging Face folder."""
     from training.model.export import export_model
 
     typer.echo(f"model: {export_model(run, out, which, dtype)}")
 
 
-def doctor(output: Annotated[str, typer.Argument(help="Where runs will be written.")] = ".") -> None:
-    """Look for what would stop a run on this machine."""
+def doctor(
+    output: Annotated[str, typer.Argument(help="Path of the folder in which runs will be written.")] = ".",
+) -> None:
+    """Check this machine for anything that would stop a training run."""
     from training.doctor import examine
 
-    worst = "ok"
-    for finding in examine(output):
+    findings = examine(output)
+    for finding in findings:
         fix = f"\n      {finding.fix}" if finding.fix else ""
         typer.echo(f"{finding.level:<5} {finding.subject}: {finding.found}{fix}")
-        worst = finding.level if finding.level == "fail" or worst == "ok" else worst
-    if worst == "fail":
+    if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(1)
 
 

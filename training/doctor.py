@@ -1,29 +1,45 @@
-"""What would stop a run, found before it: compilers, shared memory, file limits, disks, accelerators."""
+"""Checks of this machine before a run: compilers, shared memory, file limits, disks, accelerators."""
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from raylib.versions import package_version
+from training.model.operators import extensions_folder
 
 __all__ = ["Finding", "examine"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """level: ok, warn or fail; fix: what to do."""
+    """The result of a check.
 
-    level: str
+    Attributes:
+        level: Whether all is well, something may slow a run down, or something will stop it.
+        subject: What was checked.
+        found: What was found.
+        fix: What to do about it; empty if nothing is to be done.
+    """
+
+    level: Literal["ok", "warn", "fail"]
     subject: str
     found: str
     fix: str = ""
 
 
 def examine(output: str = ".") -> list[Finding]:
-    """Everything that is worth a look before a long run on this machine."""
+    """Check everything that is worth a look before a long run on this machine.
+
+    Args:
+        output: Folder in which runs will be written.
+    """
     return [
         *_packages(),
         _compiler(),
@@ -48,14 +64,14 @@ def _packages() -> list[Finding]:
 
 
 def _compiler() -> Finding:
-    missing = [
-        tool
-        for tool in ("g++", "ninja")
-        if shutil.which(tool) is None and not (tool == "ninja" and package_version("ninja"))
-    ]
+    missing = [tool for tool in ("g++", "ninja") if shutil.which(tool) is None and not package_version(tool)]
     if missing:
-        return Finding("warn", "compiler", f"{' and '.join(missing)} not found", "install g++ 9 or later and ninja; DeepSpeed compiles its offload and shared-memory operators when they are first used")  # fmt: skip
-    return Finding("ok", "compiler", "g++ and ninja are there")
+        fix = (
+            "install g++ 9 or later and ninja; DeepSpeed compiles its offload and shared-memory operators when they "
+            "are first used"
+        )
+        return Finding("warn", "compiler", f"{' and '.join(missing)} not found", fix)
+    return Finding("ok", "compiler", "g++ and ninja are installed")
 
 
 def _shared_memory() -> Finding:
@@ -66,17 +82,16 @@ def _shared_memory() -> Finding:
     stale = [p for name in ("nccl-*", "deepspeed_*") for p in place.glob(name) if p.stat().st_uid == os.getuid()]
     if stale:
         size = sum(p.stat().st_size for p in stale) / 2**30
-        return Finding("warn", "/dev/shm", f"{len(stale)} segments of NCCL or DeepSpeed, {size:.1f} GiB", f"rm /dev/shm/nccl-* /dev/shm/deepspeed_* when no run is active ({free:.1f} GiB free)")  # fmt: skip
+        found = f"{len(stale)} segments of NCCL or DeepSpeed, {size:.1f} GiB"
+        fix = f"rm /dev/shm/nccl-* /dev/shm/deepspeed_* when no run is active ({free:.1f} GiB free)"
+        return Finding("warn", "/dev/shm", found, fix)
     if free < 1:
-        return Finding(
-            "fail", "/dev/shm", f"{free:.2f} GiB free", "give the container more shared memory (--shm-size=16g)"
-        )
+        fix = "give the container more shared memory (--shm-size=16g)"
+        return Finding("fail", "/dev/shm", f"{free:.2f} GiB free", fix)
     return Finding("ok", "/dev/shm", f"{free:.1f} GiB free")
 
 
 def _file_limit() -> Finding:
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 65_536:
         return Finding("warn", "open files", f"limit {soft:,} (hard {hard:,})", "ulimit -n 1048576 before `ray start`")
@@ -91,29 +106,31 @@ def _disk(output: str) -> Finding:
     share = usage.used / usage.total
     words = f"{usage.free / 2**30:,.0f} GiB free, {share:.0%} used"
     if share >= 0.95:
-        return Finding("fail", f"disk of {output}", words, "free some: a run stops at 95 %")
+        return Finding("fail", f"disk of {output}", words, "free some space: a run stops at 95 %")
     if share >= 0.8:
-        return Finding("warn", f"disk of {output}", words, "a checkpoint takes 16 bytes a parameter, and `keep` of them stay")  # fmt: skip
+        fix = "a checkpoint takes 16 bytes per parameter, and `keep` of them stay"
+        return Finding("warn", f"disk of {output}", words, fix)
     return Finding("ok", f"disk of {output}", words)
 
 
 def _accelerators() -> list[Finding]:
     if not package_version("torch"):
         return []
-    import torch
-
+    torch = import_module("torch")
     if not torch.cuda.is_available():
         return [Finding("warn", "accelerator", "none; training runs on the CPU", "for tests and tiny models only")]
     found = []
     for i in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(i)
-        level = "ok" if free > 0.9 * total else "warn"
-        fix = "" if level == "ok" else "another process holds memory of it (nvidia-smi)"
-        found.append(Finding(level, f"GPU {i}", f"{torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free", fix))  # fmt: skip
+        level: Literal["ok", "warn"] = "ok" if free > 0.9 * total else "warn"
+        fix = "" if level == "ok" else "another process uses its memory (see nvidia-smi)"
+        memory = f"{free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        found.append(Finding(level, f"GPU {i}", f"{torch.cuda.get_device_name(i)}, {memory}", fix))
     if torch.cuda.device_count() > 1:
         joined = all(torch.cuda.can_device_access_peer(0, i) for i in range(1, torch.cuda.device_count()))
         if not joined:
-            found.append(Finding("warn", "interconnect", "GPUs do not reach each other's memory", "ZeRO-3 will be slow over PCIe; prefer ZeRO-2 or fewer workers"))  # fmt: skip
+            fix = "ZeRO-3 will be slow over PCIe; prefer ZeRO-2 or fewer workers"
+            found.append(Finding("warn", "interconnect", "GPUs do not reach each other's memory", fix))
     return found
 
 
@@ -125,12 +142,9 @@ def _tokenizers() -> Finding:
 
 
 def _extensions() -> Finding:
-    import time
-
-    from training.model.operators import extensions_folder
-
     folder = extensions_folder()
     old = [p for p in folder.glob("**/lock") if time.time() - p.stat().st_mtime > 600]
     if old:
-        return Finding("warn", "compiled operators", f"{len(old)} lock files of processes that are gone", f"rm {old[0]}; other programs wait for them for ever, raylib removes its own")  # fmt: skip
+        fix = f"rm {old[0]}; other programs wait for it forever, while raylib removes such files in its own folder"
+        return Finding("warn", "compiled operators", f"{len(old)} lock files of processes that are gone", fix)
     return Finding("ok", "compiled operators", str(folder))

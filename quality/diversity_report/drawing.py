@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dedup.kmeans import fit_centroids, nearest_centroid
-from quality.embeddings.clustering import class_keywords, default_clusters
-from quality.embeddings.embedding import Embed
-from quality.embeddings.metrics import metrics_of, nearest_neighbour_distances
+from quality.embeddings.clustering import default_clusters
+from quality.embeddings.embedding import TFIDF, Embed
+from quality.embeddings.keywords import class_keywords
+from quality.embeddings.metrics import SetMetrics, metrics_of, nearest_neighbour_distances
 from quality.embeddings.tsne import project
 from quality.text.words import segment
-from raylib.schema import text_of
+from raylib.errors import ParameterError
+from raylib.hashing import id_hashes, smallest_keys
+from raylib.schema import single_chunk, text_of
 from raylib.vectors import embedding_matrix
 
-__all__ = ["DiversityOptions", "Drawing", "Sample", "draw", "sample_of"]
+__all__ = ["DiversityOptions", "Drawing", "DrawnMetrics", "Sample", "draw", "embed_samples", "sample_of"]
 
-
-Matrix = np.ndarray[Any, Any]
+Places = npt.NDArray[np.float32]  # [N, 2]
+Vectors = npt.NDArray[np.float32]  # [N, D]
+_KEY = "__key"
+_TEXTS, _WORDS = 20_000, 20_000  # texts of a sample, and different words of a cluster, that topics are taken from
+_FIT = 2000  # records below which the built-in embedding is fitted on a whole sample
 
 
 @dataclass(frozen=True)
 class DiversityOptions:
-    """points: drawn at random from each set. embedding: a column of the records, `tfidf`, or a sentence-transformers
-    model by path; empty: the column `embedding` where both sets have it, tfidf otherwise. clusters: 0: half the square
-    root of the points. perplexity, seed: of t-SNE."""
+    """Options of a diversity report.
+
+    Attributes:
+        points: Number of points drawn at random from each set.
+        embedding: `tfidf`, or a sentence-transformers model by path. Empty means the column `embedding` if all sets
+            have it, otherwise `tfidf`.
+        clusters: Number of clusters; 0 means half the square root of the number of points.
+        perplexity: Perplexity of t-SNE.
+        seed: Seed of samples, clusters and t-SNE.
+        colour: Columns to offer first as colours.
+    """
 
     points: int = 20_000
     embedding: str = ""
@@ -42,124 +55,169 @@ class DiversityOptions:
 
 @dataclass
 class Sample:
-    """Records drawn from a set, uniformly, and how many it has."""
+    """Records drawn from a set, uniformly.
+
+    Attributes:
+        name: Name of the set.
+        total: Number of records of the set.
+        table: N records.
+        vectors: Their embeddings `[N, D]`, once `embed_samples` has made them.
+        labels: Their clusters `[N]`, once `draw` has found them.
+    """
 
     name: str
     total: int
     table: pa.Table
-    vectors: Matrix | None = None
-    labels: Matrix = field(default_factory=lambda: np.zeros(0, np.int64))
+    vectors: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def sample_of(name: str, tables: Iterable[pa.Table], size: int, seed: int) -> Sample:
-    """The records with the smallest hashes of their ids: the same ones whatever the order of files."""
-    from raylib.hashing import id_hashes
+    """Draw the records with the smallest hashes of their ids, which do not depend on the order of files.
 
+    Args:
+        name: Name of the set.
+        tables: All its records.
+        size: Number of records to draw.
+        seed: Seed of the hashes.
+
+    Returns:
+        The sample.
+
+    Raises:
+        ParameterError: If there are no records.
+    """
     held: pa.Table | None = None
     total = 0
     for table in tables:
         total += len(table)
-        keyed = table.append_column("__key", pa.array(id_hashes(table, seed)))
+        keyed = table.append_column(_KEY, pa.array(id_hashes(table, seed)))
         held = keyed if held is None else pa.concat_tables([held, keyed], promote_options="default")
         if len(held) > 2 * size:
-            held = _smallest(held, size)
+            held = smallest_keys(held, size, _KEY).combine_chunks()
     if held is None or len(held) == 0:
-        raise ValueError(f"{name}: no records")
-    return Sample(name, total, _smallest(held, size).drop_columns(["__key"]))
-
-
-def _smallest(table: pa.Table, size: int) -> pa.Table:
-    order = np.argsort(table["__key"].to_numpy(), kind="stable")[:size]
-    return table.take(pa.array(order)).combine_chunks()
-
-
-@dataclass(frozen=True)
-class _Together:
-    """A SketchStore of one table, to fit the built-in embedding on."""
-
-    table: pa.Table
-
-    def tables(self) -> Iterator[pa.Table]:
-        yield self.table
-
-    def shared(self) -> Iterator[pa.Table]:
-        return iter(())
-
-    def facts(self, nodes: Matrix, columns: Sequence[str] | None = None) -> pa.Table:
-        raise NotImplementedError
-
-    def texts(self, nodes: Matrix) -> list[str]:
-        raise NotImplementedError
+        raise ParameterError(f"{name}: no records to draw from")
+    return Sample(name, total, smallest_keys(held, size, _KEY).combine_chunks().drop_columns([_KEY]))
 
 
 def embed_samples(samples: Sequence[Sample], options: DiversityOptions) -> str:
-    """Give every sample vectors of one and the same space; returns which."""
+    """Give the records of all samples vectors of the same space.
+
+    Args:
+        samples: Samples, whose `vectors` are set.
+        options: Options of the report; `embedding` and `seed` count.
+
+    Returns:
+        What the vectors are: a column, or the name of a model.
+
+    Raises:
+        ParameterError: If a set has no embeddings, or embeddings of another width.
+    """
     if not options.embedding or options.embedding == "embedding":
         if all("embedding" in s.table.column_names for s in samples):
-            for s in samples:
-                s.vectors = embedding_matrix(s.table)
-            widths = {s.vectors.shape[1] for s in samples if s.vectors is not None}
-            if len(widths) > 1:
-                raise ValueError(f"the embeddings of the sets have different widths: {sorted(widths)}; name one with --embedding")  # fmt: skip
+            _take_column(samples)
             return "column embedding"
         if options.embedding:
-            raise ValueError("not all sets have the column 'embedding'; use --embedding tfidf or a model")
-    model = options.embedding or "tfidf"
-    stage = Embed(model=model, seed=options.seed)
-    shared: list[pa.Table] = []
+            raise ParameterError("not all sets have the column 'embedding'; use --embedding tfidf or a model")
+    stage = Embed(model=options.embedding or TFIDF, seed=options.seed)
     plain = [s.table.drop_columns([c for c in ("embedding",) if c in s.table.column_names]) for s in samples]
-    if model == "tfidf":
-        # fitted on the first set alone, as a reader expects of "before"; small ones on all of it
-        sketch = stage.sketch(plain[0])
-        if len(sketch) < min(len(plain[0]), 2000):
-            key = np.arange(len(plain[0]), dtype=np.uint64)
-            texts = pc.utf8_slice_codeunits(text_of(plain[0]), 0, stage.max_characters)
-            sketch = pa.table({"row": pa.array(key.astype(np.int32)), "key": pa.array(key), "text": texts})
-        fit = stage.rounds()[0].step(
-            _Together(sketch.append_column("shard", pa.array(np.zeros(len(sketch), np.int32))))
-        )
-        shared = [fit.rows]
-    apply = stage.applier(shared)
+    # fitted on the first set alone, as a reader expects of "before"
+    shared = [stage.fit(_fitting_texts(stage, plain[0]))] if stage.model == TFIDF else []
+    apply, no_verdicts = stage.applier(shared), pa.table({"row": pa.array([], pa.int32())})
     for s, table in zip(samples, plain, strict=True):
-        s.vectors = embedding_matrix(apply(table, pa.table({"row": pa.array([], pa.int32())})).kept)
-    return model
+        s.vectors = embedding_matrix(apply(table, no_verdicts).kept)
+    return stage.model
+
+
+def _take_column(samples: Sequence[Sample]) -> None:
+    """Take the vectors of the column `embedding`. Raises ParameterError if their widths differ."""
+    for s in samples:
+        s.vectors = embedding_matrix(s.table)
+    widths = {s.vectors.shape[1] for s in samples}
+    if len(widths) > 1:
+        raise ParameterError(
+            f"the embeddings of the sets have different widths: {sorted(widths)}; name one with --embedding"
+        )
+
+
+def _fitting_texts(stage: Embed, table: pa.Table) -> pa.Array:
+    """Texts that the built-in embedding is fitted on: of small sets all of them."""
+    sketch = stage.sketch(table)
+    texts = stage.texts(table) if len(sketch) < min(len(table), _FIT) else single_chunk(sketch["text"])
+    return texts.slice(0, stage.sample)
+
+
+class DrawnMetrics(SetMetrics):
+    """Diversity of a sample in numbers, and the number of records of the whole set."""
+
+    total: int
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Everything that the page and the picture show."""
+    """Everything that the page and the picture show.
+
+    Attributes:
+        samples: S samples with vectors and labels.
+        places: Places of their points on the map, S times `[N, 2]`.
+        centroids: Centroids of the C clusters `[C, D]`.
+        topics: Words that set each cluster apart.
+        metrics: Diversity of each sample.
+        distances: Distances to the nearest neighbour, for each sample.
+        embedding: What the vectors are.
+    """
 
     samples: list[Sample]
-    places: list[Matrix]
-    centroids: Matrix
+    places: list[Places]
+    centroids: Vectors
     topics: list[str]
-    metrics: dict[str, dict[str, Any]]
-    distances: list[Matrix]
+    metrics: dict[str, DrawnMetrics]
+    distances: list[npt.NDArray[np.float32]]
     embedding: str
 
 
 def draw(samples: list[Sample], options: DiversityOptions) -> Drawing:
-    """Embed, cluster, measure and project samples of sets."""
+    """Embed, cluster, measure and project samples of sets.
+
+    Args:
+        samples: Samples, whose `vectors` and `labels` are set.
+        options: Options of the report.
+
+    Returns:
+        The drawing.
+
+    Raises:
+        ParameterError: If a set has no embeddings, or embeddings of another width.
+    """
     embedding = embed_samples(samples, options)
-    vectors = [s.vectors for s in samples if s.vectors is not None]
-    count = options.clusters or default_clusters(len(vectors[0]))
-    centroids = fit_centroids(vectors[0], min(count, max(1, len(vectors[0]) // 5)), options.seed)
-    words: dict[int, dict[str, int]] = {}
-    for s, matrix in zip(samples, vectors, strict=True):
-        s.labels = nearest_centroid(matrix, centroids)[0]
-        for text, label in zip(text_of(s.table).to_pylist()[:20_000], s.labels.tolist(), strict=False):
-            row = words.setdefault(label, {})
-            if len(row) < 20_000:
-                for word in set(segment((text or "")[:1000])):
-                    row[word] = row.get(word, 0) + 1
-    named = class_keywords(words, 5)
-    topics = [" ".join(named.get(i, [])) for i in range(len(centroids))]
-    # one projection of both sets together, so that a place means the same on both maps
+    first = samples[0].vectors
+    count = options.clusters or default_clusters(len(first))
+    centroids = fit_centroids(first, min(count, max(1, len(first) // 5)), options.seed)
+    for s in samples:
+        s.labels = nearest_centroid(s.vectors, centroids)[0]
+    # one projection of all sets together, so that a place means the same on every map
+    vectors = [s.vectors for s in samples]
     places = project(np.concatenate(vectors), perplexity=options.perplexity, seed=options.seed)
     borders = np.cumsum([0, *(len(v) for v in vectors)])
     # distances shrink as a set grows, so sets are compared at the size of the smallest
     same = min(len(v) for v in vectors)
-    metrics = {s.name: metrics_of(v[:same], s.labels[:same], len(centroids), seed=options.seed) | {"total": s.total} for s, v in zip(samples, vectors, strict=True)}  # fmt: skip
+    metrics: dict[str, DrawnMetrics] = {}
+    for s in samples:
+        measured = metrics_of(s.vectors[:same], s.labels[:same], len(centroids), seed=options.seed)
+        metrics[s.name] = {**measured, "total": s.total}
     distances = [nearest_neighbour_distances(v[:same], seed=options.seed) for v in vectors]
     parts = [places[a:b] for a, b in itertools.pairwise(borders)]
-    return Drawing(samples, parts, centroids, topics, metrics, distances, embedding)
+    return Drawing(samples, parts, centroids, _topics(samples, len(centroids)), metrics, distances, embedding)
+
+
+def _topics(samples: Sequence[Sample], clusters: int) -> list[str]:
+    """Words that set each cluster apart, by the texts of all samples."""
+    words: dict[int, dict[str, int]] = {}
+    for s in samples:
+        for text, label in zip(text_of(s.table).to_pylist()[:_TEXTS], s.labels.tolist(), strict=False):
+            row = words.setdefault(label, {})
+            if len(row) < _WORDS:
+                for word in set(segment((text or "")[:1000])):
+                    row[word] = row.get(word, 0) + 1
+    named = class_keywords(words, 5)
+    return [" ".join(named.get(i, [])) for i in range(clusters)]

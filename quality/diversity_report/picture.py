@@ -2,58 +2,139 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import logging
+import warnings
+from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from quality.diversity_report.colours import colourings, colours_of
 from quality.diversity_report.drawing import DiversityOptions, Drawing
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["draw_figure", "write_picture"]
+
+logger = logging.getLogger(__name__)
+
+_CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "SimHei",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "Noto Sans CJK JP",
+    "Hiragino Sans GB",
+    "Heiti SC",
+    "Droid Sans Fallback",
+    "AR PL UMing CN",
+    "Arial Unicode MS",
+)
+_LONGEST_LEGEND = 25  # entries
 
 
 def write_picture(drawing: Drawing, path: Path, options: DiversityOptions) -> None:
-    """The maps side by side on shared axes, as a PNG."""
-    import matplotlib
+    """Write the maps side by side on shared axes, as a PNG.
+
+    Args:
+        drawing: The drawing.
+        path: File to write.
+        options: Options of the report.
+    """
+    import matplotlib  # noqa: PLC0415 - loads in seconds
 
     matplotlib.use("Agg", force=False)
-    figure = draw_figure(drawing, colourings(drawing, options)[0])
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    draw_figure(drawing, colourings(drawing, options)[0]).savefig(path, dpi=150, bbox_inches="tight")
 
 
-def draw_figure(drawing: Drawing, by: str) -> Any:
-    import io
+def draw_figure(drawing: Drawing, by: str) -> Figure:
+    """Draw the maps side by side on shared axes.
 
-    from matplotlib import font_manager
-    from matplotlib.figure import Figure
+    Args:
+        drawing: The drawing.
+        by: What points are coloured by: `source`, `cluster` or a column.
+
+    Returns:
+        A matplotlib figure, which a notebook shows whether or not pyplot is set up there.
+    """
+    colours, legend = colours_of(drawing, by)
+    family = _family([*(s.name for s in drawing.samples), *(name for name, _ in legend)])
+    figure = _blank(len(drawing.samples))
+    axes = figure.subplots(1, len(drawing.samples), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, sample, places, colour in zip(axes, drawing.samples, drawing.places, colours, strict=True):
+        size = float(np.clip(9000 / len(places), 0.6, 16))
+        axis.scatter(places[:, 0], places[:, 1], s=size, c=colour, alpha=0.65, linewidths=0)
+        title = f"{sample.name}: {len(places):,} of {sample.total:,} records"
+        axis.set_title(title, fontsize=12, fontfamily=family)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_aspect("equal")
+        for side in axis.spines.values():
+            side.set_color("#d8dee5")
+    if len(legend) <= _LONGEST_LEGEND:
+        _add_legend(figure, legend, family)
+    return figure
+
+
+def _add_legend(figure: Figure, legend: list[tuple[str, str]], family: list[str]) -> None:
+    """Draw the names and their colours below the maps."""
+    from matplotlib.font_manager import FontProperties  # noqa: PLC0415 - loads in seconds
+    from matplotlib.lines import Line2D  # noqa: PLC0415 - loads in seconds
+
+    handles = [Line2D([], [], marker="o", linestyle="", color=c, label=n[:40]) for n, c in legend]
+    properties = FontProperties(family=family, size=9)
+    figure.legend(handles=handles, loc="lower center", ncols=min(6, len(handles)), frameon=False, prop=properties)
+
+
+def _blank(maps: int) -> Figure:
+    """A figure for a number of maps, without the warning that matplotlib gives for each character that no font has."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - loads in seconds
 
     class Map(Figure):
         """A figure that a notebook shows whether or not pyplot is set up there."""
+
+        def savefig(
+            self, fname: str | PathLike[str] | IO[bytes], *, transparent: bool | None = None, **options: object
+        ) -> None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Glyph .* missing from")
+                super().savefig(fname, transparent=transparent, **options)
 
         def _repr_png_(self) -> bytes:
             stream = io.BytesIO()
             self.savefig(stream, format="png", dpi=110, bbox_inches="tight")
             return stream.getvalue()
 
-    colours, legend = colours_of(drawing, by)
-    known = {f.name for f in font_manager.fontManager.ttflist}
-    fonts = [f for f in ("Noto Sans CJK SC", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei", "SimHei") if f in known]  # fmt: skip
-    figure = Map(figsize=(7 * len(drawing.samples), 7.2))
-    axes = figure.subplots(1, len(drawing.samples), sharex=True, sharey=True, squeeze=False)[0]
-    for axis, sample, places, colour in zip(axes, drawing.samples, drawing.places, colours, strict=True):
-        size = float(np.clip(9000 / len(places), 0.6, 16))
-        axis.scatter(places[:, 0], places[:, 1], s=size, c=colour, alpha=0.65, linewidths=0)
-        axis.set_title(f"{sample.name}: {len(places):,} of {sample.total:,} records", fontsize=12)
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.set_aspect("equal")
-        for side in axis.spines.values():
-            side.set_color("#d8dee5")
-    if len(legend) <= 25:
-        from matplotlib.lines import Line2D
+    return Map(figsize=(7 * maps, 7.2))
 
-        handles = [Line2D([], [], marker="o", linestyle="", color=c, label=n[:40]) for n, c in legend]
-        properties = {"family": [*fonts, "sans-serif"], "size": 9}
-        figure.legend(handles=handles, loc="lower center", ncols=min(6, len(handles)), frameon=False, prop=properties)
-    return figure
+
+def _family(labels: Iterable[str]) -> list[str]:
+    """Fonts to take characters from, in order; logs once if labels are Chinese and no font is."""
+    fonts = _installed()
+    if not fonts and any("\u4e00" <= c <= "\u9fff" for label in labels for c in label):
+        _say_what_is_missing()
+    return [*fonts, "sans-serif"]
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """Installed fonts with Chinese characters, best first."""
+    from matplotlib import font_manager  # noqa: PLC0415 - loads in seconds
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(name for name in _CHINESE_FONTS if name in known)
+
+
+@functools.cache
+def _say_what_is_missing() -> None:
+    logger.warning("no font with Chinese characters is installed, so pictures show boxes: install Noto Sans CJK SC")

@@ -1,73 +1,94 @@
-"""Clusters of records by meaning, each named by the words that set it apart."""
+"""The stage `cluster`: clusters of records by meaning, each named by the words that set it apart."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.kmeans import fit_centroids, nearest_centroid
 from dedup.verdicts import row_verdicts
+from quality.embeddings.keywords import class_keywords
 from quality.text.words import segment
-from raylib.hashing import id_hashes
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, register
-from raylib.stage.outcome import with_columns
+from raylib.errors import ParameterError
+from raylib.hashing import id_hashes, sampled_rows
+from raylib.schema import single_chunk
+from raylib.stage import (
+    Applier,
+    GlobalStage,
+    Notes,
+    Outcome,
+    Round,
+    Section,
+    Shuffled,
+    SketchStore,
+    keep_all,
+    stage,
+    with_columns,
+)
+from raylib.stage.section import Bar, Bars
 from raylib.vectors import embedding_matrix, packed_vectors, unpacked_vectors
 
 __all__ = ["Cluster", "class_keywords", "default_clusters", "drawn_centroids"]
 
+_SHOWN = 40  # clusters that the report draws
+_NOTED = 500  # clusters that it counts
+_TEXTS = 2000  # texts that are read at once
 
-Matrix = np.ndarray[Any, Any]
+
+class _Found(TypedDict, total=False):
+    """Notes of the stage: size and topic of the largest clusters."""
+
+    clusters: list[tuple[int, str]]
 
 
-def class_keywords(counts: Mapping[int, Mapping[str, int]], top: int = 8) -> dict[int, list[str]]:
-    """The words that set each class apart, by c-TF-IDF: tf(w, c) log(1 + A / f(w)).
+def drawn_centroids(store: SketchStore, clusters: int, sample: int, seed: int) -> tuple[npt.NDArray[np.float32], int]:
+    """Fit centroids on the records with the smallest keys.
 
-    counts: words of each class. tf is the share of the word in its class, f its frequency in all, A the mean number
-    of words a class. Source: Grootendorst, "BERTopic", 2022.
+    Args:
+        store: Sketches with `key` and `vector`.
+        clusters: Number of clusters; 0 means `default_clusters`.
+        sample: Number of records to fit on.
+        seed: Seed of k-means.
+
+    Returns:
+        C unit centroids `[C, D]`, and the number of all records.
     """
-    total: Counter[str] = Counter()
-    for words in counts.values():
-        total.update(words)
-    mean = sum(total.values()) / max(len(counts), 1)
-    out = {}
-    for label, words in counts.items():
-        size = max(sum(words.values()), 1)
-        weight = {w: n / size * np.log1p(mean / total[w]) for w, n in words.items() if len(w) > 1 and n > 1}
-        out[label] = sorted(weight, key=lambda w: (-weight[w], w))[:top]
-    return out
-
-
-def drawn_centroids(store: SketchStore, clusters: int, sample: int, seed: int) -> tuple[Matrix, int]:
-    """Unit centroids fitted on the records with the smallest keys, and how many records there are."""
-    heads, total = [], 0
-    for table in store.tables():
-        total += len(table)
-        heads.append(table.select(["key", "vector"]).slice(0, sample))
-    if not heads:
+    drawn, total = sampled_rows(store.tables(), ["vector"], sample)
+    if drawn is None:
         return np.zeros((0, 1), np.float32), 0
-    drawn = pa.concat_tables(heads)
-    drawn = drawn.take(pa.array(np.argsort(drawn["key"].to_numpy(), kind="stable")[:sample]))
-    vectors = unpacked_vectors(drawn["vector"])
-    return fit_centroids(vectors, min(clusters or default_clusters(total), max(1, len(drawn) // 5)), seed), total
+    wanted = min(clusters or default_clusters(total), max(1, len(drawn) // 5))
+    return fit_centroids(unpacked_vectors(drawn["vector"]), wanted, seed), total
 
 
 def default_clusters(records: int) -> int:
-    """About the square root of the number of records, between 2 and 500: clusters that a person can still look at."""
+    """Half the square root of the number of records, between 2 and 500: clusters that a person can still look at."""
     return int(np.clip(round(np.sqrt(records) / 2), 2, 500))
 
 
+@stage("cluster", kind="global")
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(GlobalStage):
     """Add `cluster`, the number of the record's cluster, and `topic`, the words that set that cluster apart.
 
-    Needs the column that the stage `embed` adds. Mini-batch k-means fitted on `sample` records; `clusters: 0` takes
-    half the square root of the number of records, between 2 and 500. Keywords by c-TF-IDF over up to `texts` records
-    a cluster. Clusters are numbered from the largest.
+    Needs the column that the stage `embed` adds. Clusters come from mini-batch k-means and are numbered from the
+    largest; their keywords from c-TF-IDF.
+
+    Attributes:
+        clusters: Number of clusters; 0 means half the square root of the number of records, between 2 and 500.
+        column: Column of embeddings.
+        sample: Number of records that k-means is fitted on.
+        texts: Number of records per cluster that keywords are taken from.
+        keywords: Number of keywords per cluster.
+        seed: Seed of the sample and of k-means.
+
+    Raises:
+        ParameterError: If `clusters` is negative.
     """
 
     clusters: int = 0
@@ -79,9 +100,10 @@ class Cluster:
 
     def __post_init__(self) -> None:
         if self.clusters < 0:
-            raise ValueError(f"clusters must be 0 or more, is {self.clusters}")
+            raise ParameterError(f"clusters must be 0 or more, is {self.clusters}")
 
     def sketch(self, table: pa.Table) -> pa.Table:
+        """The vector of each record under a hash of its id."""
         return pa.table(
             {
                 "row": pa.array(np.arange(len(table), dtype=np.int32)),
@@ -90,98 +112,109 @@ class Cluster:
             }
         )
 
+    # ---- rounds -------------------------------------------------------------------------------
+
     def rounds(self) -> tuple[Round, ...]:
+        """Fit centroids, assign records, find keywords and sizes, number the clusters."""
         return (
             Round("centroids", self._centroids, broadcast=True),
-            Round("assign", self._assign),
+            Round("assign", _assign),
             Round("keywords", self._keywords, broadcast=True),
-            Round("names", self._names),
+            Round("names", _names),
         )
 
-    def resolve(self, sketches: SketchStore) -> pa.Table:
-        """All rounds in memory, for a store that holds everything."""
-        from raylib.stage import resolve_in_memory
-
-        return resolve_in_memory(self, sketches)
-
     def _centroids(self, store: SketchStore) -> Shuffled:
+        """Centroids of a sample."""
         centroids, _ = drawn_centroids(store, self.clusters, self.sample, self.seed)
         return Shuffled(pa.table({"vector": pa.array([c.tobytes() for c in centroids], pa.binary())}))
 
-    def _assign(self, store: SketchStore) -> Shuffled:
-        shared = next(iter(store.shared()))
-        centroids = np.frombuffer(b"".join(shared["vector"].to_pylist()), np.float32).reshape(len(shared), -1)
-        parts = []
-        for table in store.tables():
-            index, _ = nearest_centroid(unpacked_vectors(table["vector"]), centroids)
-            parts.append(table.select(["shard", "row", "key"]).append_column("label", pa.array(index.astype(np.int32))))
-        return Shuffled(pa.concat_tables(parts))
-
     def _keywords(self, store: SketchStore) -> Shuffled:
         """Sizes of all clusters, and words of some of their texts: those with the smallest keys."""
-        labels, nodes = [], []
-        for table in store.tables():
-            labels.append(table["label"].to_numpy())
-            shard, row = (table[n].to_numpy().astype(np.uint64) for n in ("shard", "row"))
-            nodes.append(shard << np.uint64(32) | row)
-        label, node = np.concatenate(labels), np.concatenate(nodes)
+        label, node = _labels_and_nodes(store)
         sizes = np.bincount(label)
         order = np.argsort(label, kind="stable")
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         picked = order[np.arange(len(order)) - np.repeat(starts, sizes) < self.texts]
-        counts: dict[int, Counter[str]] = {}
-        for begin in range(0, len(picked), 2000):
-            part = picked[begin : begin + 2000]
-            for at, text in zip(part.tolist(), store.texts(node[part]), strict=True):
-                counts.setdefault(int(label[at]), Counter()).update(set(segment(text[:2000])))
-        names = class_keywords(counts, self.keywords)
+        names = class_keywords(_word_counts(store, label, node, picked), self.keywords)
         ranked = np.argsort(-sizes, kind="stable")
         ranked = ranked[sizes[ranked] > 0]
+        topics = [" ".join(names.get(int(c), [])) for c in ranked]
         table = pa.table(
             {
                 "label": pa.array(ranked.astype(np.int32)),
-                "topic": pa.array([" ".join(names.get(int(c), [])) for c in ranked], pa.string()),
+                "topic": pa.array(topics, pa.string()),
                 "records": pa.array(sizes[ranked]),
             }
         )
-        notes = {"clusters": [[int(sizes[c]), " ".join(names.get(int(c), []))] for c in ranked[:500]]}
-        return Shuffled(table, notes=notes)
+        largest = [[int(sizes[c]), topic] for c, topic in zip(ranked[:_NOTED], topics, strict=False)]
+        return Shuffled(table, notes={"clusters": largest})
 
-    def _names(self, store: SketchStore) -> Shuffled:
-        """The number of each record's cluster, by size."""
-        _, named = store.shared()
-        number = np.zeros(int(named["label"].to_numpy().max()) + 1, np.int32)
-        number[named["label"].to_numpy()] = np.arange(len(named))
-        tables = list(store.tables())
-        table = pa.concat_tables(tables)
-        cluster = pa.array(number[table["label"].to_numpy()])
-        return Shuffled(table.select(["shard", "row"]).append_column("cluster", cluster))
+    # ---- apply --------------------------------------------------------------------------------
 
-    def apply(self, table: pa.Table, verdicts: pa.Table) -> Outcome:
-        return self._with(table, verdicts, pa.nulls(0, pa.string()))
-
-    def applier(self, shared: Sequence[pa.Table]) -> Callable[[pa.Table, pa.Table], Outcome]:
+    def applier(self, shared: Sequence[pa.Table]) -> Applier:
         """The function that adds the columns."""
-        topics = shared[1]["topic"].combine_chunks()
-        return lambda table, verdicts: self._with(table, verdicts, topics)
+        topics = single_chunk(shared[1]["topic"])
 
-    @staticmethod
-    def _with(table: pa.Table, verdicts: pa.Table, topics: pa.Array) -> Outcome:
-        if len(table) == 0:
-            return keep_all(with_columns(table, {"cluster": pa.array([], pa.int32()), "topic": pa.array([], pa.string())}))  # fmt: skip
-        at = row_verdicts(table, verdicts)
-        number = verdicts["cluster"].take(pa.array(at)).combine_chunks()
-        if isinstance(topics, pa.ChunkedArray):
-            topics = topics.combine_chunks()
-        topic = topics.take(number) if len(topics) else pa.nulls(len(table), pa.string())
-        return keep_all(with_columns(table, {"cluster": number, "topic": topic}))
+        def add(table: pa.Table, verdicts: pa.Table) -> Outcome:
+            if len(table) == 0:
+                number, topic = pa.array([], pa.int32()), pa.array([], pa.string())
+            else:
+                at = row_verdicts(table, verdicts)
+                number = single_chunk(verdicts["cluster"].take(pa.array(at)))
+                topic = topics.take(number) if len(topics) else pa.nulls(len(table), pa.string())
+            return keep_all(with_columns(table, {"cluster": number, "topic": topic}))
 
-    def section(self, notes: list[dict[str, Any]], store: SketchStore) -> dict[str, Any]:
-        """This stage's part of the report."""
-        found = [c for n in notes for c in n.get("clusters", [])]
-        rows = [{"label": f"{i}: {topic}", "value": size} for i, (size, topic) in enumerate(found[:40])]
+        return add
+
+    def section(self, notes: Sequence[Notes], store: SketchStore) -> Section:
+        """The largest clusters."""
+        found = [c for n in cast("Sequence[_Found]", notes) for c in n.get("clusters", [])]
+        rows = [Bar(f"{i}: {topic}", size) for i, (size, topic) in enumerate(found[:_SHOWN])]
         title = f"Records of the largest {len(rows)} of {len(found)} clusters"
-        return {"title": "Clusters by meaning", "blocks": [{"kind": "bars", "title": title, "rows": rows}]}
+        return Section("Clusters by meaning", [Bars(title, rows)])
 
 
-register(StageInfo(name="cluster", make=Cluster, kind="global", summary=Cluster.__doc__ or ""))
+def _assign(store: SketchStore) -> Shuffled:
+    """The nearest centroid of each record."""
+    shared = next(iter(store.shared()))
+    centroids = np.frombuffer(b"".join(shared["vector"].to_pylist()), np.float32).reshape(len(shared), -1)
+    parts = []
+    for table in store.tables():
+        index, _ = nearest_centroid(unpacked_vectors(table["vector"]), centroids)
+        parts.append(table.select(["shard", "row", "key"]).append_column("label", pa.array(index.astype(np.int32))))
+    return Shuffled(pa.concat_tables(parts))
+
+
+def _names(store: SketchStore) -> Shuffled:
+    """The number of each record's cluster, by size."""
+    _, named = store.shared()
+    number = np.zeros(int(named["label"].to_numpy().max()) + 1, np.int32)
+    number[named["label"].to_numpy()] = np.arange(len(named))
+    table = pa.concat_tables(list(store.tables()))
+    cluster = pa.array(number[table["label"].to_numpy()])
+    return Shuffled(table.select(["shard", "row"]).append_column("cluster", cluster))
+
+
+def _labels_and_nodes(store: SketchStore) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """Centroid and node (`shard << 32 | row`) of all N records in order of their keys, each `[N]`."""
+    labels, nodes = [], []
+    for table in store.tables():
+        labels.append(table["label"].to_numpy())
+        shard, row = (table[n].to_numpy().astype(np.uint64) for n in ("shard", "row"))
+        nodes.append(shard << np.uint64(32) | row)
+    return np.concatenate(labels), np.concatenate(nodes)
+
+
+def _word_counts(
+    store: SketchStore,
+    label: npt.NDArray[np.int32],
+    node: npt.NDArray[np.uint64],
+    picked: npt.NDArray[np.int64],
+) -> Mapping[int, Mapping[str, int]]:
+    """For each centroid the number of its picked texts that hold a word."""
+    counts: dict[int, Counter[str]] = {}
+    for begin in range(0, len(picked), _TEXTS):
+        part = picked[begin : begin + _TEXTS]
+        for at, text in zip(part.tolist(), store.texts(node[part]), strict=True):
+            counts.setdefault(int(label[at]), Counter()).update(set(segment(text[:2000])))
+    return counts

@@ -1,4 +1,4 @@
-"""Choosing a diverse part of many vectors, and how diverse a set is. Arrays only; no tables, no files."""
+"""Choosing a diverse part of many vectors. Arrays only; no tables, no files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from dedup.kmeans import fit_centroids, nearest_centroid, one_thread
@@ -17,7 +18,6 @@ from raylib.vectors import unit_rows
 __all__ = [
     "CHUNK",
     "Chosen",
-    "Matrix",
     "greedy_by_quality",
     "in_parallel",
     "k_center",
@@ -25,39 +25,49 @@ __all__ = [
     "unit_rows_of",
 ]
 
-
-Matrix = np.ndarray[Any, Any]
 _BLOCK = 2048
 CHUNK = 8192  # rows of one product: memory grows with it, and results do not depend on the number of threads
 _CELL = 4096
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Floats = npt.NDArray[np.floating]  # vectors [N, D] of any precision
+Singles = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]  # positions
 
 
 def _threads() -> int:
+    """Number of cores that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def unit_rows_of(matrix: Matrix) -> Matrix:
+def unit_rows_of(matrix: Floats) -> Singles:
+    """Vectors `[N, D]` of any precision in single precision, each divided by its length."""
     return unit_rows(matrix.astype(np.float32))
 
 
-def in_parallel(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Each item by one thread with single-threaded linear algebra: parallel, and always the same bits."""
+def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Apply a function to each item, on all cores but with single-threaded linear algebra: always the same bits."""
     with one_thread(), ThreadPoolExecutor(_threads()) as pool:
         return list(pool.map(function, items))
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """rows: int64 positions that were chosen, in order. near, cosine: for a position that was passed over because
-    it is too close to a chosen one, that one and the cosine; -1 and 0 for all others; shape (n,)."""
+    """A choice among N records.
 
-    rows: Matrix
-    near: Matrix
-    cosine: Matrix
+    Attributes:
+        rows: Positions that were chosen, in order.
+        near: The chosen position that each position is too close to; -1 for those not passed over, `[N]`.
+        cosine: The cosine between the two; 0 for those not passed over, `[N]`.
+    """
+
+    rows: Rows
+    near: Rows
+    cosine: Singles
 
 
 @njit(cache=True, nogil=True)
-def _accept(scores: Matrix, best: Matrix, near: Matrix, threshold: float, room: int, kept: int) -> Matrix:
+def _accept(scores: Singles, best: Singles, near: Rows, threshold: float, room: int, kept: int) -> Rows:
     """Rows of a block that stay, in order: not close to anything kept before (`best`), nor to one of the block."""
     taken = np.empty(len(best), np.int64)
     count = 0
@@ -78,16 +88,19 @@ def _accept(scores: Matrix, best: Matrix, near: Matrix, threshold: float, room: 
     return taken[:count]
 
 
-def greedy_by_quality(vectors: Matrix, order: Matrix, k: int, max_cosine: float = 0.9) -> Chosen:
-    """Deita's selection: best first, skipping what is too close to one that was taken.
+def greedy_by_quality(vectors: Floats, order: Rows, k: int, max_cosine: float = 0.9) -> Chosen:
+    """Take the best records first and skip those too close to one that was taken (Deita's selection).
+
+    Space: 4 k D bytes and one block beside the vectors. Source: Liu et al., ICLR 2024, algorithm 1.
 
     Args:
-        vectors: (n, d), any float type; normalised block by block.
-        order: positions from best to worst.
-        k: how many to take. When fewer pass, those passed over with the smallest cosine fill up.
-        max_cosine: two chosen ones are less similar than this, those that fill up aside.
+        vectors: N vectors `[N, D]`; normalised block by block.
+        order: Positions from best to worst.
+        k: Number of positions to take. If fewer pass, those passed over with the smallest cosine fill up.
+        max_cosine: Cosine below which two chosen records stay, those that fill up aside.
 
-    Space: 4 k d bytes and one block beside the vectors. Source: Liu et al., ICLR 2024, algorithm 1.
+    Returns:
+        The positions that were taken, and why others were passed over.
     """
     count = len(order)
     k = min(k, count)
@@ -100,16 +113,7 @@ def greedy_by_quality(vectors: Matrix, order: Matrix, k: int, max_cosine: float 
             break
         candidates = order[begin : begin + _BLOCK]
         block = unit_rows_of(vectors[candidates])
-        best, place = np.full(len(block), -2.0, np.float32), np.full(len(block), -1, np.int64)
-
-        def compare(first: int, block: Matrix = block, filled: int = size) -> tuple[Matrix, Matrix]:
-            scores = block @ kept[first : min(first + CHUNK, filled)].T
-            at = scores.argmax(axis=1)
-            return scores[np.arange(len(block)), at], at + first
-
-        for value, at in in_parallel(compare, range(0, size, CHUNK)):
-            better = value > best
-            best[better], place[better] = value[better], at[better]
+        best, place = _closest(block, kept[:size])
         with one_thread():
             within = block @ block.T
         taken = _accept(within, best, place, max_cosine, k - size, size)
@@ -128,8 +132,23 @@ def greedy_by_quality(vectors: Matrix, order: Matrix, k: int, max_cosine: float 
     return Chosen(rows, near, cosine)
 
 
+def _closest(block: Singles, kept: Singles) -> tuple[Singles, Rows]:
+    """Largest cosine of each vector of a block to those kept, and which one that is; -2 and -1 if none is kept."""
+
+    def compare(first: int) -> tuple[Singles, Rows]:
+        scores = block @ kept[first : first + CHUNK].T
+        at = scores.argmax(axis=1)
+        return scores[np.arange(len(block)), at], at + first
+
+    best, place = np.full(len(block), -2.0, np.float32), np.full(len(block), -1, np.int64)
+    for value, at in in_parallel(compare, range(0, len(kept), CHUNK)):
+        better = value > best
+        best[better], place[better] = value[better], at[better]
+    return best, place
+
+
 @njit(cache=True, nogil=True)
-def _farthest_first(vectors: Matrix, first: int, steps: int) -> tuple[Matrix, Matrix]:
+def _farthest_first(vectors: Singles, first: int, steps: int) -> tuple[Rows, Singles]:
     """Farthest-first traversal (Gonzalez 1985): the points in order and the distance at which each was taken."""
     n = len(vectors)
     rows, radius = np.empty(steps, np.int64), np.empty(steps, np.float32)
@@ -149,20 +168,28 @@ def _farthest_first(vectors: Matrix, first: int, steps: int) -> tuple[Matrix, Ma
     return rows, radius
 
 
-def k_center(vectors: Matrix, k: int, *, seed: int = 0) -> Matrix:
-    """`k` positions that cover all vectors: greedy k-center by cosine distance, in cells.
+def k_center(vectors: Floats, k: int, *, seed: int = 0) -> Rows:
+    """Choose positions that cover all vectors: greedy k-center by cosine distance, in cells.
 
-    k-means cuts the vectors into cells of about 2,000 (never more than 4,096); each is traversed farthest first, and of all
-    cells those points are taken that were farthest when their turn came, so that wide cells give more. For one
+    k-means cuts the vectors into cells of about 2,000 (never more than 4,096). Each is traversed farthest first, and of
+    all cells those points are taken that were farthest when their turn came, so that wide cells give more. For one
     cell this is Gonzalez' greedy algorithm; for several its composition from core-sets (Indyk et al. 2014), which
-    takes a fraction n / 2,000 of the time. Space: 8 bytes a vector and one cell a thread. In order of distance.
+    takes a fraction N / 2,000 of the time. Space: 8 bytes a vector and one cell a thread.
+
+    Args:
+        vectors: N vectors `[N, D]`.
+        k: Number of positions to choose.
+        seed: Seed of the clustering.
+
+    Returns:
+        min(k, N) positions, in order of distance.
     """
     n = len(vectors)
     k = min(k, n)
     cells = _cells(vectors, seed)
     share = min(1.0, 3.0 * k / n)
 
-    def traverse(cell: Matrix) -> tuple[Matrix, Matrix]:
+    def traverse(cell: Rows) -> tuple[Rows, Singles]:
         members = unit_rows_of(vectors[cell])
         center = members.mean(axis=0)
         steps = len(cell) if len(cells) == 1 else max(1, int(np.ceil(share * len(cell))))
@@ -180,7 +207,8 @@ def k_center(vectors: Matrix, k: int, *, seed: int = 0) -> Matrix:
     return np.asarray(chosen, np.int64)
 
 
-def _cells(vectors: Matrix, seed: int) -> list[Matrix]:
+def _cells(vectors: Floats, seed: int) -> list[Rows]:
+    """Positions of the vectors of each cell."""
     n = len(vectors)
     if n <= _CELL:
         return [np.arange(n)]
@@ -202,12 +230,21 @@ def _cells(vectors: Matrix, seed: int) -> list[Matrix]:
 
 
 def quota_by_cluster(
-    vectors: Matrix, labels: Matrix, order: Matrix, k: int, *, pool: float = 1.0, seed: int = 0
-) -> Matrix:
-    """`k` positions, the same number from each cluster as far as it has them.
+    vectors: Floats, labels: npt.NDArray[np.integer], order: Rows, k: int, *, pool: float = 1.0, seed: int = 0
+) -> Rows:
+    """Choose the same number of positions from each cluster, as far as it has them.
 
-    labels: cluster of each position. order: positions from best to worst. pool: from a cluster that gives q, q are
-    taken by `k_center` from its best pool x q; 1: simply the best. Cluster by cluster, best first in each.
+    Args:
+        vectors: N vectors `[N, D]`.
+        labels: Cluster of each position, `[N]`.
+        order: Positions from best to worst.
+        k: Number of positions to choose.
+        pool: A cluster that gives q positions gives those that `k_center` chooses among its best `pool` x q; with 1
+            it simply gives its best.
+        seed: Seed of `k_center`.
+
+    Returns:
+        min(k, N) positions, cluster by cluster and best first in each.
     """
     ranked = labels[order]
     by_cluster = order[np.argsort(ranked, kind="stable")]  # clusters one after the other, best first in each
@@ -225,8 +262,8 @@ def quota_by_cluster(
     return np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
 
 
-def _even_quotas(sizes: Matrix, k: int) -> Matrix:
-    """How many each cluster gives: all the same, small clusters everything they have, `k` in all."""
+def _even_quotas(sizes: npt.NDArray[np.integer], k: int) -> Rows:
+    """Number of records that each cluster gives: all the same, small clusters everything they have, `k` in all."""
     quotas = np.zeros(len(sizes), np.int64)
     while quotas.sum() < k:
         open_ = np.flatnonzero(quotas < sizes)

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from dedup.kmeans import one_thread
-from quality.embeddings.diversity import CHUNK, Matrix, in_parallel, unit_rows_of
+from quality.embeddings.diversity import CHUNK, in_parallel, unit_rows_of
 
-__all__ = ["cluster_entropy", "metrics_of", "nearest_neighbour_distances", "vendi_score"]
+__all__ = ["SetMetrics", "cluster_entropy", "metrics_of", "nearest_neighbour_distances", "vendi_score"]
 
 
-def nearest_neighbour_distances(vectors: Matrix, *, queries: int = 5000, seed: int = 0) -> Matrix:
-    """1 - cosine to the nearest other vector, for up to `queries` vectors drawn at random; exact. Float32."""
+class SetMetrics(TypedDict):
+    """Diversity of a set in numbers."""
+
+    records: int
+    nearest_neighbour_distance: float  # mean of 1 - cosine
+    cluster_entropy: float  # 0 to 1
+    vendi_score: float  # effective number of different records
+
+
+def nearest_neighbour_distances(
+    vectors: npt.NDArray[np.floating], *, queries: int = 5000, seed: int = 0
+) -> npt.NDArray[np.float32]:
+    """Measure the distance (1 - cosine) from vectors to their nearest other vector, exactly.
+
+    Args:
+        vectors: N vectors `[N, D]`.
+        queries: Number of vectors to draw at random, if there are more.
+        seed: Seed of the draw.
+
+    Returns:
+        Distances of the drawn vectors, `[min(N, queries)]`; empty if N < 2.
+    """
     n = len(vectors)
     if n < 2:
         return np.zeros(0, np.float32)
@@ -21,7 +42,7 @@ def nearest_neighbour_distances(vectors: Matrix, *, queries: int = 5000, seed: i
     asked = np.arange(n) if n <= queries else np.sort(rng.choice(n, queries, replace=False))
     wanted = unit_rows_of(vectors[asked])
 
-    def best(begin: int) -> Matrix:
+    def best(begin: int) -> npt.NDArray[np.float32]:
         chunk = unit_rows_of(vectors[begin : begin + CHUNK])
         scores = wanted @ chunk.T
         inside = np.flatnonzero((asked >= begin) & (asked < begin + len(chunk)))
@@ -32,24 +53,24 @@ def nearest_neighbour_distances(vectors: Matrix, *, queries: int = 5000, seed: i
     return np.asarray(1.0 - np.minimum(closest, 1.0), np.float32)
 
 
-def cluster_entropy(labels: Matrix, clusters: int) -> float:
+def cluster_entropy(labels: npt.NDArray[np.integer], clusters: int) -> float:
     """Entropy of cluster sizes over its maximum, log `clusters`: 1 for clusters of equal size, 0 for a single one."""
     counts = np.bincount(labels, minlength=clusters).astype(np.float64)
     shares = counts[counts > 0] / max(counts.sum(), 1)
     return float(-(shares * np.log(shares)).sum() / np.log(max(clusters, 2)))
 
 
-def vendi_score(vectors: Matrix) -> float:
-    """Effective number of different records: exp of the entropy of the eigenvalues of the cosine kernel / n.
+def vendi_score(vectors: npt.NDArray[np.floating]) -> float:
+    """Effective number of different vectors `[N, D]`: exp of the entropy of the eigenvalues of the cosine kernel / N.
 
-    From the (d, d) matrix, which has the same eigenvalues, so it takes n d^2 steps and is at most d.
+    Computed from the `[D, D]` matrix, which has the same eigenvalues: it takes N D^2 steps and the score is at most D.
     Source: Friedman and Dieng, "The Vendi Score", TMLR 2023.
     """
     n, d = vectors.shape
     if n == 0:
         return 0.0
 
-    def part(begin: int) -> Matrix:
+    def part(begin: int) -> npt.NDArray[np.float64]:
         chunk = unit_rows_of(vectors[begin : begin + CHUNK]).astype(np.float64)
         return np.asarray(chunk.T @ chunk)
 
@@ -62,10 +83,19 @@ def vendi_score(vectors: Matrix) -> float:
     return float(np.exp(-(values * np.log(values)).sum()))
 
 
-def metrics_of(vectors: Matrix, labels: Matrix, clusters: int, *, seed: int = 0) -> dict[str, Any]:
-    """Diversity of a set in numbers: mean nearest-neighbour distance, cluster entropy, Vendi score.
+def metrics_of(
+    vectors: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], clusters: int, *, seed: int = 0
+) -> SetMetrics:
+    """Measure the diversity of a set.
 
-    labels: cluster of each vector in a clustering of `clusters` that is the same for all sets that are compared.
+    Args:
+        vectors: N vectors `[N, D]`.
+        labels: Cluster of each vector, `[N]`, in a clustering that is the same for all sets that are compared.
+        clusters: Number of clusters of that clustering.
+        seed: Seed of the draw of nearest neighbours.
+
+    Returns:
+        Mean nearest-neighbour distance, cluster entropy and Vendi score.
     """
     distances = nearest_neighbour_distances(vectors, seed=seed)
     return {

@@ -5,30 +5,36 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = ["project"]
 
 
-Matrix = np.ndarray[Any, Any]
-
-
 def project(
-    vectors: Matrix, *, perplexity: float = 35.0, components: int = 50, seed: int = 0, threads: int | None = None
-) -> Matrix:
-    """Places of vectors on a map, float32 of shape (n, 2), centred and scaled to a spread of about 1.
+    vectors: npt.NDArray[np.floating],
+    *,
+    perplexity: float = 35.0,
+    components: int = 50,
+    seed: int = 0,
+    threads: int | None = None,
+) -> npt.NDArray[np.float32]:
+    """Place vectors on a map, centred and scaled to a spread of about 1.
+
+    Uses openTSNE (interpolation, linear in N) if it is installed, otherwise scikit-learn (Barnes-Hut).
 
     Args:
-        vectors: (n, d); reduced to `components` by PCA first.
-        perplexity: effective number of neighbours; at most (n - 1) / 3.
-        seed: of PCA and of the start. The same vectors, seed and number of threads give the same map.
-        threads: default: all cores.
+        vectors: N vectors `[N, D]`.
+        perplexity: Effective number of neighbours; at most (N - 1) / 3.
+        components: Number of dimensions that PCA reduces the vectors to first.
+        seed: Seed of PCA and of the start. The same vectors, seed and number of threads give the same map.
+        threads: Number of threads; by default all cores.
 
-    Uses openTSNE (interpolation, linear in n) where it is installed, scikit-learn (Barnes-Hut) otherwise.
+    Returns:
+        Places `[N, 2]`.
     """
-    from sklearn.decomposition import PCA
+    from sklearn.decomposition import PCA  # noqa: PLC0415 - loads in seconds
 
     n = len(vectors)
     if n < 5:
@@ -38,25 +44,38 @@ def project(
     reduced = vectors.astype(np.float32)
     if min(reduced.shape) > components:
         reduced = PCA(components, random_state=seed, svd_solver="randomized").fit_transform(reduced)
-    reduced = reduced.astype(np.float64)
-    if importlib.util.find_spec("openTSNE") is not None:
-        import openTSNE
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            places = openTSNE.TSNE(
-                perplexity=perplexity,
-                initialization="pca",
-                metric="euclidean",
-                n_jobs=threads,
-                random_state=seed,
-                neighbors="auto" if n > 1000 else "exact",
-                negative_gradient_method="fft" if n > 2000 else "bh",
-            ).fit(reduced)
-    else:
-        from sklearn.manifold import TSNE
-
-        places = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=threads).fit_transform(reduced)
-    places = np.asarray(places, np.float64)
+    embed = _interpolated if importlib.util.find_spec("openTSNE") is not None else _barnes_hut
+    places = embed(reduced.astype(np.float64), perplexity, seed, threads)
     places -= places.mean(axis=0)
     return np.asarray(places / max(places.std(), 1e-12), np.float32)
+
+
+def _interpolated(
+    vectors: npt.NDArray[np.float64], perplexity: float, seed: int, threads: int
+) -> npt.NDArray[np.float64]:
+    """t-SNE by openTSNE."""
+    import openTSNE  # noqa: PLC0415 - of an extra
+
+    n = len(vectors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        places = openTSNE.TSNE(
+            perplexity=perplexity,
+            initialization="pca",
+            metric="euclidean",
+            n_jobs=threads,
+            random_state=seed,
+            neighbors="auto" if n > 1000 else "exact",
+            negative_gradient_method="fft" if n > 2000 else "bh",
+        ).fit(vectors)
+    return np.asarray(places, np.float64)
+
+
+def _barnes_hut(
+    vectors: npt.NDArray[np.float64], perplexity: float, seed: int, threads: int
+) -> npt.NDArray[np.float64]:
+    """t-SNE by scikit-learn."""
+    from sklearn.manifold import TSNE  # noqa: PLC0415 - loads in seconds
+
+    made = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=threads)
+    return np.asarray(made.fit_transform(vectors), np.float64)

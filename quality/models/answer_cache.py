@@ -11,7 +11,13 @@ __all__ = ["Cache"]
 
 
 class Cache:
-    """Answers on disk by the hash of everything that determines them: one SQLite file, safe for several processes."""
+    """A table of answers on disk, by the hash of everything that determines them.
+
+    One SQLite file, which several processes may share.
+
+    Args:
+        path: Path of the file; `~` is the home directory.
+    """
 
     def __init__(self, path: str) -> None:
         file = Path(path).expanduser()
@@ -25,13 +31,16 @@ class Cache:
         )
 
     def get(self, key: str) -> str | None:
+        """The answer to a request; None if there is none."""
         with self._lock:
             row = self._connection.execute("SELECT content FROM answers WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def put(self, key: str, content: str) -> None:
+        """Store the answer to a request, in place of an earlier one."""
         with self._lock:
             self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, content))
 
     def close(self) -> None:
+        """Close the file."""
         self._connection.close()

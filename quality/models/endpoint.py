@@ -1,6 +1,6 @@
-"""A client of OpenAI-compatible chat endpoints: retries, rate limit, cost accounting, and a cache that makes a rerun free.
+"""A client of OpenAI-compatible chat endpoints, with retries, a rate limit, cost accounting and a cache for reruns.
 
-The key comes from the environment and goes nowhere but into the request's header: not into parameters, logs,
+The key comes from the environment and is used in the request's header only: it never appears in parameters, logs,
 reports or exceptions.
 """
 
@@ -9,32 +9,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 
+from quality.models.answer import Answer, Malformed, Usage, read_json
 from quality.models.answer_cache import Cache
+from quality.text.turns import Message
+from raylib.errors import ParameterError
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import RetryCallState
 
 __all__ = ["Answer", "Endpoint", "Malformed", "Usage", "check_endpoint", "read_json"]
 
-
 T = TypeVar("T")
-Messages = list[dict[str, str]]
-
-
-class Malformed(ValueError):
-    """What an answer's parser raises for an answer that it cannot use."""
+Options = Mapping[str, float]  # of a request: temperature, max_tokens, seed ...
 
 
 class _Again(Exception):
-    """A try that may succeed the next time, with the seconds that the server asked to wait."""
+    """A request failed in a way that may pass; `wait` is the number of seconds that the server asked for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -42,71 +43,55 @@ class _Again(Exception):
 
 
 class _Refused(Exception):
-    """An answer that no retry will change, such as 401."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The parsed value, or None and why there is none."""
-
-    value: Any
-    error: str = ""
-    cached: bool = False
-
-
-@dataclass
-class Usage:
-    """What a client did. Tokens and cost as the server counted them, failed and malformed answers included."""
-
-    requests: int = 0
-    retries: int = 0
-    cached: int = 0
-    malformed: int = 0
-    failed: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float = 0.0
-
-    def take(self) -> dict[str, float]:
-        """The counts since the last call."""
-        taken = dict(vars(self))
-        for name, value in taken.items():
-            setattr(self, name, type(value)(0))
-        return taken
+    """A request failed in a way that no retry will change, such as 401."""
 
 
 def check_endpoint(base_url: str, key_env: str) -> str:
-    """The base URL to use. Raises ValueError when there is none, when it carries a secret, or when the key is missing."""
+    """Find the base URL of an endpoint.
+
+    Args:
+        base_url: The URL up to `/v1`; if empty, the environment variable OPENAI_BASE_URL.
+        key_env: Name of the environment variable that holds the key, for the message.
+
+    Returns:
+        The URL without a slash at its end.
+
+    Raises:
+        ParameterError: If there is no URL, if it is not one of http or https, or if it carries a secret.
+    """
     url = base_url or os.environ.get("OPENAI_BASE_URL", "")
     if not url:
-        raise ValueError("base_url: give the endpoint, such as http://localhost:8000/v1, or set OPENAI_BASE_URL")
+        raise ParameterError("base_url: give the endpoint, such as http://localhost:8000/v1, or set OPENAI_BASE_URL")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("base_url must start with http:// or https:// and name a host")
+        raise ParameterError("base_url must start with http:// or https:// and name a host")
     if parts.username or parts.password or parts.query:
-        raise ValueError(f"base_url must not hold user, password or query; put the key into the variable {key_env}")
+        raise ParameterError(f"base_url must not hold user, password or query; put the key into the variable {key_env}")
     return url.rstrip("/")
 
 
 @dataclass
 class Endpoint:
-    """One chat endpoint.
+    """A client of one chat endpoint.
 
-    Args:
-        model: name of the model at the endpoint.
-        base_url: up to `/v1`; empty: OPENAI_BASE_URL.
-        key_env: environment variable that holds the key; it may be empty for servers that ask for none.
-        concurrency: requests in flight.
-        requests_per_minute: 0: no limit.
-        timeout: seconds of one try.
-        retries: further tries after 429, 5xx, time-outs and broken connections, with exponential back-off and
-            jitter; a Retry-After is honoured up to `max_wait`.
-        malformed_retries: further tries after an answer that the parser refused.
-        max_wait: longest pause before a retry, seconds.
-        price_in, price_out: of a million tokens, in any currency.
-        budget: cost at which requests stop; 0: no limit.
-        give_up_after: failed requests in a row after which no more are tried; 0: never.
-        cache: path of the cache; empty: none.
+    Attributes:
+        model: Name of the model at the endpoint.
+        base_url: URL up to `/v1`; if empty, the environment variable OPENAI_BASE_URL.
+        key_env: Environment variable that holds the key. It may be unset for servers that need none.
+        concurrency: Number of requests in flight.
+        requests_per_minute: Largest number of requests per minute; 0 means no limit.
+        timeout: Seconds that one request may take.
+        retries: Further tries after 429, 5xx, time-outs and broken connections, with exponential back-off and
+            jitter. A Retry-After is honoured up to `max_wait`.
+        malformed_retries: Further tries after an answer that the parser refused.
+        max_wait: Longest pause before a retry, in seconds.
+        price_in: Price of a million tokens of prompts, in any currency.
+        price_out: Price of a million tokens of answers.
+        budget: Cost at which requests stop; 0 means no limit.
+        give_up_after: Number of failed requests in a row after which no more are sent; 0 means no limit.
+        cache: Path of the cache of answers; empty means no cache.
+        first_wait: Longest pause before the first retry, in seconds.
+        usage: What the client has done since `usage.take`.
     """
 
     model: str
@@ -133,33 +118,67 @@ class Endpoint:
         self._failed_in_a_row = 0
         self._next_start = 0.0
 
+    @classmethod
+    def of(cls, stage: object, model: str) -> Endpoint:
+        """Make the endpoint whose parameters a stage has under the same names.
+
+        Args:
+            stage: A stage with parameters such as `base_url` and `cache`; those it lacks keep their defaults.
+            model: Name of the model at the endpoint.
+
+        Returns:
+            The endpoint.
+
+        Raises:
+            ParameterError: If there is no endpoint to ask; see `check_endpoint`.
+        """
+        names = [f.name for f in fields(cls) if f.name not in ("model", "usage") and hasattr(stage, f.name)]
+        return cls(model, **{name: getattr(stage, name) for name in names})
+
     # ---- asking -------------------------------------------------------------------------------
 
-    def ask(self, prompts: Sequence[Messages], parse: Callable[[str], T], **options: Any) -> list[Answer]:
-        """Answers to all prompts, in their order; never raises for what the server does.
+    def ask(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        parse: Callable[[str], T],
+        *,
+        numbers: Sequence[int] | None = None,
+        **options: float,
+    ) -> list[Answer[T]]:
+        """Ask for answers to all prompts. Never raises for anything that the server does.
 
-        parse: makes a value of the text of an answer, or raises Malformed. options: temperature, max_tokens, seed
-        and whatever else the request shall hold; `numbers` distinguishes repeated questions (one for each prompt).
+        Args:
+            prompts: Messages of each question.
+            parse: Makes a value of the text of an answer, or raises Malformed.
+            numbers: A number per prompt that distinguishes repetitions of the same question. By default all are 0.
+            **options: Options of the request, such as `temperature`, `max_tokens` and `seed`.
+
+        Returns:
+            The answers, in the order of the prompts.
         """
         if not prompts:
             return []
-        numbers = options.pop("numbers", [0] * len(prompts))
-        job = self._ask_all(list(prompts), list(numbers), parse, options)
+        job = self._ask_all(prompts, numbers or [0] * len(prompts), parse, options)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return asyncio.run(job)
-        # inside a notebook a loop is running already: the work goes to a thread with its own
-        out: list[list[Answer]] = []
+        # a notebook runs a loop already: the work goes to a thread with another one
+        out: list[list[Answer[T]]] = []
         thread = threading.Thread(target=lambda: out.append(asyncio.run(job)))
         thread.start()
         thread.join()
         return out[0]
 
     async def _ask_all(
-        self, prompts: list[Messages], numbers: list[int], parse: Callable[[str], Any], options: dict[str, Any]
-    ) -> list[Answer]:
-        import httpx
+        self,
+        prompts: Sequence[Sequence[Message]],
+        numbers: Sequence[int],
+        parse: Callable[[str], T],
+        options: Options,
+    ) -> list[Answer[T]]:
+        """Answers to all prompts, `concurrency` at a time."""
+        import httpx  # noqa: PLC0415 - of an extra
 
         headers = {}
         key = os.environ.get(self.key_env, "")
@@ -169,40 +188,45 @@ class Endpoint:
         limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
         async with httpx.AsyncClient(headers=headers, timeout=self.timeout, limits=limits) as client:
 
-            async def one(messages: Messages, number: int) -> Answer:
+            async def one(messages: Sequence[Message], number: int) -> Answer[T]:
                 key = self._key(messages, number, options)
                 async with gate:
-                    return await self._one(client, key, messages, parse, options)
+                    return self._cached(key, parse) or await self._answer(client, key, messages, parse, options)
 
             return list(await asyncio.gather(*(one(m, n) for m, n in zip(prompts, numbers, strict=True))))
 
-    def _key(self, messages: Messages, number: int, options: dict[str, Any]) -> str:
-        """Where the endpoint is does not matter for what the answer is; the model does."""
+    def _key(self, messages: Sequence[Message], number: int, options: Options) -> str:
+        """Hash of what determines an answer: the model, not where its endpoint is."""
         what = orjson.dumps([self.model, messages, number, options], option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(what, digest_size=20).hexdigest()
 
-    async def _one(
-        self, client: Any, key: str, messages: Messages, parse: Callable[[str], Any], options: dict[str, Any]
-    ) -> Answer:
-        if self._cache is not None:
-            content = self._cache.get(key)
-            if content is not None:
-                with suppress(Malformed):  # another parser may read what the last one could not
-                    value = parse(content)
-                    self.usage.cached += 1
-                    return Answer(value, cached=True)
-        stop = self._stopped()
-        if stop:
-            self.usage.failed += 1
-            return Answer(None, stop)
-        error = ""
-        for turn in range(self.malformed_retries + 1):
+    def _cached(self, key: str, parse: Callable[[str], T]) -> Answer[T] | None:
+        """The answer from the cache, unless it has none that this parser can read."""
+        content = self._cache.get(key) if self._cache is not None else None
+        if content is not None:
+            with suppress(Malformed):  # another parser may read what the last one could not
+                value = parse(content)
+                self.usage.cached += 1
+                return Answer(value, cached=True)
+        return None
+
+    async def _answer(
+        self,
+        client: httpx.AsyncClient,
+        key: str,
+        messages: Sequence[Message],
+        parse: Callable[[str], T],
+        options: Options,
+    ) -> Answer[T]:
+        """The answer of the server, asked for again while it is malformed."""
+        error = self._stopped()
+        for turn in range(0 if error else self.malformed_retries + 1):
             try:
                 content = await self._request_with_retries(client, messages, options)
             except (_Again, _Refused) as problem:
                 self._failed_in_a_row += 1
-                self.usage.failed += 1
-                return Answer(None, self._clean(str(problem)))
+                error = str(problem)
+                break
             self._failed_in_a_row = 0
             try:
                 value = parse(content)
@@ -219,15 +243,19 @@ class Endpoint:
         return Answer(None, self._clean(error))
 
     def _stopped(self) -> str:
+        """Why no more requests are sent; empty as long as they are."""
         if self.budget and self._spent >= self.budget:
             return f"budget of {self.budget:g} is spent"
         if self.give_up_after and self._failed_in_a_row >= self.give_up_after:
             return f"endpoint given up after {self._failed_in_a_row} failures in a row"
         return ""
 
-    async def _request_with_retries(self, client: Any, messages: Messages, options: dict[str, Any]) -> str:
-        from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-        from tenacity.wait import wait_random_exponential
+    async def _request_with_retries(
+        self, client: httpx.AsyncClient, messages: Sequence[Message], options: Options
+    ) -> str:
+        """The text of an answer. Raises _Again after the last try, _Refused at once."""
+        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt  # noqa: PLC0415 - of an extra
+        from tenacity.wait import wait_random_exponential  # noqa: PLC0415 - of an extra
 
         backoff = wait_random_exponential(multiplier=self.first_wait, max=self.max_wait)
 
@@ -242,20 +270,9 @@ class Endpoint:
         )
         return str(await retrying(self._request, client, messages, options))
 
-    async def _request(self, client: Any, messages: Messages, options: dict[str, Any]) -> str:
-        import httpx
-
-        await self._take_turn()
-        self.usage.requests += 1
-        body = {"model": self.model, "messages": messages, **options}
-        try:
-            # the client's own time-out counts from the last byte: a server that drips would hold it for ever
-            post = client.post(f"{self._url}/chat/completions", json=body)
-            response = await asyncio.wait_for(post, self.timeout)
-        except (httpx.TimeoutException, TimeoutError, asyncio.TimeoutError):
-            raise _Again(f"no answer within {self.timeout:g} s") from None
-        except httpx.HTTPError as error:
-            raise _Again(f"connection failed: {type(error).__name__}") from None
+    async def _request(self, client: httpx.AsyncClient, messages: Sequence[Message], options: Options) -> str:
+        """The text of an answer, by one request."""
+        response = await self._posted(client, {"model": self.model, "messages": messages, **options})
         status = response.status_code
         if status == 429 or status >= 500 or status == 408:
             raise _Again(f"HTTP {status}", _retry_after(response.headers))
@@ -271,7 +288,23 @@ class Endpoint:
             raise _Again("the answer holds no text")
         return content
 
-    def _account(self, usage: dict[str, Any]) -> None:
+    async def _posted(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response:
+        """The response to one request. Raises _Again for a time-out or a broken connection."""
+        import httpx  # noqa: PLC0415 - of an extra
+
+        await self._take_turn()
+        self.usage.requests += 1
+        try:
+            # the client's time-out counts from the last byte: a server that drips would hold it for ever
+            post = client.post(f"{self._url}/chat/completions", json=body)
+            return await asyncio.wait_for(post, self.timeout)
+        except (httpx.TimeoutException, TimeoutError, asyncio.TimeoutError):
+            raise _Again(f"no answer within {self.timeout:g} s") from None
+        except httpx.HTTPError as error:
+            raise _Again(f"connection failed: {type(error).__name__}") from None
+
+    def _account(self, usage: Mapping[str, int | None]) -> None:
+        """Add what the server counted."""
         tokens_in, tokens_out = (int(usage.get(k) or 0) for k in ("prompt_tokens", "completion_tokens"))
         cost = (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
         self.usage.tokens_in += tokens_in
@@ -288,7 +321,7 @@ class Endpoint:
             await asyncio.sleep(start - now)
 
     def _clean(self, text: str) -> str:
-        """Without the key, should a server have sent it back."""
+        """Remove the key, which a server may have sent back."""
         key = os.environ.get(self.key_env, "")
         return text.replace(key, "***") if key else text
 
@@ -296,22 +329,9 @@ class Endpoint:
         return f"Endpoint(model={self.model!r}, base_url={self._url!r})"
 
 
-def _retry_after(headers: Any) -> float:
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that a response asks to wait; 0 if it does not say."""
     try:
         return max(0.0, float(headers.get("retry-after", 0)))
     except ValueError:
         return 0.0
-
-
-def read_json(text: str) -> dict[str, Any]:
-    """The JSON object in an answer, also inside a code fence or between words. Raises Malformed."""
-    fenced = re.search(r"```(?:json)?\s*(\{.*?\})\s*```", text, re.S)
-    start, end = text.find("{"), text.rfind("}")
-    for candidate in (text, fenced.group(1) if fenced else "", text[start : end + 1] if 0 <= start < end else ""):
-        try:
-            value = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(value, dict):
-            return value
-    raise Malformed(f"no JSON object in {text[:80]!r}")

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from quality.text.words import segmenter
+from raylib.errors import ParameterError
 
 __all__ = ["KENLM_SUFFIXES", "KenlmModel"]
-
 
 KENLM_SUFFIXES = {".arpa", ".bin", ".binary", ".klm"}
 
 
 class KenlmModel:
-    """A KenLM model (Heafield 2011) over characters or words, of which it knows only how they are separated."""
+    """A KenLM model (Heafield 2011) over characters or words.
+
+    Args:
+        path: File of the model (.arpa, .bin, .binary, .klm).
+        unit: What the model predicts: `characters` or `words`. The file does not say.
+
+    Raises:
+        ParameterError: If the package kenlm is not installed, or the file is not a KenLM model.
+    """
 
     def __init__(self, path: str, unit: str) -> None:
         try:
-            import kenlm
+            import kenlm  # noqa: PLC0415 - of an extra
         except ImportError as error:
-            raise ValueError("perplexity: a KenLM model needs the extra `kenlm`: pip install 'raylib-data[kenlm]'") from error  # fmt: skip
+            raise ParameterError(
+                "perplexity: a KenLM model needs the extra `kenlm`: pip install 'raylib-data[kenlm]'"
+            ) from error
         try:
             self._model = kenlm.Model(path)
         except (OSError, RuntimeError) as error:
-            raise ValueError(f"perplexity: {path} is no KenLM model: {error}") from None
+            raise ParameterError(f"perplexity: {path} is not a KenLM model: {error}") from None
         self._cut = segmenter("characters" if unit == "characters" else "rjieba")
 
-    def perplexity(self, texts: pa.Array) -> np.ndarray[Any, Any]:
+    def perplexity(self, texts: pa.Array) -> npt.NDArray[np.float64]:
+        """Perplexity of each of N texts per unit, the end of the text included, `[N]`; NaN for empty texts."""
         out = np.full(len(texts), np.nan)
         for row, text in enumerate(texts.to_pylist()):
             units = [u for u in self._cut(text) if not u.isspace()]

@@ -7,58 +7,86 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["LanguageModel", "Scored", "chat_prompt", "check_model", "load_classifier", "model_path"]
+from quality.models.tokenizer import Tokenizer, chat_prompt
+from raylib.errors import ParameterError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+__all__ = ["LanguageModel", "Scored", "chat_prompt", "check_model", "model_path", "placed"]
+
+_CPU_TOKENS, _GPU_TOKENS = 2_048, 32_768  # tokens of a batch; on a CPU more falls out of its cache
 
 
 def model_path(path: str, stage: str) -> None:
-    """Raise ValueError unless `path` is a folder of a transformers model."""
+    """Check that `path` is the folder of a transformers model.
+
+    Args:
+        path: Parameter `model` of a stage.
+        stage: Name of that stage, for the message.
+
+    Raises:
+        ParameterError: If it is not.
+    """
     if not path:
-        raise ValueError(f"{stage} needs `model`, the folder of a transformers model")
+        raise ParameterError(f"{stage} needs `model`, the folder of a transformers model")
     if not Path(path).is_dir():
-        raise ValueError(f"{stage}: model: {path!r} is no folder; models are loaded by path, never downloaded")
+        raise ParameterError(f"{stage}: model: {path!r} is not a folder; models are loaded by path, never downloaded")
     if not (Path(path) / "config.json").is_file():
-        raise ValueError(f"{stage}: model: {path!r} holds no config.json; expected a transformers model")
+        raise ParameterError(f"{stage}: model: {path!r} holds no config.json; expected a transformers model")
 
 
 def check_model(path: str, stage: str) -> None:
-    """What can be told of a model without loading it. Raises ValueError."""
+    """Check as much of a model as can be seen without loading it.
+
+    Args:
+        path: Parameter `model` of a stage.
+        stage: Name of that stage, for the message.
+
+    Raises:
+        ParameterError: If torch or transformers is not installed, or `path` is not the folder of a model.
+    """
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
-            raise ValueError(f"{stage} needs the extra `quality`: pip install 'raylib-data[quality]'")
+            raise ParameterError(f"{stage} needs the extra `quality`: pip install 'raylib-data[quality]'")
     model_path(path, stage)
 
 
-def _device(wanted: str) -> Any:
-    import torch
+def placed(wanted: str) -> tuple[torch.device, torch.dtype]:
+    """Find the device that `wanted` names (`auto`: a GPU if there is one) and the number format that suits it."""
+    import torch  # noqa: PLC0415 - loads in seconds
 
-    if wanted != "auto":
-        return torch.device(wanted)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _dtype(device: Any) -> Any:
-    import torch
-
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+    device = torch.device(chosen)
+    return device, torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Tokens of one sequence; those from `start` on are the ones whose loss counts (never the first of all)."""
+    """Tokens of one sequence, some of which are scored.
+
+    Attributes:
+        ids: Token ids.
+        start: Position of the first token whose loss counts. The first token of all is never predicted.
+    """
 
     ids: Sequence[int]
     start: int
 
     @property
     def first(self) -> int:
+        """Position of the first token that is predicted."""
         return max(self.start, 1)
 
     @property
     def targets(self) -> int:
+        """Number of tokens whose loss counts."""
         return max(0, len(self.ids) - self.first)
 
 
@@ -66,43 +94,53 @@ class Scored:
 class LanguageModel:
     """A causal transformers model with its tokenizer.
 
-    batch_tokens: tokens of a batch, padding included; 0: 2,048 on a CPU (more falls out of its cache), 32,768 on a GPU.
+    Attributes:
+        model: The model, on `device`.
+        tokenizer: Its tokenizer.
+        device: Where it runs.
+        batch_tokens: Tokens of a batch, padding included.
+        usage: Tokens scored, tokens of padding and seconds in the model since `take_usage`.
     """
 
-    model: Any
-    tokenizer: Any
-    device: Any
+    model: PreTrainedModel
+    tokenizer: Tokenizer
+    device: torch.device
     batch_tokens: int
     usage: dict[str, float] = field(default_factory=lambda: {"tokens": 0, "padding": 0, "seconds": 0.0})
 
     @classmethod
     def load(cls, path: str, *, device: str = "auto", batch_tokens: int = 0) -> LanguageModel:
-        """From a folder, in bfloat16 on a GPU and float32 on a CPU; code that comes with a model is never run."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        """Load a model in bfloat16 on a GPU or float32 on a CPU. Code that comes with a model is never run.
 
-        place = _device(device)
+        Args:
+            path: Folder of the model.
+            device: A torch device, or `auto`: a GPU if there is one.
+            batch_tokens: Tokens of a batch, padding included. 0 means 2,048 on a CPU and 32,768 on a GPU.
+
+        Returns:
+            The model, ready to score.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - loads in seconds
+
+        place, dtype = placed(device)
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, dtype=_dtype(place)
-        )
-        model = model.to(place).eval()
-        return cls(model, tokenizer, place, batch_tokens or (32_768 if place.type == "cuda" else 2_048))
+        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, trust_remote_code=False, dtype=dtype)
+        default = _GPU_TOKENS if place.type == "cuda" else _CPU_TOKENS
+        model.to(place)  # type: ignore[arg-type]  # transformers types the method as a plain function
+        return cls(model.eval(), cast("Tokenizer", tokenizer), place, batch_tokens or default)
 
     @property
     def limit(self) -> int:
-        """The longest sequence that the model has positions for."""
+        """Length of the longest sequence that the model has positions for."""
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids without special tokens."""
-        if not texts:
-            return []
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        return ids
+        """Token ids of each text, without special tokens."""
+        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
     @property
     def prefix(self) -> list[int]:
-        """What a text starts with for this model: the token for the beginning, or nothing."""
+        """Tokens that every text of this model starts with: the token for the beginning, or nothing."""
         bos = self.tokenizer.bos_token_id
         return [] if bos is None else [int(bos)]
 
@@ -114,8 +152,8 @@ class LanguageModel:
 
     # ---- scores -------------------------------------------------------------------------------
 
-    def losses(self, sequences: Sequence[Scored]) -> np.ndarray[Any, Any]:
-        """Mean loss (nats a token) over the targets of each sequence; NaN where it has none. Float64, shape (n,)."""
+    def losses(self, sequences: Sequence[Scored]) -> npt.NDArray[np.float64]:
+        """Mean loss (nats per token) over the targets of each of N sequences, `[N]`; NaN where there are none."""
         out = np.full(len(sequences), np.nan)
         for rows, hidden, batch in self._batches([(i, s.ids) for i, s in enumerate(sequences) if s.targets]):
             spans = [(sequences[i].first, len(sequences[i].ids)) for i in rows]
@@ -126,9 +164,9 @@ class LanguageModel:
                 begin += last - first
         return out
 
-    def last_logits(self, sequences: Sequence[Sequence[int]], tokens: Sequence[int]) -> np.ndarray[Any, Any]:
-        """Logits of `tokens` for what follows each sequence, shape (n, len(tokens))."""
-        import torch
+    def last_logits(self, sequences: Sequence[Sequence[int]], tokens: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Logits of K tokens as what follows each of N sequences, `[N, K]`; NaN for an empty sequence."""
+        import torch  # noqa: PLC0415 - loads in seconds
 
         out = np.full((len(sequences), len(tokens)), np.nan)
         for rows, hidden, _ in self._batches([(i, s) for i, s in enumerate(sequences) if len(s)]):
@@ -137,12 +175,14 @@ class LanguageModel:
             out[rows] = self._logits(state)[:, list(tokens)].double().cpu().numpy()
         return out
 
-    def _batches(self, items: list[tuple[int, Sequence[int]]]) -> Iterator[tuple[list[int], Any, Any]]:
+    def _batches(
+        self, items: list[tuple[int, Sequence[int]]]
+    ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
         """(rows, hidden states, token ids) of batches of similar length, longest first; padded on the right.
 
         A causal model never looks to the right, so padding there changes nothing and needs no mask.
         """
-        import torch
+        import torch  # noqa: PLC0415 - loads in seconds
 
         items.sort(key=lambda item: (-len(item[1]), item[0]))
         begin = 0
@@ -170,18 +210,25 @@ class LanguageModel:
         scaled = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier_scale")
         return self.model.get_output_embeddings() is not None and not any(getattr(config, n, None) for n in scaled)
 
-    def _hidden(self, batch: Any) -> Any:
+    def _hidden(self, batch: torch.Tensor) -> torch.Tensor:
         """Hidden states, or logits where the model does more than one multiplication to get from one to the other."""
+        hidden: torch.Tensor
         if self._plain_head:
-            return self.model.base_model(input_ids=batch, use_cache=False).last_hidden_state
-        return self.model(input_ids=batch, use_cache=False).logits
+            hidden = self.model.base_model(input_ids=batch, use_cache=False).last_hidden_state
+        else:
+            hidden = self.model(input_ids=batch, use_cache=False).logits
+        return hidden
 
-    def _logits(self, states: Any) -> Any:
-        return (self.model.get_output_embeddings()(states) if self._plain_head else states).float()
+    def _logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits of what `_hidden` gave."""
+        logits: torch.Tensor = self.model.get_output_embeddings()(states) if self._plain_head else states
+        return logits.float()
 
-    def _target_losses(self, hidden: Any, batch: Any, spans: list[tuple[int, int]]) -> np.ndarray[Any, Any]:
+    def _target_losses(
+        self, hidden: torch.Tensor, batch: torch.Tensor, spans: list[tuple[int, int]]
+    ) -> npt.NDArray[np.float64]:
         """Losses of all targets of a batch, one after the other. Logits exist for a slice of targets at a time."""
-        import torch
+        import torch  # noqa: PLC0415 - loads in seconds
 
         row = torch.cat([torch.full((b - a,), k) for k, (a, b) in enumerate(spans)]).to(self.device)
         column = torch.cat([torch.arange(a, b) for a, b in spans]).to(self.device)
@@ -194,27 +241,5 @@ class LanguageModel:
             )
             for i in range(0, len(wanted), step)
         ]
-        return torch.cat(parts).double().cpu().numpy()
-
-
-def load_classifier(path: str, *, device: str = "auto") -> tuple[Any, Any, Any]:
-    """(model, tokenizer, device) of a sequence classification model, such as a reward model."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    place = _device(device)
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        path, local_files_only=True, trust_remote_code=False, dtype=_dtype(place)
-    )
-    return model.to(place).eval(), tokenizer, place
-
-
-def chat_prompt(tokenizer: Any, messages: list[dict[str, str]], template: str) -> str:
-    """What stands before an answer, as text: by the tokenizer's own chat template, or message by message.
-
-    template: chat, plain, or auto: chat where the tokenizer has a template.
-    """
-    if template == "chat" or (template == "auto" and getattr(tokenizer, "chat_template", None)):
-        text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
-    return "".join(f"{m['content']}\n" for m in messages)
+        losses: npt.NDArray[np.float64] = torch.cat(parts).double().cpu().numpy()
+        return losses

@@ -1,42 +1,46 @@
 """A character n-gram language model with Witten-Bell interpolation, counted in one hash table.
 
-Fast enough for the whole of a pretraining set, and it needs no package and no GPU. Saved as one Arrow file.
+It is fast enough for a whole pretraining set and needs no GPU. A model is saved as one Arrow file.
 """
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from cleaning.codepoints import codepoints
+from raylib.atomic import create_atomically
+from raylib.errors import ParameterError
 from raylib.schema import text_of
 
 __all__ = ["CharacterNgram"]
 
-
-Array = np.ndarray[Any, Any]
-_ALPHABET = 65_536  # what an unseen character is shared among
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+Column: TypeAlias = npt.NDArray[np.uint32]
+Keys: TypeAlias = npt.NDArray[np.uint64]
+Table: TypeAlias = tuple[Keys, Column, Column, Column]  # keys, counts, totals, kinds: one hash table by open addressing
 _MAGIC = b"raylib character n-gram 1"
+_ROOT = np.uint64(0x5851F42D4C957F2D)  # the empty context
+_ALPHABET = 65_536  # number of characters that an unseen one is drawn from
+_SLOTS = 1 << 16  # smallest number of slots
 
 
 @njit(cache=True, inline="always")
-def _extend(h: Any, value: Any, order: Any) -> Any:
+def _extend(h: np.uint64, value: np.uint64, order: int) -> np.uint64:
     """Hash of an n-gram with one more character in front; the order is in it, and 0 is left for empty slots."""
     h = (h ^ (value + np.uint64(order) * np.uint64(0xD6E8FEB86659FD93))) * np.uint64(0x9E3779B97F4A7C15)
     return h ^ (h >> np.uint64(31)) | np.uint64(1)
 
 
 @njit(cache=True, inline="always")
-def _slot(keys: Array, key: Any) -> int:
+def _slot(keys: Keys, key: np.uint64) -> int:
     """Where a key is, or the empty slot where it belongs."""
     mask = np.uint64(len(keys) - 1)
     at = (key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
@@ -45,26 +49,25 @@ def _slot(keys: Array, key: Any) -> int:
     return np.int64(at)
 
 
-_ROOT = np.uint64(0x5851F42D4C957F2D)  # the empty context
+@njit(cache=True, inline="always")
+def _longer(gram: np.uint64, context: np.uint64, value: np.uint64, n: int) -> tuple[np.uint64, np.uint64]:
+    """The n-gram that begins one character earlier, and its context: the (n-1)-gram without the last character."""
+    return _extend(gram, value, n), _extend(context, value, n - 1) if n > 1 else context
 
 
 @njit(cache=True)
-def _count(values: Array, starts: Array, begin: int, order: int, table: tuple[Array, Array, Array, Array], used: int, most: int) -> tuple[int, int]:  # fmt: skip
+def _count(
+    values: Column, starts: npt.NDArray[np.int64], begin: int, order: int, table: Table, used: int, most: int
+) -> tuple[int, int]:
     """Count the n-grams of texts from `begin` on until the table holds `most`. Returns (next text, entries)."""
     keys, counts, totals, kinds = table
     for text in range(begin, len(starts) - 1):
         if used > most:
             return text, used
         for i in range(starts[text], starts[text + 1]):
-            # the context of the n-gram of length n is the (n-1)-gram that ends one character before
             gram, context = _ROOT, _ROOT
-            for n in range(1, order + 1):
-                first = i - n + 1
-                if first < starts[text]:
-                    break
-                gram = _extend(gram, np.uint64(values[first]), n)
-                if n > 1:
-                    context = _extend(context, np.uint64(values[first]), n - 1)
+            for n in range(1, min(order, i - starts[text] + 1) + 1):
+                gram, context = _longer(gram, context, np.uint64(values[i - n + 1]), n)
                 at = _slot(keys, gram)
                 fresh = keys[at] == 0
                 if fresh:
@@ -82,7 +85,7 @@ def _count(values: Array, starts: Array, begin: int, order: int, table: tuple[Ar
 
 
 @njit(cache=True)
-def _fill(keys: Array, rows: Array, table: tuple[Array, Array, Array, Array]) -> None:
+def _fill(keys: Keys, rows: npt.NDArray[np.uint32], table: Table) -> None:
     """Put entries (key; rows of count, total, kinds) into an empty table."""
     for i in range(len(keys)):
         at = _slot(table[0], keys[i])
@@ -91,22 +94,17 @@ def _fill(keys: Array, rows: Array, table: tuple[Array, Array, Array, Array]) ->
 
 
 @njit(cache=True)
-def _surprise(values: Array, starts: Array, order: int, table: tuple[Array, Array, Array, Array]) -> Array:
+def _surprise(values: Column, starts: npt.NDArray[np.int64], order: int, table: Table) -> npt.NDArray[np.float64]:
     """Sum over each text of -ln p(character | the up to order - 1 before it)."""
     keys, counts, totals, kinds = table
     out = np.zeros(len(starts) - 1)
     for text in range(len(starts) - 1):
         total = 0.0
         for i in range(starts[text], starts[text + 1]):
-            p = 1.0 / 65536
+            p = 1.0 / _ALPHABET
             gram, context = _ROOT, _ROOT
-            for n in range(1, order + 1):
-                first = i - n + 1
-                if first < starts[text]:
-                    break
-                gram = _extend(gram, np.uint64(values[first]), n)
-                if n > 1:
-                    context = _extend(context, np.uint64(values[first]), n - 1)
+            for n in range(1, min(order, i - starts[text] + 1) + 1):
+                gram, context = _longer(gram, context, np.uint64(values[i - n + 1]), n)
                 above = _slot(keys, context)
                 if keys[above] == 0 or totals[above] == 0:
                     break  # a context that was never seen; nor was any longer one
@@ -118,13 +116,13 @@ def _surprise(values: Array, starts: Array, order: int, table: tuple[Array, Arra
     return out
 
 
-def _empty(size: int) -> tuple[Array, Array, Array, Array]:
-    return (np.zeros(size, np.uint64), np.zeros(size, np.uint32), np.zeros(size, np.uint32), np.zeros(size, np.uint32))
+def _empty(size: int) -> Table:
+    """A table of `size` slots, a power of two, without entries."""
+    return np.zeros(size, np.uint64), np.zeros(size, np.uint32), np.zeros(size, np.uint32), np.zeros(size, np.uint32)
 
 
-def _characters(texts: pa.Array) -> tuple[Array, Array]:
-    from cleaning.codepoints import codepoints
-
+def _characters(texts: pa.Array) -> tuple[Column, npt.NDArray[np.int64]]:
+    """Code points of all texts, one after the other, and where each text begins."""
     view = codepoints(texts)
     return view.values, view.starts.astype(np.int64)
 
@@ -135,8 +133,15 @@ class CharacterNgram:
 
     p(c | h) = (count(hc) + kinds(h) p(c | h')) / (total(h) + kinds(h)), where h' is h without its first character,
     kinds(h) the number of different characters seen after h, and p is uniform over 65,536 characters at the end
-    (Witten and Bell 1991). Space: 20 bytes an entry; when `max_entries` are full, n-grams of two and more
-    characters that were seen once are forgotten.
+    (Witten and Bell 1991). Space: 20 bytes per entry.
+
+    Attributes:
+        order: Number of characters of the longest n-gram, 1 to 12.
+        max_entries: Number of entries above which n-grams of two and more characters that were seen once are dropped.
+        texts: Number of texts counted.
+
+    Raises:
+        ParameterError: If `order` is out of range.
     """
 
     order: int = 5
@@ -145,8 +150,8 @@ class CharacterNgram:
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= 12:
-            raise ValueError(f"order must lie between 1 and 12, is {self.order}")
-        self._table = _empty(1 << 16)
+            raise ParameterError(f"order must lie between 1 and 12, is {self.order}")
+        self._table = _empty(_SLOTS)
         self._used = 0
 
     def add(self, texts: pa.Array) -> None:
@@ -164,25 +169,26 @@ class CharacterNgram:
         self.texts += len(texts)
 
     def _grow(self, wanted: int) -> None:
+        """Make room for `wanted` entries, and drop rare ones if they are too many."""
         keys, rows = self._entries()
         if wanted > self.max_entries:
             # what occurred once says little of what will occur again; contexts and single characters stay
             keep = (rows[0] != 1) | (rows[1] > 1)
             keys, rows = keys[keep], rows[:, keep]
-        size = 1 << int(max(2 * wanted, 2 * len(keys), 1 << 16)).bit_length()
+        size = 1 << int(max(2 * wanted, 2 * len(keys), _SLOTS)).bit_length()
         self._table = _empty(size)
         _fill(keys, rows, self._table)
         self._used = len(keys)
 
-    def _entries(self) -> tuple[Array, Array]:
-        """Keys in ascending order, and their counts, totals and kinds, shape (3, n)."""
+    def _entries(self) -> tuple[Keys, npt.NDArray[np.uint32]]:
+        """Keys in ascending order, `[N]`, and their counts, totals and kinds, `[3, N]`."""
         keys, *columns = self._table
         at = np.flatnonzero(keys)
         at = at[np.argsort(keys[at])]
         return keys[at], np.stack([c[at] for c in columns])
 
-    def perplexity(self, texts: pa.Array) -> Array:
-        """exp of the mean surprise a character; NaN for empty texts. Float64, shape (n,)."""
+    def perplexity(self, texts: pa.Array) -> npt.NDArray[np.float64]:
+        """Exponential of the mean surprise per character of each of N texts, `[N]`; NaN for empty texts."""
         values, starts = _characters(texts)
         lengths = np.diff(starts)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -190,40 +196,58 @@ class CharacterNgram:
 
     @classmethod
     def train(cls, tables: Iterable[pa.Table], *, order: int = 5, max_entries: int = 20_000_000) -> CharacterNgram:
-        """From the texts of tables of records."""
+        """Count the texts of tables of records.
+
+        Args:
+            tables: Records.
+            order: Number of characters of the longest n-gram, 1 to 12.
+            max_entries: Number of n-grams to remember, 20 bytes each.
+
+        Returns:
+            The model.
+
+        Raises:
+            ParameterError: If there are no records, or `order` is out of range.
+        """
         model = cls(order, max_entries)
         for table in tables:
             model.add(pc.fill_null(text_of(table), ""))
         if not model.texts:
-            raise ValueError("no text to train on")
+            raise ParameterError("no text to train on: the sources hold no records")
         return model
 
     def save(self, path: str) -> None:
-        """Write one Arrow file, atomically."""
+        """Write the model to one Arrow file, atomically."""
         keys, rows = self._entries()
         table = pa.table({"key": keys, "count": rows[0], "total": rows[1], "kinds": rows[2]})
         facts = orjson.dumps({"order": self.order, "texts": self.texts, "max_entries": self.max_entries})
         table = table.replace_schema_metadata({b"format": _MAGIC, b"facts": facts})
-        temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-        with pa.ipc.new_file(temporary, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with create_atomically(path) as stream, pa.ipc.new_file(stream, table.schema, options=options) as writer:
             writer.write_table(table)
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: str) -> CharacterNgram:
-        """Read what `save` wrote. Raises ValueError for other files."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            ParameterError: If the file is missing or is another.
+        """
         try:
             table = pa.ipc.open_file(pa.memory_map(path)).read_all()
         except (OSError, pa.ArrowInvalid) as error:
-            raise ValueError(f"{path} is no character n-gram model: {error}") from None
+            raise ParameterError(f"{path} is not a character n-gram model: {error}") from None
         metadata = table.schema.metadata or {}
         if metadata.get(b"format") != _MAGIC:
-            raise ValueError(f"{path} is no character n-gram model; `raylib perplexity train` makes one")
+            raise ParameterError(f"{path} is not a character n-gram model; `raylib perplexity train` makes one")
         facts = orjson.loads(metadata[b"facts"])
         model = cls(facts["order"], facts["max_entries"], facts["texts"])
-        keys = table["key"].to_numpy()
         rows = np.stack([table[name].to_numpy() for name in ("count", "total", "kinds")])
-        model._table = _empty(1 << int(max(2 * len(keys), 1 << 10)).bit_length())
-        _fill(keys, rows, model._table)
-        model._used = len(keys)
+        model._restore(table["key"].to_numpy(), rows)
         return model
+
+    def _restore(self, keys: Keys, rows: npt.NDArray[np.uint32]) -> None:
+        """Take over entries (key; rows of count, total, kinds) in place of those the model has."""
+        self._table = _empty(1 << int(max(2 * len(keys), 1 << 10)).bit_length())
+        _fill(keys, rows, self._table)
+        self._used = len(keys)

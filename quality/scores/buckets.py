@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raylib.errors import StageError, nearest
+from cleaning.language import detect_language
+from raylib.errors import ParameterError, StageError, nearest
 from raylib.schema import text_of
-from raylib.stage import Outcome, Round, Shuffled, SketchStore, StageInfo, keep_all, no_verdicts, register
-from raylib.stage.outcome import with_columns
+from raylib.stage import (
+    Applier,
+    GlobalStage,
+    Notes,
+    Outcome,
+    Round,
+    Section,
+    Shuffled,
+    SketchStore,
+    keep_all,
+    no_verdicts,
+    stage,
+    with_columns,
+)
+from raylib.stage.section import Bar, Bars
 
 __all__ = ["PerplexityBuckets"]
 
-
+Histogram = npt.NDArray[np.int64]
 _BINS = 2048
 _LOW, _HIGH = np.log(1.0), np.log(1e9)
+_SKETCH = pa.schema(
+    [
+        ("row", pa.int32()),
+        ("key", pa.uint64()),
+        ("language", pa.string()),
+        ("bin", pa.int32()),
+        ("count", pa.int64()),
+    ]
+)
 
 
+class _Found(TypedDict, total=False):
+    """Notes of the stage: number of records and ends of buckets, by language."""
+
+    records: dict[str, int]
+    cuts: dict[str, list[float]]
+
+
+@stage("perplexity_buckets", kind="global")
 @dataclass(frozen=True)
-class PerplexityBuckets:
+class PerplexityBuckets(GlobalStage):
     """Add `bucket` by quantiles of perplexity within each language: head, middle, tail, as in CCNet.
 
-    `quantiles` are the upper ends of all buckets but the last, `names` those of all. Languages with fewer than
-    `min_records` records share the quantiles of all records. Needs the column that the stage `perplexity` adds;
-    quantiles come from a histogram of 2,048 steps of 1 percent, so its size does not depend on the data.
-    Null where there is no perplexity. Source: Wenzek et al., "CCNet", LREC 2020.
+    Needs the column that the stage `perplexity` adds. Quantiles come from a histogram of 2,048 steps of 1 percent, so
+    its size does not depend on the data. Null where there is no perplexity. Source: Wenzek et al., "CCNet", LREC 2020.
+
+    Attributes:
+        quantiles: Upper ends of all buckets but the last, rising between 0 and 1.
+        names: Names of all buckets, one more than quantiles.
+        by: Column of perplexities.
+        column: Name of the new column.
+        min_records: Number of records below which a language takes the quantiles of all records.
+
+    Raises:
+        ParameterError: If names and quantiles do not fit, or quantiles do not rise.
     """
 
     quantiles: tuple[float, ...] = (1 / 3, 2 / 3)
@@ -40,105 +80,116 @@ class PerplexityBuckets:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.quantiles) + 1:
-            raise ValueError(f"names: {len(self.quantiles)} quantiles make {len(self.quantiles) + 1} buckets")
+            raise ParameterError(f"names: {len(self.quantiles)} quantiles make {len(self.quantiles) + 1} buckets")
         if list(self.quantiles) != sorted(self.quantiles) or not all(0 < q < 1 for q in self.quantiles):
-            raise ValueError(f"quantiles must rise between 0 and 1, are {self.quantiles}")
+            raise ParameterError(f"quantiles must rise between 0 and 1, are {self.quantiles}")
 
-    def _values(self, table: pa.Table) -> np.ndarray[Any, Any]:
+    # ---- histograms ---------------------------------------------------------------------------
+
+    def sketch(self, table: pa.Table) -> pa.Table:
+        """A histogram of the perplexities of each language."""
+        values = self._values(table)
+        known = np.flatnonzero(np.isfinite(values))
+        languages = _languages(table)[known]
+        parts = []
+        for name in sorted(set(languages)):
+            bins, counts = np.unique(_bin(values[known[languages == name]]), return_counts=True)
+            zeros = np.zeros(len(bins), np.int64)
+            columns = [zeros, zeros, np.full(len(bins), name, object), bins, counts]
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, _SKETCH, strict=True)]
+            parts.append(pa.table(arrays, schema=_SKETCH))
+        return pa.concat_tables(parts).combine_chunks() if parts else _SKETCH.empty_table()
+
+    def rounds(self) -> tuple[Round, ...]:
+        """One round that finds the quantiles of all records."""
+        return (Round("quantiles", self._quantiles, broadcast=True), Round("nothing", no_verdicts))
+
+    def _quantiles(self, store: SketchStore) -> Shuffled:
+        """The last bin of each bucket, by language; the empty name means all records."""
+        histograms = _histograms(store)
+        everything = sum(histograms.values(), np.zeros(_BINS, np.int64))
+        enough = {n: h if h.sum() >= self.min_records else everything for n, h in histograms.items()}
+        cuts = {n: self._cuts(h) for n, h in {**enough, "": everything}.items()}
+        names = sorted(cuts)
+        columns = {
+            "language": pa.array(names, pa.string()),
+            "cuts": pa.array([cuts[n] for n in names], pa.list_(pa.int32())),
+        }
+        notes: _Found = {
+            "records": {n: int(h.sum()) for n, h in histograms.items()},
+            "cuts": {n: [_upper(c) for c in cuts[n]] for n in names},
+        }
+        return Shuffled(pa.table(columns), notes=dict(notes))
+
+    def _cuts(self, histogram: Histogram) -> list[int]:
+        """The bin that each quantile falls into."""
+        share = np.cumsum(histogram) / max(histogram.sum(), 1)
+        return [int(np.searchsorted(share, q, side="left")) for q in self.quantiles]
+
+    # ---- buckets ------------------------------------------------------------------------------
+
+    def applier(self, shared: Sequence[pa.Table]) -> Applier:
+        """The function that adds the column."""
+        cuts = dict(zip(shared[0]["language"].to_pylist(), shared[0]["cuts"].to_pylist(), strict=True))
+        return lambda table, verdicts: self._with_buckets(table, cuts)
+
+    def _with_buckets(self, table: pa.Table, cuts: Mapping[str, Sequence[int]]) -> Outcome:
+        """The table with the bucket of each record."""
+        values = self._values(table)
+        known = np.isfinite(values)
+        bins = _bin(np.where(known, values, 1.0))
+        languages = _languages(table)
+        bucket = np.zeros(len(table), np.int64)
+        for language in set(languages):
+            rows = languages == language
+            # a bin that a quantile falls into belongs below it
+            bucket[rows] = np.searchsorted(np.asarray(cuts.get(language, cuts[""])), bins[rows], side="left")
+        names = pa.array(self.names, pa.string()).take(pa.array(bucket, mask=~known))
+        return keep_all(with_columns(table, {self.column: names}))
+
+    def _values(self, table: pa.Table) -> npt.NDArray[np.float64]:
+        """Perplexities; NaN where a value is missing or not positive."""
         if self.by not in table.column_names:
             raise StageError(f"perplexity_buckets: no column {self.by!r}{nearest(self.by, table.column_names)}")
         values = pc.cast(table[self.by], pa.float64()).to_numpy()
         return np.where(values > 0, values, np.nan)
 
-    @staticmethod
-    def _languages(table: pa.Table) -> np.ndarray[Any, Any]:
-        from cleaning.language import detect_language
-
-        return np.asarray(detect_language(pc.fill_null(text_of(table), "")), dtype=object)
-
-    @staticmethod
-    def _bin(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        scaled = (np.log(values) - _LOW) / (_HIGH - _LOW) * _BINS
-        return np.clip(scaled, 0, _BINS - 1).astype(np.int64)
-
-    def sketch(self, table: pa.Table) -> pa.Table:
-        values = self._values(table)
-        known = np.flatnonzero(np.isfinite(values))
-        languages = self._languages(table)[known]
-        names = sorted(set(languages))
-        rows: dict[str, list[Any]] = {"row": [], "key": [], "language": [], "bin": [], "count": []}
-        for name in names:
-            bins, counts = np.unique(self._bin(values[known[languages == name]]), return_counts=True)
-            rows["bin"] += bins.tolist()
-            rows["count"] += counts.tolist()
-            rows["language"] += [name] * len(bins)
-        rows["row"] = [0] * len(rows["bin"])
-        rows["key"] = [0] * len(rows["bin"])
-        types = {"row": pa.int32(), "key": pa.uint64(), "language": pa.string(), "bin": pa.int32(), "count": pa.int64()}
-        return pa.table({name: pa.array(rows[name], kind) for name, kind in types.items()})
-
-    def rounds(self) -> tuple[Round, ...]:
-        return (Round("quantiles", self._quantiles, broadcast=True), Round("nothing", no_verdicts))
-
-    def resolve(self, sketches: SketchStore) -> pa.Table:
-        return no_verdicts(sketches).rows
-
-    def _quantiles(self, store: SketchStore) -> Shuffled:
-        histograms: dict[str, np.ndarray[Any, Any]] = {}
-        for table in store.tables():
-            for language in pc.unique(table["language"]).to_pylist():
-                part = table.filter(pc.equal(table["language"], language))
-                bins, counts = part["bin"].to_numpy(), part["count"].to_numpy()
-                histograms.setdefault(language, np.zeros(_BINS, np.int64))
-                np.add.at(histograms[language], bins, counts)
-        everything = sum(histograms.values(), np.zeros(_BINS, np.int64))
-        cuts = {}
-        for language, histogram in {**histograms, "": everything}.items():
-            if histogram.sum() < self.min_records and language:
-                histogram = everything
-            share = np.cumsum(histogram) / max(histogram.sum(), 1)
-            cuts[language] = [int(np.searchsorted(share, q, side="left")) for q in self.quantiles]
-        names = sorted(cuts)
-        rows = pa.table({"language": pa.array(names, pa.string()), "cuts": pa.array([cuts[n] for n in names], pa.list_(pa.int32()))})  # fmt: skip
-        return Shuffled(rows, notes={"records": {n: int(h.sum()) for n, h in histograms.items()}, "cuts": {n: [self._upper(c) for c in cuts[n]] for n in names}})  # fmt: skip
-
-    @staticmethod
-    def _upper(cut: int) -> float:
-        return round(float(np.exp(_LOW + (cut + 1) / _BINS * (_HIGH - _LOW))), 2)
-
-    def apply(self, table: pa.Table, verdicts: pa.Table) -> Outcome:
-        raise ValueError("perplexity_buckets needs the quantiles of all records: use it in a recipe, or `applier`")
-
-    def applier(self, shared: Sequence[pa.Table]) -> Callable[[pa.Table, pa.Table], Outcome]:
-        """The function that adds the column."""
-        cuts = dict(zip(shared[0]["language"].to_pylist(), shared[0]["cuts"].to_pylist(), strict=True))
-
-        def add(table: pa.Table, verdicts: pa.Table) -> Outcome:
-            values = self._values(table)
-            known = np.isfinite(values)
-            bins = self._bin(np.where(known, values, 1.0))
-            languages = self._languages(table)
-            bucket = np.zeros(len(table), np.int64)
-            for language in set(languages):
-                rows = languages == language
-                # a bin that a quantile falls into belongs below it
-                bucket[rows] = np.searchsorted(np.asarray(cuts.get(language, cuts[""])), bins[rows], side="left")
-            names = pa.array(self.names, pa.string()).take(pa.array(bucket, mask=~known))
-            return keep_all(with_columns(table, {self.column: names}))
-
-        return add
-
-    def section(self, notes: list[dict[str, Any]], store: SketchStore) -> dict[str, Any]:
-        """This stage's part of the report."""
-        cuts = {k: v for n in notes for k, v in n.get("cuts", {}).items()}
-        records = {k: v for n in notes for k, v in n.get("records", {}).items()}
+    def section(self, notes: Sequence[Notes], store: SketchStore) -> Section:
+        """Records of each language, and where their buckets end."""
+        cuts: dict[str, list[float]] = {}
+        records: dict[str, int] = {}
+        for note in cast("Sequence[_Found]", notes):
+            cuts.update(note.get("cuts", {}))
+            records.update(note.get("records", {}))
         rows = [
-            {"label": name, "value": count, "note": "up to " + ", ".join(f"{c:,}" for c in cuts[name])}
+            Bar(name, count, "up to " + ", ".join(f"{c:,}" for c in cuts[name]))
             for name, count in sorted(records.items(), key=lambda kv: -kv[1])
         ]
-        return {"title": "Perplexity by language", "blocks": [{"kind": "bars", "title": "Records, and where buckets end", "rows": rows}]}  # fmt: skip
+        return Section("Perplexity by language", [Bars("Records, and where buckets end", rows)])
 
 
-register(
-    StageInfo(name="perplexity_buckets", make=PerplexityBuckets, kind="global", summary=PerplexityBuckets.__doc__ or "")
-)
+def _histograms(store: SketchStore) -> dict[str, Histogram]:
+    """Histograms of all records, by language."""
+    histograms: dict[str, Histogram] = {}
+    for table in store.tables():
+        for language in pc.unique(table["language"]).to_pylist():
+            part = table.filter(pc.equal(table["language"], language))
+            histogram = histograms.setdefault(language, np.zeros(_BINS, np.int64))
+            np.add.at(histogram, part["bin"].to_numpy(), part["count"].to_numpy())
+    return histograms
+
+
+def _languages(table: pa.Table) -> npt.NDArray[np.object_]:
+    """Language of each record."""
+    return np.asarray(detect_language(pc.fill_null(text_of(table), "")), dtype=object)
+
+
+def _bin(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Bin of each perplexity."""
+    scaled = (np.log(values) - _LOW) / (_HIGH - _LOW) * _BINS
+    return np.clip(scaled, 0, _BINS - 1).astype(np.int64)
+
+
+def _upper(cut: int) -> float:
+    """Upper end of a bin."""
+    return round(float(np.exp(_LOW + (cut + 1) / _BINS * (_HIGH - _LOW))), 2)

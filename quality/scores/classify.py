@@ -2,71 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from quality.models.classifier import TextClassifier, safe_label
+from quality.models.labelled import safe_label
+from quality.models.stage import ModelStage
+from quality.models.text_classifier import TextClassifier
+from quality.text.turns import instruction_of, response_of
+from raylib.errors import ParameterError
 from raylib.schema import text_of
-from raylib.stage import Outcome, StageInfo, keep_all, register
-from raylib.stage.outcome import with_columns
+from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["Classify"]
 
+_TEXT_OF = {"all": text_of, "instruction": instruction_of, "response": response_of}
 
+
+@stage("classify", kind="score")
 @dataclass(frozen=True)
-class Classify:
+class Classify(ModelStage[TextClassifier]):
     """Add the most probable label of each record's text and its probability, by a fastText classifier.
 
-    `model`: a folder that `raylib classifier train` wrote, or a plain fastText .bin file. Adds `column` (the label) and
-    `column`_probability; with `label` set instead the probability of that label alone, as the number `column`.
-    `part`: look at the whole record, or at its instruction or response alone.
+    Adds `column` (the label) and `column`_probability. If `label` is set, adds the probability of that label alone,
+    as the number `column`.
+
+    Attributes:
+        model: Folder that `raylib classifier train` wrote, or a plain fastText .bin file.
+        column: Name of the new column.
+        label: Label whose probability is wanted; empty means the most probable label.
+        part: Part of a record that is looked at: `all` of it, its `instruction` or its `response`.
     """
 
     model: str
     column: str = "label"
     label: str = ""
     part: Literal["all", "instruction", "response"] = "all"
-    _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
+
+    @property
+    def model_based(self) -> bool:
+        """Always false: a fastText model is as light as a rule."""
+        return False
 
     def check(self) -> None:
-        """Raise ValueError when there is no such model."""
+        """Check that the model is there. Raises ParameterError."""
         if not Path(self.model).exists():
-            raise ValueError(f"model: no file or folder {self.model!r}; `raylib classifier train` makes one")
+            raise ParameterError(f"model: no file or folder {self.model!r}; `raylib classifier train` makes one")
 
-    def setup(self) -> None:
-        """Load the model."""
+    def load(self) -> TextClassifier:
+        """Load the model. Raises ParameterError if it does not know `label`."""
         model = TextClassifier.load(self.model)
         if self.label and safe_label(self.label) not in model.labels:
-            raise ValueError(f"classify: label: {self.label!r} is none of {', '.join(model.labels)}")
-        self._loaded["model"] = model
+            raise ParameterError(f"classify: label: {self.label!r} is none of {', '.join(model.labels)}")
+        return model
 
     def __call__(self, table: pa.Table) -> Outcome:
-        texts: list[str] = []
-        if len(table):
-            if not self._loaded:
-                self.setup()
-            texts = pc.fill_null(self._texts(table), "").to_pylist()
+        """Add the columns."""
+        texts: list[str] = pc.fill_null(_TEXT_OF[self.part](table), "").to_pylist() if len(table) else []
         if self.label:
             values = np.zeros(0)
             if texts:
-                model = self._loaded["model"]
-                values = model.probabilities(texts)[:, model.labels.index(safe_label(self.label))]
+                values = self.loaded.probabilities(texts)[:, self.loaded.labels.index(safe_label(self.label))]
             return keep_all(with_columns(table, {self.column: pa.array(np.round(values, 5))}))
-        names, best = self._loaded["model"].best(texts) if texts else ([], np.zeros(0))
+        names, best = self.loaded.best(texts) if texts else ([], np.zeros(0))
         columns = {self.column: pa.array(names, pa.string()), f"{self.column}_probability": pa.array(np.round(best, 5))}
         return keep_all(with_columns(table, columns))
-
-    def _texts(self, table: pa.Table) -> pa.Array:
-        from quality.text.turns import instruction_of, response_of
-
-        if self.part == "all":
-            return text_of(table)
-        return instruction_of(table) if self.part == "instruction" else response_of(table)
-
-
-register(StageInfo(name="classify", make=Classify, kind="score", summary=Classify.__doc__ or ""))

@@ -1,64 +1,73 @@
-"""Instruction-following difficulty (IFD), from Cherry LLM (Li et al., NAACL 2024)."""
+"""The stage `ifd`: instruction-following difficulty, from Cherry LLM (Li et al., NAACL 2024)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from quality.models.language_model import LanguageModel, Scored, chat_prompt, check_model
+from quality.models.language_model import LanguageModel, Scored, check_model
+from quality.models.stage import ModelStage
+from quality.models.tokenizer import Template, chat_prompt
 from quality.text.turns import exchanges
-from raylib.stage import Outcome, StageInfo, keep_all, register
-from raylib.stage.outcome import with_columns
+from raylib.errors import ParameterError
+from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["Ifd"]
 
 
+@stage("ifd", kind="score")
 @dataclass(frozen=True)
-class Ifd:
+class Ifd(ModelStage[LanguageModel]):
     """Instruction-following difficulty: how little the instruction helps a model to predict the response.
 
     Adds `ifd` = loss of the response given the instruction / loss of the response alone, both the mean over the
-    same response tokens; `ifd_loss`, the former loss (nats a token); `ifd_misaligned`, true where ifd >= 1: the
-    instruction makes the response less likely, as for a wrong or unrelated answer; and `response_tokens`.
-    Null where there is no instruction or no response. Any causal transformers model by path; the last answer of a
-    conversation counts. The response is cut at the end and then the instruction at its start to fit `max_tokens`.
-    `template`: chat, plain (messages, each with a newline), or auto: chat where the tokenizer has a template.
+    same response tokens; `ifd_loss`, the former loss (nats per token); `ifd_misaligned`, true where ifd >= 1: the
+    instruction makes the response less likely, as a wrong or unrelated answer does; and `response_tokens`. All but
+    the last are null where there is no instruction or no response. The last answer of a conversation counts. The end
+    of the response and then the start of the instruction are cut to fit `max_tokens`.
     Source: Li et al., "From Quantity to Quality", NAACL 2024.
+
+    Attributes:
+        model: Folder of a causal transformers model.
+        max_tokens: Number of tokens of the longest sequence, at least 8.
+        template: How the instruction is written: `chat` (the tokenizer's template), `plain` (every message and a
+            newline), or `auto` (`chat` if the tokenizer has a template).
+        batch_tokens: Number of tokens in a batch; 0 means 2,048 on a CPU and 32,768 on a GPU.
+        device: Device of torch; `auto` means a GPU if there is one.
+
+    Raises:
+        ParameterError: If `max_tokens` is too small.
     """
 
     model: str
     max_tokens: int = 2048
-    template: Literal["auto", "chat", "plain"] = "auto"
+    template: Template = "auto"
     batch_tokens: int = 0
     device: str = "auto"
-    _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
-    model_based: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.max_tokens < 8:
-            raise ValueError(f"max_tokens must be at least 8, is {self.max_tokens}")
+            raise ParameterError(f"max_tokens must be at least 8, is {self.max_tokens}")
 
     def check(self) -> None:
-        """Raise ValueError when there is no such model."""
+        """Check that the model is there. Raises ParameterError."""
         check_model(self.model, "ifd")
 
-    def setup(self) -> None:
+    def load(self) -> LanguageModel:
         """Load the model."""
-        self._loaded["model"] = LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
+        return LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
 
-    def notes(self) -> dict[str, float]:
-        """Tokens scored and seconds spent in the model since the last call."""
-        taken: dict[str, float] = self._loaded["model"].take_usage()
-        return taken
+    def notes(self) -> Mapping[str, float]:
+        """Tokens scored, padding and seconds in the model since the last call."""
+        return self.loaded.take_usage() if self.is_loaded else {}
 
     def __call__(self, table: pa.Table) -> Outcome:
-        if "model" not in self._loaded and len(table):
-            self.setup()
+        """Add the columns."""
         sequences, tokens = self._sequences(table) if len(table) else ([], [])
-        losses = self._loaded["model"].losses(sequences) if sequences else np.zeros(0)
+        losses = self.loaded.losses(sequences) if sequences else np.zeros(0)
         given, alone = losses[0::2], losses[1::2]
         with np.errstate(divide="ignore", invalid="ignore"):
             ifd = given / alone
@@ -72,29 +81,30 @@ class Ifd:
         return keep_all(with_columns(table, columns))
 
     def _sequences(self, table: pa.Table) -> tuple[list[Scored], list[int]]:
-        """For each record two sequences with the same targets: the response after the instruction, and alone."""
-        model: LanguageModel = self._loaded["model"]
-        limit = min(self.max_tokens, model.limit)
+        """For each record two sequences with the same targets, and the number of tokens of its response."""
+        model = self.loaded
         pairs = list(exchanges(table))
-        prompts = model.encode([chat_prompt(model.tokenizer, p.messages, self.template) if p.messages else "" for p in pairs])  # fmt: skip
+        asked = [chat_prompt(model.tokenizer, p.messages, self.template) if p.messages else "" for p in pairs]
         responses = model.encode([p.response for p in pairs])
-        prefix = model.prefix
         sequences: list[Scored] = []
-        for prompt, response in zip(prompts, responses, strict=True):
-            answer = response[: max(limit // 2, limit - len(prompt) - len(prefix))]
-            room = max(0, limit - len(answer) - len(prefix))
-            asked = prompt[len(prompt) - room :] if room else []
-            if asked[: len(prefix)] == prefix:  # the template brought its own
-                asked = asked[len(prefix) :]
-            # without a token for the beginning the first token of the response alone cannot be predicted:
-            # it counts in neither
-            skip = 0 if prefix else 1
-            if not asked or len(answer) <= skip:
-                sequences += [Scored([], 0), Scored([], 0)]
-                continue
-            sequences.append(Scored([*prefix, *asked, *answer], len(prefix) + len(asked) + skip))
-            sequences.append(Scored([*prefix, *answer], len(prefix) + skip))
+        for prompt, response in zip(model.encode(asked), responses, strict=True):
+            sequences += self._given_and_alone(model, prompt, response)
         return sequences, [len(r) for r in responses]
 
-
-register(StageInfo(name="ifd", make=Ifd, kind="score", summary=Ifd.__doc__ or ""))
+    def _given_and_alone(self, model: LanguageModel, prompt: list[int], response: list[int]) -> list[Scored]:
+        """The response after the instruction, and alone; without targets where either is missing."""
+        limit, prefix = min(self.max_tokens, model.limit), model.prefix
+        answer = response[: max(limit // 2, limit - len(prompt) - len(prefix))]
+        room = max(0, limit - len(answer) - len(prefix))
+        asked = prompt[len(prompt) - room :] if room else []
+        if asked[: len(prefix)] == prefix:  # the template added it already
+            asked = asked[len(prefix) :]
+        # without a token for the beginning the first token of the response alone cannot be predicted:
+        # it counts in neither
+        skip = 0 if prefix else 1
+        if not asked or len(answer) <= skip:
+            return [Scored([], 0), Scored([], 0)]
+        return [
+            Scored([*prefix, *asked, *answer], len(prefix) + len(asked) + skip),
+            Scored([*prefix, *answer], len(prefix) + skip),
+        ]

@@ -1,33 +1,66 @@
-"""Perplexity of texts under a language model, and CCNet's buckets by quantile."""
+"""The stage `perplexity`: perplexity of texts under a language model or an n-gram model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from quality.models.kenlm import KENLM_SUFFIXES, KenlmModel
 from quality.models.language_model import LanguageModel, Scored, check_model
 from quality.models.ngram import CharacterNgram
+from quality.models.stage import ModelStage
 from raylib.schema import text_of
-from raylib.stage import Outcome, StageInfo, keep_all, register
-from raylib.stage.outcome import with_columns
+from raylib.stage import Outcome, keep_all, stage, with_columns
 
-__all__ = ["Perplexity"]
+__all__ = ["Perplexity", "PerplexityModel"]
+
+
+class PerplexityModel(Protocol):
+    """A model that gives texts a perplexity."""
+
+    def perplexity(self, texts: pa.Array) -> npt.NDArray[np.float64]:
+        """Perplexity of each of N texts, `[N]`; NaN where there is nothing to predict."""
+        ...
 
 
 @dataclass(frozen=True)
-class Perplexity:
-    """Add `perplexity` of each record's text: exp of the mean loss, a token or a character.
+class _ByTokens:
+    """Perplexity per token of the first `max_tokens` tokens, by a causal transformers model."""
 
-    `model` is the folder of a causal transformers model (perplexity a token, over the first `max_tokens`); a character
-    n-gram model that `raylib perplexity train` made from clean text (perplexity a character); or a KenLM model
-    (.arpa, .bin, .binary, .klm) over characters or over words, as `kenlm_unit` says (perplexity a unit). Null for texts
-    without anything to predict.
+    model: LanguageModel
+    max_tokens: int
+
+    def perplexity(self, texts: pa.Array) -> npt.NDArray[np.float64]:
+        limit = min(self.max_tokens, self.model.limit)
+        # a token holds at least one byte and rarely more than twenty characters
+        ids = self.model.encode(pc.utf8_slice_codeunits(texts, 0, 20 * limit).to_pylist())
+        prefix = self.model.prefix
+        sequences = [Scored([*prefix, *i][:limit], len(prefix)) for i in ids]
+        return np.asarray(np.exp(self.model.losses(sequences)))
+
+
+@stage("perplexity", kind="score")
+@dataclass(frozen=True)
+class Perplexity(ModelStage[PerplexityModel]):
+    """Add the perplexity of each record's text: the exponential of the mean loss per token or character.
+
+    Null for texts without anything to predict.
+
+    Attributes:
+        model: Folder of a causal transformers model (perplexity per token), file of a character n-gram model from
+            `raylib perplexity train` (perplexity per character), or file of a KenLM model (.arpa, .bin, .binary, .klm).
+        column: Name of the new column.
+        max_tokens: Number of tokens of a text that a transformers model looks at.
+        batch_tokens: Number of tokens in a batch; 0 means 2,048 on a CPU and 32,768 on a GPU.
+        device: Device of torch; `auto` means a GPU if there is one.
+        kenlm_unit: Unit that a KenLM model predicts: `characters` or `words`.
     """
 
     model: str
@@ -36,52 +69,33 @@ class Perplexity:
     batch_tokens: int = 0
     device: str = "auto"
     kenlm_unit: Literal["characters", "words"] = "characters"
-    _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
 
     @property
     def model_based(self) -> bool:
-        """The n-gram model is as light as a rule; a transformers model is not."""
+        """Whether the model is one of transformers; an n-gram model is as light as a rule."""
         return not Path(self.model).is_file()
 
     def check(self) -> None:
-        """Raise ValueError when there is no such model."""
+        """Check that the model is there. Raises ParameterError."""
         if not Path(self.model).is_file():
             check_model(self.model, "perplexity")
 
-    def setup(self) -> None:
+    def load(self) -> PerplexityModel:
         """Load the model."""
         if Path(self.model).suffix in KENLM_SUFFIXES:
-            self._loaded["ngram"] = KenlmModel(self.model, self.kenlm_unit)
-        elif Path(self.model).is_file():
-            self._loaded["ngram"] = CharacterNgram.load(self.model)
-        else:
-            self._loaded["model"] = LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
+            return KenlmModel(self.model, self.kenlm_unit)
+        if Path(self.model).is_file():
+            return CharacterNgram.load(self.model)
+        model = LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
+        return _ByTokens(model, self.max_tokens)
 
-    def notes(self) -> dict[str, float]:
-        """Tokens scored and seconds spent in the model since the last call."""
-        if "model" not in self._loaded:
-            return {}
-        taken: dict[str, float] = self._loaded["model"].take_usage()
-        return taken
+    def notes(self) -> Mapping[str, float]:
+        """Tokens scored, padding and seconds in a transformers model since the last call."""
+        model = self.loaded if self.is_loaded else None
+        return model.model.take_usage() if isinstance(model, _ByTokens) else {}
 
     def __call__(self, table: pa.Table) -> Outcome:
-        values = np.zeros(0)
-        if len(table):
-            if not self._loaded:
-                self.setup()
-            texts = pc.fill_null(text_of(table), "")
-            values = self._by_model(texts) if "model" in self._loaded else self._loaded["ngram"].perplexity(texts)
-        known = np.isfinite(values)
-        return keep_all(with_columns(table, {self.column: pa.array(np.round(values, 4), pa.float64(), mask=~known)}))
-
-    def _by_model(self, texts: pa.Array) -> np.ndarray[Any, Any]:
-        model: LanguageModel = self._loaded["model"]
-        limit = min(self.max_tokens, model.limit)
-        # a token holds at least one byte and rarely more than twenty characters
-        ids = model.encode(pc.utf8_slice_codeunits(texts, 0, 20 * limit).to_pylist())
-        prefix = model.prefix
-        sequences = [Scored([*prefix, *i][:limit], len(prefix)) for i in ids]
-        return np.asarray(np.exp(model.losses(sequences)))
-
-
-register(StageInfo(name="perplexity", make=Perplexity, kind="score", summary=Perplexity.__doc__ or ""))
+        """Add the column."""
+        values = self.loaded.perplexity(pc.fill_null(text_of(table), "")) if len(table) else np.zeros(0)
+        column = pa.array(np.round(values, 4), pa.float64(), mask=~np.isfinite(values))
+        return keep_all(with_columns(table, {self.column: column}))

@@ -1,94 +1,79 @@
-"""Scores by models that were trained to score: reward models, and Deita's quality and complexity scorers."""
+"""The stages `reward_model` and `deita`: scores by models that were trained to score."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from quality.models.language_model import LanguageModel, chat_prompt, check_model, load_classifier
-from quality.text.turns import Exchange, exchanges
-from raylib.stage import Outcome, StageInfo, keep_all, register
-from raylib.stage.outcome import with_columns
+from quality.models.language_model import LanguageModel, check_model
+from quality.models.sequence_classifier import SequenceClassifier
+from quality.models.stage import ModelStage
+from quality.models.tokenizer import Template, Tokenizer, chat_prompt, uses_chat_template
+from quality.text.turns import Exchange, Message, exchanges
+from raylib.errors import ParameterError
+from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["Deita", "RewardModel"]
 
 
+@stage("reward_model", kind="score")
 @dataclass(frozen=True)
-class RewardModel:
-    """Add `reward`, the score of a reward model for the last answer of each record.
+class RewardModel(ModelStage[SequenceClassifier]):
+    """Add the score of a reward model for the last answer of each record.
 
-    `model` is the folder of a transformers sequence classification model; with one output its logit is the reward,
-    with two the log-odds of the second. Longer conversations are cut at their start to `max_tokens`. Null where
-    there is no answer.
+    The logit of a model with one output is the reward; of two outputs it is the log-odds of the second. Longer
+    conversations are cut at their start. Null where there is no answer.
+
+    Attributes:
+        model: Folder of a transformers sequence classification model with one or two outputs.
+        column: Name of the new column.
+        max_tokens: Number of tokens of a conversation that are kept, from its end.
+        batch_tokens: Number of tokens in a batch; 0 means 4,096 on a CPU and 32,768 on a GPU.
+        template: How the conversation is written: `chat` (the tokenizer's template), `plain` (every message and a
+            newline), or `auto` (`chat` if the tokenizer has a template).
+        device: Device of torch; `auto` means a GPU if there is one.
     """
 
     model: str
     column: str = "reward"
     max_tokens: int = 2048
     batch_tokens: int = 0
-    template: Literal["auto", "chat", "plain"] = "auto"
+    template: Template = "auto"
     device: str = "auto"
-    _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
-    model_based: ClassVar[bool] = True
 
     def check(self) -> None:
-        """Raise ValueError when there is no such model."""
+        """Check that the model is there. Raises ParameterError."""
         check_model(self.model, "reward_model")
 
-    def setup(self) -> None:
+    def load(self) -> SequenceClassifier:
         """Load the model."""
-        model, tokenizer, device = load_classifier(self.model, device=self.device)
-        if model.config.num_labels > 2:
-            raise ValueError(f"reward_model: {self.model} has {model.config.num_labels} outputs; a reward model has 1")
-        self._loaded.update(model=model, tokenizer=tokenizer, device=device)
+        return SequenceClassifier.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
 
     def __call__(self, table: pa.Table) -> Outcome:
-        values = np.zeros(0)
-        if len(table):
-            if not self._loaded:
-                self.setup()
-            values = self._rewards(list(exchanges(table)))
+        """Add the column."""
+        values = self._rewards(list(exchanges(table))) if len(table) else np.zeros(0)
         column = pa.array(np.round(values, 5), pa.float64(), mask=~np.isfinite(values))
         return keep_all(with_columns(table, {self.column: column}))
 
-    def _rewards(self, pairs: list[Exchange]) -> np.ndarray[Any, Any]:
-        import torch
+    def _rewards(self, pairs: Sequence[Exchange]) -> npt.NDArray[np.float64]:
+        """Rewards of all exchanges, `[N]`; NaN where there is no answer."""
+        model = self.loaded
+        limit = model.limit(self.max_tokens)
+        texts = [self._whole(model.tokenizer, p) for p in pairs]
+        encoded = model.tokenizer(texts, add_special_tokens=self.template == "plain")["input_ids"]
+        known = {i: ids[-limit:] for i, ids in enumerate(encoded) if ids and pairs[i].response}
+        return model.scores(known, len(pairs))
 
-        model, tokenizer, device = (self._loaded[k] for k in ("model", "tokenizer", "device"))
-        limit = min(self.max_tokens, int(getattr(model.config, "max_position_embeddings", self.max_tokens)))
-        texts = [self._whole(tokenizer, p) for p in pairs]
-        ids = [i[-limit:] for i in tokenizer(texts, add_special_tokens=self.template == "plain")["input_ids"]]
-        order = [i for i in np.argsort([-len(i) for i in ids], kind="stable").tolist() if ids[i] and pairs[i].response]
-        budget = self.batch_tokens or (32_768 if device.type == "cuda" else 4_096)
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id or 0
-        out = np.full(len(pairs), np.nan)
-        while order:
-            size = max(1, budget // len(ids[order[0]]))
-            rows, order = order[:size], order[size:]
-            if model.config.pad_token_id is None and len(rows) > 1:
-                # such a model reads its score off the last position of the batch, so lengths must not be mixed
-                same = [r for r in rows if len(ids[r]) == len(ids[rows[0]])]
-                order = rows[len(same) :] + order
-                rows = same
-            width = max(len(ids[r]) for r in rows)
-            batch = torch.full((len(rows), width), pad, dtype=torch.long)
-            mask = torch.zeros((len(rows), width), dtype=torch.long)
-            for k, r in enumerate(rows):
-                batch[k, : len(ids[r])] = torch.tensor(ids[r])
-                mask[k, : len(ids[r])] = 1
-            with torch.inference_mode():
-                logits = model(input_ids=batch.to(device), attention_mask=mask.to(device)).logits.double().cpu().numpy()
-            out[rows] = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
-        return out
-
-    def _whole(self, tokenizer: Any, pair: Exchange) -> str:
-        if self.template == "chat" or (self.template == "auto" and getattr(tokenizer, "chat_template", None)):
-            messages = [*pair.messages, {"role": "assistant", "content": pair.response}]
-            text: str = tokenizer.apply_chat_template(messages, tokenize=False)
-            return text
+    def _whole(self, tokenizer: Tokenizer, pair: Exchange) -> str:
+        """The conversation with its answer, as text."""
+        if uses_chat_template(tokenizer, self.template):
+            answer: Message = {"role": "assistant", "content": pair.response}
+            return tokenizer.apply_chat_template([*pair.messages, answer], tokenize=False)
         return chat_prompt(tokenizer, pair.messages, "plain") + pair.response
 
 
@@ -105,13 +90,32 @@ _DEITA = {
 }
 
 
+class _Scorer(NamedTuple):
+    """A causal model and its tokens for the digits 1 to 6."""
+
+    model: LanguageModel
+    digits: list[int]
+
+
+@stage("deita", kind="score")
 @dataclass(frozen=True)
-class Deita:
+class Deita(ModelStage[_Scorer]):
     """Add `quality` or `complexity` from 1 to 6 by a Deita-style scorer: a causal model that answers with one digit.
 
-    The score is the expectation over the probabilities of the digits 1 to 6 as the next token. `prompt` replaces
-    the prompt of the published scorers; it may hold {instruction} and {response}. Null where there is no
-    instruction. Source: Liu et al., "What Makes Good Data for Alignment?", ICLR 2024.
+    The score is the expectation over the probabilities of the digits 1 to 6 as the next token. Null where there is
+    no instruction. Source: Liu et al., "What Makes Good Data for Alignment?", ICLR 2024.
+
+    Attributes:
+        model: Folder of a causal transformers model.
+        of: Score that is wanted: `quality` of the response, or `complexity` of the instruction.
+        column: Name of the new column; empty means the name of the score.
+        prompt: Prompt in place of that of the published scorers. It may hold {instruction} and {response}.
+        max_tokens: Number of tokens of a prompt; longer ones are cut before their end.
+        batch_tokens: Number of tokens in a batch; 0 means 2,048 on a CPU and 32,768 on a GPU.
+        device: Device of torch; `auto` means a GPU if there is one.
+
+    Raises:
+        ParameterError: If `prompt` holds neither {instruction} nor {response}.
     """
 
     model: str
@@ -121,36 +125,32 @@ class Deita:
     max_tokens: int = 2048
     batch_tokens: int = 0
     device: str = "auto"
-    _loaded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
-    model_based: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.prompt and "{instruction}" not in self.prompt and "{response}" not in self.prompt:
-            raise ValueError("prompt must hold {instruction} or {response}")
+            raise ParameterError("prompt must hold {instruction} or {response}")
 
     def check(self) -> None:
-        """Raise ValueError when there is no such model."""
+        """Check that the model is there. Raises ParameterError."""
         check_model(self.model, "deita")
 
-    def setup(self) -> None:
-        """Load the model and look up its digits."""
+    def load(self) -> _Scorer:
+        """Load the model and look up its digits. Raises ParameterError if they are not tokens."""
         model = LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
         digits = [ids[-1:] for ids in model.encode([str(d) for d in range(1, 7)])]
         if len({tuple(d) for d in digits}) != 6 or not all(digits):
-            raise ValueError(f"deita: the tokenizer of {self.model} has no token of its own for each digit 1 to 6")
-        self._loaded.update(model=model, digits=[d[0] for d in digits])
+            raise ParameterError(f"deita: the tokenizer of {self.model} needs a separate token for each digit 1 to 6")
+        return _Scorer(model, [d[0] for d in digits])
 
     def __call__(self, table: pa.Table) -> Outcome:
-        values = np.zeros(0)
-        if len(table):
-            if not self._loaded:
-                self.setup()
-            values = self._expected(list(exchanges(table)))
+        """Add the column."""
+        values = self._expected(list(exchanges(table))) if len(table) else np.zeros(0)
         column = pa.array(np.round(values, 5), pa.float64(), mask=~np.isfinite(values))
         return keep_all(with_columns(table, {self.column or self.of: column}))
 
-    def _expected(self, pairs: list[Exchange]) -> np.ndarray[Any, Any]:
-        model: LanguageModel = self._loaded["model"]
+    def _expected(self, pairs: Sequence[Exchange]) -> npt.NDArray[np.float64]:
+        """Expected scores of all exchanges, `[N]`; NaN where there is no instruction."""
+        model, digits = self.loaded
         prompt = self.prompt or _DEITA[self.of]
         limit = min(self.max_tokens, model.limit)
         # replace, not format: braces in the data are data
@@ -162,10 +162,6 @@ class Deita:
             if len(ids) > limit:  # the question for the score must stay at the end
                 ids = [*ids[: limit - len(tail)], *tail]
             sequences.append(ids if pair.instruction.strip() else [])
-        logits = model.last_logits(sequences, self._loaded["digits"])
+        logits = model.last_logits(sequences, digits)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True) @ np.arange(1.0, 7.0))
-
-
-register(StageInfo(name="reward_model", make=RewardModel, kind="score", summary=RewardModel.__doc__ or ""))
-register(StageInfo(name="deita", make=Deita, kind="score", summary=Deita.__doc__ or ""))

@@ -1,4 +1,4 @@
-"""Columns that stages add, and that later ones no longer need."""
+"""The stage `drop_columns`: columns that stages added and later ones do not need."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from raylib.errors import StageError, nearest
+from raylib.errors import ParameterError, StageError, nearest
 from raylib.schema import SCHEMAS
-from raylib.stage import Outcome, StageInfo, keep_all, register
+from raylib.stage import LocalStage, Outcome, keep_all, stage
 
 __all__ = ["DropColumns"]
 
 
+@stage("drop_columns", kind="rewrite")
 @dataclass(frozen=True)
-class DropColumns:
+class DropColumns(LocalStage):
     """Drop columns that stages added, such as `embedding`, before the records are written.
 
     A record's own columns (id, text, messages, source, meta ...) cannot be dropped. A name that the table
     does not have is an error.
+
+    Attributes:
+        columns: Names of the columns to drop.
+
+    Raises:
+        ParameterError: If a column belongs to the record.
     """
 
     columns: tuple[str, ...]
@@ -29,13 +36,11 @@ class DropColumns:
         own = {name for schema in SCHEMAS.values() for name in schema.names}
         for name in self.columns:
             if name in own:
-                raise ValueError(f"columns: {name!r} belongs to the record and cannot be dropped")
+                raise ParameterError(f"columns: {name!r} belongs to the record and cannot be dropped")
 
     def __call__(self, table: pa.Table) -> Outcome:
+        """Drop the columns. Raises StageError if one is missing."""
         for name in self.columns:
             if name not in table.column_names:
                 raise StageError(f"drop_columns: no column {name!r}{nearest(name, table.column_names)}")
         return keep_all(table.drop_columns(list(self.columns)))
-
-
-register(StageInfo(name="drop_columns", make=DropColumns, kind="rewrite", summary=DropColumns.__doc__ or ""))

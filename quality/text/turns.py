@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raylib.errors import StageError
 from raylib.schema import single_chunk
 
-__all__ = ["Exchange", "exchanges", "instruction_of", "response_of", "roles_of"]
+__all__ = ["Exchange", "Message", "exchanges", "instruction_of", "response_of", "roles_of"]
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
 
 
 def _messages(table: pa.Table) -> pa.Array | None:
@@ -22,8 +31,8 @@ def _messages(table: pa.Table) -> pa.Array | None:
     return None
 
 
-def _flat(lists: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], pa.Array]:
-    """Owner of each message, roles, contents."""
+def _flat(lists: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_], pa.Array]:
+    """Record of each message, its role and its content."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     flat = lists.flatten()
     owner = np.repeat(np.arange(len(lists)), lengths)
@@ -31,15 +40,15 @@ def _flat(lists: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], 
     return owner, roles, flat.field("content")
 
 
-def _joined(owner: np.ndarray[Any, Any], contents: pa.Array, count: int) -> pa.Array:
-    """Contents of each owner (ascending) joined by newlines; empty where there are none."""
+def _joined(owner: npt.NDArray[np.int64], contents: pa.Array, count: int) -> pa.Array:
+    """Join the contents of each record (ascending in `owner`) by newlines; empty where there are none."""
     offsets = np.searchsorted(owner, np.arange(count + 1))
     lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), contents.cast(pa.large_string()))
     return pc.binary_join(lists, pa.scalar("\n", pa.large_string()))
 
 
-def _last_answers(owner: np.ndarray[Any, Any], roles: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """Index of each record's last assistant message, -1 where there is none."""
+def _last_answers(owner: npt.NDArray[np.int64], roles: npt.NDArray[np.object_], count: int) -> npt.NDArray[np.int64]:
+    """Index of each record's last assistant message; -1 where there is none."""
     last = np.full(count, -1, np.int64)
     answers = np.flatnonzero(roles == "assistant")
     last[owner[answers]] = answers  # the last assignment wins
@@ -47,7 +56,7 @@ def _last_answers(owner: np.ndarray[Any, Any], roles: np.ndarray[Any, Any], coun
 
 
 def instruction_of(table: pa.Table) -> pa.Array:
-    """What came from system and user before the last answer, joined by newlines; empty for documents."""
+    """Join what system and user said before each record's last answer by newlines; empty for documents."""
     lists = _messages(table)
     if lists is None:
         return pa.array([""] * len(table), pa.large_string())
@@ -59,14 +68,24 @@ def instruction_of(table: pa.Table) -> pa.Array:
 
 
 def response_of(table: pa.Table) -> pa.Array:
-    """The last answer: of a conversation its last assistant message, of a preference the chosen one, of a document its text."""
+    """Find the last answer of each record.
+
+    Args:
+        table: Conversations (the last assistant message), preferences (the chosen answer) or documents (the text).
+
+    Returns:
+        One string per record; empty where there is no answer.
+
+    Raises:
+        StageError: If the table has none of the columns `text`, `messages` and `prompt`.
+    """
     if "text" in table.column_names:
         return single_chunk(table["text"])
     if "chosen" in table.column_names:
         return single_chunk(table["chosen"])
     lists = _messages(table)
     if lists is None:
-        raise ValueError(f"no text in columns {table.column_names}; expected 'text', 'messages' or 'prompt'")
+        raise StageError(f"no text in columns {table.column_names}; expected 'text', 'messages' or 'prompt'")
     owner, roles, contents = _flat(lists)
     last = _last_answers(owner, roles, len(lists))
     found = contents.take(pa.array(np.maximum(last, 0), mask=last < 0)) if len(contents) else pa.nulls(len(lists))
@@ -74,7 +93,7 @@ def response_of(table: pa.Table) -> pa.Array:
 
 
 def roles_of(table: pa.Table) -> pa.Array:
-    """Roles of each record joined by blanks, such as `system user assistant`; empty for documents."""
+    """Join the roles of each record by blanks, such as `system user assistant`; empty for documents."""
     lists = _messages(table)
     if lists is None:
         return pa.array([""] * len(table), pa.large_string())
@@ -87,9 +106,14 @@ def roles_of(table: pa.Table) -> pa.Array:
 
 @dataclass(frozen=True)
 class Exchange:
-    """The messages before the last answer, and that answer."""
+    """The messages before the last answer, and that answer.
 
-    messages: list[dict[str, str]]
+    Attributes:
+        messages: Turns before the answer; empty for a document.
+        response: The answer; empty if there is none.
+    """
+
+    messages: list[Message]
     response: str
 
     @property
@@ -99,20 +123,19 @@ class Exchange:
 
 
 def exchanges(table: pa.Table) -> Iterator[Exchange]:
-    """One a record. A document is a response to nothing."""
-    name = "messages" if "messages" in table.column_names else "prompt" if "prompt" in table.column_names else ""
+    """Yield the exchange of each record. A document counts as an answer to nothing."""
+    name = next((n for n in ("messages", "prompt") if n in table.column_names), "")
     if not name:
         for text in table["text"].to_pylist():
             yield Exchange([], text or "")
         return
     chosen = table["chosen"].to_pylist() if "chosen" in table.column_names else None
     for i, messages in enumerate(table[name].to_pylist()):
-        turns = messages or []
-        if chosen is not None:
-            yield Exchange(turns, chosen[i] or "")
-            continue
-        last = next((k for k in range(len(turns) - 1, -1, -1) if turns[k]["role"] == "assistant"), None)
-        if last is None:
-            yield Exchange(turns, "")
-        else:
-            yield Exchange(turns[:last], turns[last]["content"] or "")
+        turns: list[Message] = messages or []
+        yield _last_exchange(turns) if chosen is None else Exchange(turns, chosen[i] or "")
+
+
+def _last_exchange(turns: list[Message]) -> Exchange:
+    """Split a conversation at its last answer."""
+    last = next((k for k in range(len(turns) - 1, -1, -1) if turns[k]["role"] == "assistant"), None)
+    return Exchange(turns, "") if last is None else Exchange(turns[:last], turns[last]["content"] or "")

@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
-from raylib.errors import nearest
+from raylib.errors import UnknownNameError, nearest
 from raylib.plugins import load_stages
+from raylib.stage.docstrings import parameters_described, text_of_docstring
 
 __all__ = ["StageInfo", "StageKind", "register", "stage", "stage_info", "stage_names"]
 
 StageKind: TypeAlias = Literal["rewrite", "cut", "reject", "score", "global"]
-"""What a stage does to records: rewrite texts, cut parts of them, reject records, add columns, or compare all of them."""
+"""What a stage does to records: rewrite texts, cut parts of them, reject records, add columns, or compare them."""
 
 Made = TypeVar("Made", bound=type)
 
 
 @dataclass(frozen=True)
 class StageInfo:
-    """A registry entry: everything that the recipe validator and the rule reference need."""
+    """A registry entry: everything that the recipe validator and the rule reference need.
+
+    Attributes:
+        name: Name in recipes.
+        make: Class of the stage; its keyword arguments are the parameters.
+        kind: What the stage does to records.
+        summary: What the references say about it; sections of a docstring (`Args`, `Attributes`) are left out.
+        reason: Reason that its rejects show.
+        unit: Unit of its threshold.
+        examples: Texts before and after, or texts and a part of the evidence ("" for kept).
+    """
 
     name: str
-    make: type[Any]
+    make: type
     kind: str
     summary: str
     reason: str = ""
     unit: str = ""
     examples: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "summary", text_of_docstring(self.summary))
+
     @property
-    def parameters(self) -> dict[str, Any]:
-        """Parameter names and defaults in declaration order."""
+    def parameters(self) -> dict[str, object]:
+        """Parameter names and defaults in declaration order; `dataclasses.MISSING` for a required parameter."""
         if not is_dataclass(self.make):
             return {}
         return {f.name: f.default for f in fields(self.make) if f.init}
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the class's docstring says about each parameter that it describes."""
+        described = parameters_described(self.make.__doc__)
+        return {name: described[name] for name in self.parameters if name in described}
 
 
 _REGISTRY: dict[str, StageInfo] = {}
@@ -43,7 +62,14 @@ _state = {"loaded": False}
 
 
 def register(info: StageInfo) -> None:
-    """Make a stage known by its recipe name. Registering another class under a taken name is an error."""
+    """Make a stage known by its recipe name.
+
+    Args:
+        info: The entry. An earlier one of the same class is replaced.
+
+    Raises:
+        ValueError: if another class has the name.
+    """
     other = _REGISTRY.get(info.name)
     if other is not None and other.make.__qualname__ != info.make.__qualname__:
         raise ValueError(f"stage name {info.name!r} is already taken by {other.make.__qualname__}")
@@ -58,11 +84,13 @@ def stage(name: str, *, kind: StageKind, reason: str = "", unit: str = "") -> Ca
         kind: What the stage does to records.
         reason: Reason that its rejects show.
         unit: Unit of its threshold, for the references.
+
+    Returns:
+        A decorator that returns the class as it is.
     """
 
     def decorate(made: Made) -> Made:
-        summary = inspect.cleandoc(made.__doc__ or "")
-        register(StageInfo(name=name, make=made, kind=kind, summary=summary, reason=reason, unit=unit))
+        register(StageInfo(name=name, make=made, kind=kind, summary=made.__doc__ or "", reason=reason, unit=unit))
         return made
 
     return decorate
@@ -82,8 +110,15 @@ def stage_names() -> list[str]:
 
 
 def stage_info(name: str) -> StageInfo:
-    """The registry entry of `name`. Raises KeyError with the nearest valid name."""
+    """The registry entry of a stage.
+
+    Args:
+        name: Name in recipes.
+
+    Raises:
+        UnknownNameError: if there is no such stage; names the nearest one. It is a KeyError, too.
+    """
     _load()
     if name not in _REGISTRY:
-        raise KeyError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
+        raise UnknownNameError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
     return _REGISTRY[name]

@@ -21,7 +21,30 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.mark.slow
 def test_it_measures_every_part_without_our_packages(tmp_path: Path) -> None:
     script = Path(__file__).resolve().parents[2] / "benchmarks" / "train_gpu.py"
-    command = [sys.executable, "-c", _BARE, str(script), "--shape", "tiny", "--length", "64", "--steps", "2", "--warmup", "1", "--micro", "2", "--accumulation", "2", "--device", "cpu", "--optimizer", "fp32", "--out", str(tmp_path / "o.json")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        _BARE,
+        str(script),
+        "--shape",
+        "tiny",
+        "--length",
+        "64",
+        "--steps",
+        "2",
+        "--warmup",
+        "1",
+        "--micro",
+        "2",
+        "--accumulation",
+        "2",
+        "--device",
+        "cpu",
+        "--optimizer",
+        "fp32",
+        "--out",
+        str(tmp_path / "o.json"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads((tmp_path / "o.json").read_text())["found"]
@@ -29,4 +52,5 @@ def test_it_measures_every_part_without_our_packages(tmp_path: Path) -> None:
     n = 2 * (4 * 64 * 64 + 3 * 64 * 128) + 64 * 512
     for row in found.values():
         assert row["tflops"] * 1e12 / row["tokens_per_second"] == pytest.approx(6 * n + 12 * 2 * 64 * 64, rel=1e-6)
-    assert "of SFT's tokens/s" in done.stdout and "over the control step" in done.stdout
+    assert "of SFT's tokens/s" in done.stdout
+    assert "over the control step" in done.stdout

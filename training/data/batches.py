@@ -4,46 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from training.data.rows import Row
 
-__all__ = ["Batch", "collate", "micro_batches", "to_device"]
+__all__ = ["Batch", "BatchShape", "collate", "micro_batches", "to_device"]
 
 
 @dataclass
 class Batch:
-    """One micro-batch, on the CPU. Shapes (rows, width) unless said otherwise.
+    """One micro-batch.
 
-    ids: padded on the right with `pad`. segments: number of the sequence in its row, -1 for padding. positions: within
-    the sequence. targets: bool; a target is predicted from the token before it, so a sequence's first is none. source:
-    (rows,). indices: (rows,) numbers that reference log-probabilities are kept by.
+    Attributes:
+        ids: Token ids, int64, shape `[rows, width]`, padded on the right.
+        segments: Number of the sequence within its row, int64, `[rows, width]`; -1 for padding.
+        positions: Position within the sequence, int64, `[rows, width]`.
+        targets: Whether the token is a target, bool, `[rows, width]`. A target is predicted from the token before it,
+            so the first token of a sequence never is one.
+        source: Number of each row's source, int64, `[rows]`.
+        packed: Whether a row holds several sequences.
+        indices: (source, row) of each row, by which reference log-probabilities are found.
     """
 
-    ids: Any
-    segments: Any
-    positions: Any
-    targets: Any
-    source: Any
+    ids: Tensor
+    segments: Tensor
+    positions: Tensor
+    targets: Tensor
+    source: Tensor
     packed: bool
     indices: list[tuple[int, int]]
 
     @property
     def tokens(self) -> int:
-        """Tokens that are no padding."""
+        """Number of tokens without padding."""
         return int((self.segments >= 0).sum())
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """How a worker's rows of a step are cut into micro-batches.
+
+    Attributes:
+        micro: Rows of a micro-batch.
+        accumulation: Micro-batches of a step.
+        pad: Token id that fills up rows.
+        pairs: Whether rows are preferences, whose two sequences become two rows of the batch.
+        width: Smallest number of columns.
+    """
+
+    micro: int
+    accumulation: int
+    pad: int
+    pairs: bool
+    width: int = 2
 
 
 def collate(
     rows: Sequence[Row], *, pad: int, pairs: bool, indices: Sequence[tuple[int, int]] = (), width: int = 2
 ) -> Batch:
-    """Rows as tensors, padded to the longest, or to `width` if that is more. With `pairs`, the two sequences of a row become two rows: all chosen ones, then all rejected ones."""
-    import torch
+    """Rows as tensors, padded to the longest row, or to `width` if that is more.
 
+    With `pairs`, the two sequences of a row become two rows: first all chosen ones, then all rejected ones.
+    """
     if pairs:
-        rows = [Row((r.ids[w],), (r.targets[w],), r.source) for w in (0, 1) for r in rows]
+        rows = [Row((r.ids[which],), (r.targets[which],), r.source) for which in (0, 1) for r in rows]
     width = max([width, *(r.length for r in rows)])
     ids = np.full((len(rows), width), pad, np.int64)
     segments = np.full((len(rows), width), -1, np.int64)
@@ -69,22 +96,38 @@ def collate(
     )
 
 
-def micro_batches(rows: Sequence[Row], keys: Sequence[tuple[int, int]], *, rank: int, world: int, micro: int, accumulation: int, pad: int, pairs: bool, width: int = 2) -> Iterator[Batch]:  # fmt: skip
-    """This worker's micro-batches of a step: always `accumulation` of them, empty ones at the end of the data.
+def micro_batches(
+    rows: Sequence[Row], keys: Sequence[tuple[int, int]], shape: BatchShape, *, rank: int = 0, world: int = 1
+) -> Iterator[Batch]:
+    """The micro-batches of one worker in a step: always `shape.accumulation`, with empty ones at the end of the data.
 
-    Row i of the step goes to worker i mod world, so that what a worker gets of a global batch depends on nothing else.
+    Row i belongs to worker i mod `world`, so a worker's share depends on nothing but the order of the rows.
+
+    Args:
+        rows: Rows of the step; of this worker alone if `world` is 1.
+        keys: (source, row) of each row.
+        shape: How the worker's rows are cut and padded.
+        rank: Number of the worker.
+        world: Number of workers that the rows are divided among.
     """
     empty = Row((np.zeros(2, np.int64),), (np.zeros(2, np.uint8),), 0)
-    if pairs:
+    if shape.pairs:
         empty = Row(empty.ids * 2, empty.targets * 2, 0)
-    mine, named = list(rows[rank::world]), list(keys[rank::world])
-    for i in range(accumulation):
-        part, key = mine[i * micro : (i + 1) * micro], named[i * micro : (i + 1) * micro]
-        yield collate(part or [empty], pad=pad, pairs=pairs, indices=key, width=width)
+    mine, named = rows[rank::world], keys[rank::world]
+    for begin in range(0, shape.accumulation * shape.micro, shape.micro):
+        part, key = mine[begin : begin + shape.micro], named[begin : begin + shape.micro]
+        yield collate(part or [empty], pad=shape.pad, pairs=shape.pairs, indices=key, width=shape.width)
 
 
-def to_device(batch: Batch, device: Any) -> Batch:
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on a device."""
     if device.type == "cpu":
         return batch
-    moved = {name: getattr(batch, name).to(device, non_blocking=True) for name in ("ids", "segments", "positions", "targets", "source")}  # fmt: skip
-    return replace(batch, **moved)
+    return replace(
+        batch,
+        ids=batch.ids.to(device, non_blocking=True),
+        segments=batch.segments.to(device, non_blocking=True),
+        positions=batch.positions.to(device, non_blocking=True),
+        targets=batch.targets.to(device, non_blocking=True),
+        source=batch.source.to(device, non_blocking=True),
+    )

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TypedDict
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from quality.selection.mixture import mixture_of
+from raylib.records import files_of, with_source
+from raylib.token_counts import load_tokenizer
 
-from raylib.records import files_of, source_tables
-
-__all__ = ["count_tokens"]
+__all__ = ["SourceCounts", "count_tokens"]
 
 
-def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, dict[str, int]]:
-    """Documents, characters and tokens by source, without writing anything."""
-    from quality.selection.mixture import mixture_of
-    from raylib.token_counts import load_tokenizer
+class SourceCounts(TypedDict):
+    """Sizes of a source."""
 
+    documents: int
+    characters: int
+    tokens: int
+
+
+def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, SourceCounts]:
+    """Documents, characters and tokens by source; nothing is written.
+
+    Args:
+        sources: Files, folders of runs, globs or URIs.
+        tokenizer_path: Path of a tokenizer's folder, or of its tokenizer.json.
+
+    Returns:
+        Counts by source, the source with most characters first.
+    """
     tokenizer = load_tokenizer(tokenizer_path)
-
-    def named(path: str, name: str) -> Iterator[pa.Table]:
-        for table in source_tables(path):
-            source = pc.if_else(pc.equal(pc.fill_null(table["source"], ""), ""), name, table["source"])
-            yield table.set_column(table.column_names.index("source"), "source", source)
-
-    return mixture_of(itertools.chain.from_iterable(named(path, name) for name, path in files_of(sources)), "source", tokenizer)  # fmt: skip
+    tables = (with_source(table, file.source) for file in files_of(sources) for table in file.tables())
+    counted = mixture_of(tables, "source", tokenizer)
+    return {
+        source: SourceCounts(documents=row["documents"], characters=row["characters"], tokens=row["tokens"])
+        for source, row in counted.items()
+    }

@@ -5,65 +5,88 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from raylib.records import source_tables
-from training.data.encoding import Encoded, TokenOptions, Tools, encode, encode_there, packed
+from raylib.plugins import optional
+from raylib.records import RecordFile
+from training.data.encoding import Encoded, EncoderPlace, TokenOptions, Tools, encode, encode_there, packed
+from training.data.token_set import Kind
+from training.data.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from joblib import Parallel
 
 __all__ = ["SMALL", "Encoder"]
 
 
 _BATCH = 1000  # records that are encoded at once
-SMALL = 16 << 20  # bytes of input that are not worth starting processes for
+SMALL = 16 << 20  # bytes of input below which starting processes does not pay
+_RECORD_KINDS = {"pretrain": "document", "sft": "conversation", "preference": "preference"}
 
 
 class Encoder:
-    """Turns tables into tokens: in this process, or in one process a core for inputs that are worth starting them.
+    """Turns tables into tokens: in this process, or in one process per core for inputs that are worth starting them.
 
-    One process a core beats the threads of one tokenizer, as handling what it returns is work of Python too.
+    A process per core is faster than the threads of one tokenizer, because handling what the tokenizer returns is work
+    of Python, too.
     """
 
-    def __init__(self, tokenizer: Any, path: str, kind: str, options: TokenOptions, work: Path, *, parallel: bool) -> None:  # fmt: skip
+    def __init__(
+        self, tokenizer: Tokenizer, path: str, kind: Kind, options: TokenOptions, work: Path, *, parallel: bool
+    ) -> None:
         self._kind, self._options = kind, options
-        self._wanted = {"pretrain": "document", "sft": "conversation", "preference": "preference"}[kind]
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._pool: Any = None
-        self._tools: Any = Tools(tokenizer, kind, options)
-        self._place = (str(path), str(work / "tokenizer.json"), (tokenizer.bos_token_id, tokenizer.eos_token_id))
+        self._pool: Parallel | None = None
+        self._tools = Tools(tokenizer, kind, options)
+        self._place = EncoderPlace(str(path), str(work / "tokenizer.json"), self._tools.borders)
         if parallel and self._cores > 1:
-            from joblib import Parallel
+            self._pool = self._processes()
 
-            if kind == "pretrain" and self._tools.backend is not None:
-                self._tools.backend.save(self._place[1])
-            self._pool = Parallel(n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1)
+    def _processes(self) -> Parallel:
+        """A pool of processes, which find the bare tokenizer in a file if text is all that they encode."""
+        if self._kind == "pretrain" and self._tools.backend is not None:
+            self._tools.backend.save(self._place.bare)
+        joblib = optional("joblib", extra="train", purpose="raylib tokenize")
+        pool: Parallel = joblib.Parallel(
+            n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1
+        )
+        return pool
 
     def __enter__(self) -> Encoder:
         if self._pool is not None:
             self._pool.__enter__()
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._pool is not None:
-            self._pool.__exit__(*exception)
+            self._pool.__exit__(kind, error, traceback)
 
-    def encoded(self, path: str, name: str) -> Iterator[Encoded]:
-        """The file's records, batch after batch, in their order."""
+    def encoded(self, file: RecordFile) -> Iterator[Encoded]:
+        """Records of a file, batch after batch, in their order.
+
+        Args:
+            file: The file, with the source of records that have none.
+        """
         if self._pool is None:
-            for rows, sources in self._batches(path, name, _BATCH):
+            for rows, sources in self._batches(file, _BATCH):
                 yield encode(rows, sources, self._tools, self._options, self._kind)
             return
-        from joblib import delayed
-
+        delayed = optional("joblib", extra="train", purpose="raylib tokenize").delayed(encode_there)
         tasks = (
-            delayed(encode_there)(packed(rows), sources, self._place, self._options, self._kind)
-            for rows, sources in self._batches(path, name, 4 * _BATCH)
+            delayed(packed(rows), sources, self._place, self._options, self._kind)
+            for rows, sources in self._batches(file, 4 * _BATCH)
         )
         yield from self._pool(tasks)
 
-    def _batches(self, path: str, name: str, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
-        for table in source_tables(path, self._wanted):
-            sources = [s or name for s in table["source"].to_pylist()]
+    def _batches(self, file: RecordFile, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
+        """Tables of at most `size` records, each with the sources of its records."""
+        for table in file.tables(_RECORD_KINDS[self._kind]):
+            sources = [s or file.source for s in table["source"].to_pylist()]
             for begin in range(0, len(table), size):
                 yield table.slice(begin, size), sources[begin : begin + size]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from raylib.errors import TrainingError
-from training.data.rows import Array, Row, Rows
+from raylib.hashing import GOLDEN
+from training.data.rows import Row, Rows
 
 __all__ = ["RowStream"]
 
@@ -15,8 +17,8 @@ __all__ = ["RowStream"]
 _BLOCK = 4096  # rows whose order is held in memory
 
 
-def _shuffled(index: Array, count: int, seed: int) -> Array:
-    """A permutation of [0, count) at `index`, without holding it: a Feistel network of four rounds, walked in cycles."""
+def _shuffled(index: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:
+    """A permutation of [0, count) at `index`, without holding it: a Feistel network of four rounds, cycle-walked."""
     bits = max(2, int(count - 1).bit_length())
     half = (bits + 1) // 2
     mask = np.uint64((1 << half) - 1)
@@ -27,7 +29,7 @@ def _shuffled(index: Array, count: int, seed: int) -> Array:
         while outside.any():
             left, right = value[outside] >> np.uint64(half), value[outside] & mask
             for key in keys:
-                mixed = (right ^ key) * np.uint64(0x9E3779B97F4A7C15)
+                mixed = (right ^ key) * GOLDEN
                 mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
                 left, right = right, left ^ ((mixed >> np.uint64(17)) & mask)
             value[outside] = left << np.uint64(half) | right
@@ -38,9 +40,17 @@ def _shuffled(index: Array, count: int, seed: int) -> Array:
 class RowStream:
     """The endless stream of rows of several sources.
 
-    shares: rows of an epoch from each; 0: all of them. In the first epoch a source is read in its own (random) order,
-    in later ones in another random order. Sources are mixed evenly. With `group`, rows of similar length come in
-    groups of so many, as batches that are padded want them.
+    In its first epoch a source is read in its own order, which is random; in later ones in another random order.
+    Sources are mixed evenly.
+
+    Args:
+        sources: Rows of each source.
+        shares: Share of an epoch's rows that come from each source; all zeros read every row once.
+        seed: Seed of the order.
+        group: If set, rows are ordered in groups of this size with similar lengths, to reduce padding.
+
+    Raises:
+        TrainingError: if there are no rows.
     """
 
     def __init__(self, sources: Sequence[Rows], *, shares: Sequence[float], seed: int, group: int = 0) -> None:
@@ -55,10 +65,10 @@ class RowStream:
         self._wanted = np.maximum(np.round(natural), 0).astype(np.int64)
         self.epoch_rows = int(self._wanted.sum())
         blocks = max(1, -(-self.epoch_rows // _BLOCK))
-        # rows of each source before each block, and of all
+        # rows before each block: of each source, and of all
         self._upto = np.arange(blocks + 1)[:, None] * self._wanted[None, :] // blocks
         self._starts = self._upto.sum(axis=1)
-        self._held: tuple[int, int, Array] | None = None
+        self._held: tuple[int, int, npt.NDArray[np.int64]] | None = None
 
     def rows(self, begin: int, count: int) -> list[tuple[int, int]]:
         """(source, row) of positions [begin, begin + count)."""
@@ -73,7 +83,7 @@ class RowStream:
             at += len(part)
         return out
 
-    def _block(self, epoch: int, block: int) -> Array:
+    def _block(self, epoch: int, block: int) -> npt.NDArray[np.int64]:
         """One block of an epoch, shape (n, 2): source and row."""
         if self._held is not None and self._held[:2] == (epoch, block):
             return self._held[2]
@@ -83,8 +93,8 @@ class RowStream:
         self._held = (epoch, block, made)
         return made
 
-    def _mixed(self, epoch: int, block: int) -> Array:
-        """The rows of each source in this block, evenly mixed: the k-th of n stands at (k + 1/2) / n."""
+    def _mixed(self, epoch: int, block: int) -> npt.NDArray[np.int64]:
+        """The rows of each source in this block, evenly mixed: the k-th of n is placed at (k + 1/2) / n."""
         parts, places = [], []
         for i, rows in enumerate(self.sources):
             first, last = int(self._upto[block, i]), int(self._upto[block + 1, i])
@@ -94,14 +104,14 @@ class RowStream:
             again, index = np.divmod(turn, rows.count)
             found = index.copy()
             for number in np.unique(again).tolist():
-                if number:  # the first time a source is read in its own order
+                if number:  # the first pass is in the source's own order
                     here = again == number
                     found[here] = _shuffled(index[here], rows.count, self.seed * 1_000_003 + number)
             parts.append(np.stack([np.full(last - first, i), found], axis=1))
             places.append((np.arange(last - first) + 0.5) / (last - first))
         return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")]
 
-    def _grouped(self, rows: Array, epoch: int, block: int) -> Array:
+    def _grouped(self, rows: npt.NDArray[np.int64], epoch: int, block: int) -> npt.NDArray[np.int64]:
         """Rows sorted by length in windows of 16 groups, then the groups shuffled."""
         rng = np.random.default_rng([self.seed, epoch, block])
         parts = []
@@ -116,5 +126,5 @@ class RowStream:
         return np.concatenate(parts)
 
     def read(self, begin: int, count: int) -> list[Row]:
-        """The rows at positions [begin, begin + count), tokens and all."""
+        """The rows at positions [begin, begin + count), with their tokens."""
         return [self.sources[s].row(r) for s, r in self.rows(begin, count)]

@@ -5,41 +5,45 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from raylib.errors import TrainingError
 from training.data.token_set import TokenSet
 
-__all__ = ["Array", "Row", "Rows", "rows_of"]
-
-
-Array = np.ndarray[Any, Any]
+__all__ = ["Row", "Rows", "rows_of"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Sequences that share a row of the batch and do not see each other: (ids, targets, source)."""
+    """Sequences that share a row of the batch and do not see each other.
 
-    ids: tuple[Array, ...]
-    targets: tuple[Array, ...]
+    Attributes:
+        ids: Token ids of each sequence.
+        targets: Whether each token is a target, uint8, for each sequence.
+        source: Number of the source.
+    """
+
+    ids: tuple[npt.NDArray[np.integer], ...]
+    targets: tuple[npt.NDArray[np.uint8], ...]
     source: int
 
     @property
     def length(self) -> int:
+        """Number of tokens."""
         return sum(map(len, self.ids))
 
     @property
     def target_count(self) -> int:
-        """Targets that can be predicted: a sequence's first token cannot."""
+        """Number of targets that can be predicted; the first token of a sequence cannot."""
         return int(sum(int(t[1:].sum()) for t in self.targets))
 
 
 @njit(cache=True)
-def _next_fit(lengths: Array, limit: int) -> Array:
-    """Where rows begin when sequences are put into rows of `limit` tokens one after the other."""
+def _next_fit(lengths: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
+    """First sequence of each row when sequences are put into rows of `limit` tokens one after the other."""
     begins = np.empty(len(lengths) + 1, np.int64)
     count, used = 0, limit + 1
     for i in range(len(lengths)):
@@ -54,13 +58,22 @@ def _next_fit(lengths: Array, limit: int) -> Array:
 
 
 class Rows:
-    """A token set as rows. Pretraining text is one stream cut every `length` tokens; samples are put whole into rows
-    (packing) or have one each; a preference is one row of two sequences."""
+    """A token set as rows.
+
+    Pretraining text is one stream that is cut every `length` tokens. Samples are put whole into rows (packing), or have
+    a row each. A preference is one row of two sequences.
+
+    Args:
+        tokens: The token set.
+        length: Number of tokens of a row.
+        packing: Whether rows hold several samples.
+        number: Number of the source.
+    """
 
     def __init__(self, tokens: TokenSet, length: int, *, packing: bool, number: int) -> None:
         self.tokens, self.length, self.number = tokens, length, number
         self.kind = tokens.kind
-        self._begins: Array | None = None
+        self._begins: npt.NDArray[np.int64] | None = None
         if self.kind == "pretrain":
             self.count = -(-int(tokens.starts[-1]) // length)
         elif self.kind == "sft" and packing:
@@ -75,14 +88,19 @@ class Rows:
             return self._stream_row(index)
         if self.kind == "preference":
             return self._pair(index)
-        first, last = (index, index + 1) if self._begins is None else (int(self._begins[index]), int(self._begins[index + 1]))  # fmt: skip
         ids, targets = [], []
-        for number in range(first, last):
+        for number in self._samples(index):
             tokens, mask = self.tokens.sequence(number)
-            assert mask is not None
+            assert mask is not None  # only pretraining tokens have none
             ids.append(tokens[: self.length])
             targets.append(mask[: self.length])
         return Row(tuple(ids), tuple(targets), self.number)
+
+    def _samples(self, index: int) -> range:
+        """Numbers of the samples in a row."""
+        if self._begins is None:
+            return range(index, index + 1)
+        return range(int(self._begins[index]), int(self._begins[index + 1]))
 
     def _stream_row(self, index: int) -> Row:
         starts = self.tokens.starts
@@ -106,7 +124,7 @@ class Rows:
         return Row(tuple(ids), tuple(targets), self.number)
 
     def size(self, index: int) -> int:
-        """Tokens of a row, without reading them."""
+        """Number of tokens of a row, without reading them."""
         starts = self.tokens.starts
         if self.kind == "pretrain":
             return self.length
@@ -117,7 +135,16 @@ class Rows:
 
 
 def rows_of(paths: Sequence[str], length: int, *, packing: bool) -> list[Rows]:
-    """Rows of token folders; all of them preferences, or none."""
+    """Rows of token folders.
+
+    Args:
+        paths: Token folders, each of which is a source.
+        length: Number of tokens of a row.
+        packing: Whether rows hold several samples.
+
+    Raises:
+        TrainingError: if preferences are mixed with other tokens.
+    """
     made = [Rows(TokenSet(p), length, packing=packing, number=i) for i, p in enumerate(paths)]
     if len({r.kind == "preference" for r in made}) > 1:
         raise TrainingError("preferences cannot be mixed with other tokens in one run")

@@ -1,8 +1,8 @@
-"""An external shuffle of tokenised samples: what is in memory is one chunk or one bucket, never the data.
+"""An external shuffle of tokenised samples: memory holds one chunk or one bucket, never all the data.
 
-Samples are dealt to buckets at random while they are written in chunks, sorted by bucket within a chunk; then one
-bucket after the other is read from all chunks, shuffled and appended. (The usual two passes; Sanders, "Random
-permutations on distributed, external and hierarchical memory", 1998.) Seed and input alone determine the order.
+Samples are dealt to buckets at random while they are written in chunks, sorted by bucket within a chunk. Then one
+bucket after the other is read from all chunks, shuffled and appended. These are the usual two passes (Sanders, "Random
+permutations on distributed, external and hierarchical memory", 1998). Only the seed and the input determine the order.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 from numba import njit
 
@@ -23,13 +24,19 @@ from training.data.encoding import Encoded
 __all__ = ["Spill", "join"]
 
 
-Array = np.ndarray[Any, Any]
 _CHUNK = 1 << 25  # tokens that are held before they are written
+_Values = TypeVar("_Values", bound=npt.NDArray[np.generic])
 
 
 @njit(cache=True)
-def _gather(values: Array, begins: Array, lengths: Array, order: Array, out: Array) -> None:
-    """Runs of `values` in another order: run order[0] first."""
+def _gather(
+    values: npt.NDArray[np.generic],
+    begins: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+    out: npt.NDArray[np.generic],
+) -> None:
+    """Copy runs of `values` to `out` in another order: run order[0] first."""
     at = 0
     for k in range(len(order)):
         i = order[k]
@@ -38,26 +45,37 @@ def _gather(values: Array, begins: Array, lengths: Array, order: Array, out: Arr
 
 
 class Spill:
-    """Samples of one input file, on their way to buckets. `close` makes the file's part complete."""
+    """Samples of one input file on their way to buckets; `close` completes the file's part.
+
+    Args:
+        folder: Folder of the part.
+        width: Number of sequences of a sample.
+        buckets: Number of buckets.
+        seed: Seed of the draw of buckets.
+    """
 
     def __init__(self, folder: Path, *, width: int, buckets: int, seed: Sequence[int]) -> None:
         self._folder, self._width, self._buckets, self._seed = folder, width, buckets, list(seed)
         self._held: list[Encoded] = []
-        self._tokens = self._chunks = self._samples = 0
-        self._facts: dict[str, Any] = {"tokens": Counter(), "records": Counter(), "dropped": Counter(), "cut": 0}
+        self._held_tokens = self._chunks = self._samples = self._cut = 0
+        self._tokens: Counter[str] = Counter()
+        self._records: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, encoded: Encoded) -> None:
         """Take the next samples of the file."""
-        for name in ("tokens", "records", "dropped"):
-            self._facts[name].update(getattr(encoded, name))
-        self._facts["cut"] += encoded.cut
+        self._tokens.update(encoded.tokens)
+        self._records.update(encoded.records)
+        self._dropped.update(encoded.dropped)
+        self._cut += encoded.cut
         self._held.append(encoded)
-        self._tokens += len(encoded.ids)
-        if self._tokens >= _CHUNK:
+        self._held_tokens += len(encoded.ids)
+        if self._held_tokens >= _CHUNK:
             self._write()
 
     def _write(self) -> None:
+        """Write the samples in memory as one chunk, sorted by bucket."""
         ids = np.concatenate([e.ids for e in self._held])
         lengths = np.concatenate([e.lengths for e in self._held])
         masks = [e.targets for e in self._held if e.targets is not None]
@@ -66,68 +84,110 @@ class Spill:
         bucket = np.random.default_rng([*self._seed, self._chunks]).integers(0, self._buckets, len(sizes))
         order = np.argsort(bucket, kind="stable")
         stem = self._folder / f"{self._chunks:05d}"
-        for name, values in (("ids", ids), ("targets", np.concatenate(masks) if masks else None)):
-            if values is not None:
-                out = np.empty_like(values)
-                _gather(values, begins, sizes, order, out)
-                out.tofile(f"{stem}.{name}")
+        _reordered(ids, begins, sizes, order).tofile(f"{stem}.ids")
+        if masks:
+            _reordered(np.concatenate(masks), begins, sizes, order).tofile(f"{stem}.targets")
         np.save(f"{stem}.lengths.npy", lengths.reshape(-1, self._width)[order])
         ends = np.searchsorted(bucket[order], np.arange(self._buckets + 1))
         np.save(f"{stem}.borders.npy", np.stack([ends, np.concatenate([[0], np.cumsum(sizes[order])])[ends]]))
-        self._held, self._tokens = [], 0
+        self._held, self._held_tokens = [], 0
         self._chunks += 1
         self._samples += len(sizes)
 
     def close(self) -> None:
-        """Write what is held, and that the part is whole."""
-        if self._tokens:
+        """Flush buffered samples and mark the part as complete."""
+        if self._held_tokens:
             self._write()
-        facts = {**self._facts, "chunks": self._chunks, "samples": self._samples}
+        facts = {
+            "tokens": self._tokens,
+            "records": self._records,
+            "dropped": self._dropped,
+            "cut": self._cut,
+            "chunks": self._chunks,
+            "samples": self._samples,
+        }
         temporary = self._folder / "part.tmp"
         temporary.write_bytes(orjson.dumps(facts))
         os.replace(temporary, self._folder / "part.json")
 
 
+def _reordered(
+    values: _Values, begins: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
+) -> _Values:
+    """Runs of `values` in another order."""
+    out = np.empty_like(values)
+    _gather(values, begins, sizes, order, out)
+    return out
+
+
 @dataclass
 class _Chunk:
+    """One chunk of a part.
+
+    Attributes:
+        stem: Path of its files without the suffix.
+        lengths: Length of each sequence, `[samples, width]`, mapped.
+        borders: Samples and tokens before each bucket, `[2, buckets + 1]`.
+    """
+
     stem: str
-    lengths: Array  # (samples, width), mapped
-    borders: Array  # (2, buckets + 1): samples and tokens before each bucket
+    lengths: npt.NDArray[np.int64]
+    borders: npt.NDArray[np.int64]
+
+    def samples(self, bucket: int) -> npt.NDArray[np.int64]:
+        """Lengths of the samples in a bucket, `[n, width]`."""
+        return self.lengths[int(self.borders[0, bucket]) : int(self.borders[0, bucket + 1])]
+
+    def values(self, suffix: str, kind: np.dtype[np.generic], bucket: int) -> npt.NDArray[np.generic]:
+        """Content of a bucket in one of the chunk's files."""
+        first, last = int(self.borders[1, bucket]), int(self.borders[1, bucket + 1])
+        return np.fromfile(f"{self.stem}{suffix}", kind, last - first, offset=first * kind.itemsize)
 
 
-def join(parts: Sequence[Path], folder: Path, *, width: int, buckets: int, dtype: Any, seed: int) -> tuple[int, int]:
-    """All parts as `tokens.bin`, `targets.bin` (if there are any) and `starts.npy`; returns tokens and samples."""
-    chunks, samples = [], 0
-    for part in parts:
-        facts = orjson.loads((part / "part.json").read_bytes())
-        samples += facts["samples"]
-        for number in range(facts["chunks"]):
-            stem = str(part / f"{number:05d}")
-            chunks.append(_Chunk(stem, np.load(f"{stem}.lengths.npy", mmap_mode="r"), np.load(f"{stem}.borders.npy")))
+@dataclass(frozen=True)
+class _Output:
+    """One file of a token folder: its stream, the suffix of the chunks' files, their data type and its own."""
+
+    stream: BinaryIO
+    suffix: str
+    read_as: np.dtype[np.generic]
+    written_as: np.dtype[np.generic]
+
+
+def join(
+    parts: Sequence[Path], folder: Path, *, width: int, buckets: int, dtype: np.dtype[np.generic], seed: int
+) -> tuple[int, int]:
+    """Join all parts to `tokens.bin`, `starts.npy` and, if there are targets, `targets.bin`.
+
+    Args:
+        parts: Complete parts.
+        folder: The token folder.
+        width: Number of sequences of a sample.
+        buckets: Number of buckets of the parts.
+        dtype: Data type of the token file.
+        seed: Seed of the order within a bucket.
+
+    Returns:
+        Number of tokens and number of samples.
+    """
+    chunks, samples = _chunks(parts)
     masked = any(os.path.exists(f"{c.stem}.targets") for c in chunks)
     starts = np.lib.format.open_memmap(folder / "starts.npy", mode="w+", dtype=np.int64, shape=(samples * width + 1,))
     starts[0] = 0
     at = done = 0
+    ids_type, mask_type = np.dtype(np.uint32), np.dtype(np.uint8)
     with (folder / "tokens.bin").open("wb") as tokens, (folder / "targets.bin").open("wb") as targets:
+        outputs = [_Output(tokens, ".ids", ids_type, dtype)]
+        if masked:
+            outputs.append(_Output(targets, ".targets", mask_type, mask_type))
         for bucket in range(buckets):
-            found = [(c, int(c.borders[0, bucket]), int(c.borders[0, bucket + 1])) for c in chunks]
-            found = [(c, a, b) for c, a, b in found if b > a]
+            found = [c for c in chunks if len(c.samples(bucket))]
             if not found:
                 continue
-            lengths = np.concatenate([c.lengths[a:b] for c, a, b in found])
-            sizes = lengths.sum(axis=1)
-            begins = np.cumsum(sizes) - sizes
-            order = np.random.default_rng([seed, bucket]).permutation(len(sizes))
-            for name, kind, stream in (("ids", np.uint32, tokens), ("targets", np.uint8, targets)):
-                if name == "targets" and not masked:
-                    continue
-                values = np.concatenate([_part(c, name, kind, bucket) for c, _, _ in found])
-                out = np.empty(len(values), dtype if name == "ids" else kind)
-                _gather(values, begins, sizes, order, out)
-                out.tofile(stream)
-            ends = at + np.cumsum(lengths[order].ravel())
-            starts[done * width + 1 : (done + len(order)) * width + 1] = ends
-            at, done = int(ends[-1]), done + len(order)
+            lengths = _append_bucket(found, bucket, outputs, seed)
+            ends = at + np.cumsum(lengths.ravel())
+            starts[done * width + 1 : (done + len(lengths)) * width + 1] = ends
+            at, done = int(ends[-1]), done + len(lengths)
         for stream in (tokens, targets):
             stream.flush()
             os.fsync(stream.fileno())
@@ -137,7 +197,30 @@ def join(parts: Sequence[Path], folder: Path, *, width: int, buckets: int, dtype
     return at, done
 
 
-def _part(chunk: _Chunk, name: str, kind: Any, bucket: int) -> Array:
-    first, last = int(chunk.borders[1, bucket]), int(chunk.borders[1, bucket + 1])
-    size = np.dtype(kind).itemsize
-    return np.fromfile(f"{chunk.stem}.{name}", kind, last - first, offset=first * size)
+def _chunks(parts: Sequence[Path]) -> tuple[list[_Chunk], int]:
+    """All chunks of all parts, and the number of their samples."""
+    chunks, samples = [], 0
+    for part in parts:
+        facts = orjson.loads((part / "part.json").read_bytes())
+        samples += facts["samples"]
+        for number in range(facts["chunks"]):
+            stem = str(part / f"{number:05d}")
+            chunks.append(_Chunk(stem, np.load(f"{stem}.lengths.npy", mmap_mode="r"), np.load(f"{stem}.borders.npy")))
+    return chunks, samples
+
+
+def _append_bucket(
+    chunks: Sequence[_Chunk], bucket: int, outputs: Sequence[_Output], seed: int
+) -> npt.NDArray[np.int64]:
+    """Append a bucket, shuffled, to the outputs; returns the lengths of its sequences in their new order."""
+    lengths = np.concatenate([c.samples(bucket) for c in chunks])
+    sizes = lengths.sum(axis=1)
+    begins = np.cumsum(sizes) - sizes
+    order = np.random.default_rng([seed, bucket]).permutation(len(sizes))
+    for output in outputs:
+        values = np.concatenate([c.values(output.suffix, output.read_as, bucket) for c in chunks])
+        out = np.empty(len(values), output.written_as)
+        _gather(values, begins, sizes, order, out)
+        out.tofile(output.stream)
+    shuffled: npt.NDArray[np.int64] = lengths[order]
+    return shuffled

@@ -1,70 +1,104 @@
-"""A token folder opened for training, memory-mapped."""
+"""A token folder opened for training."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from raylib.errors import TrainingError
 
-__all__ = ["Kind", "TokenSet"]
+__all__ = ["Kind", "TokenFile", "TokenInfo", "TokenSet"]
 
-
-Array = np.ndarray[Any, Any]
 Kind = Literal["pretrain", "sft", "preference"]
 
 
+class TokenInfo(TypedDict):
+    """Content of `tokens.json`, the description of a token folder."""
+
+    dtype: str
+    tokens: int
+    samples: int
+    cut: int
+    dropped: dict[str, int]
+    tokens_by_source: dict[str, int]
+    samples_by_source: dict[str, int]
+    key: str
+    kind: Kind
+    tokenizer: str
+    vocabulary: int
+    seconds: float
+    tokens_per_second: int
+    parts_done_before: int
+    options: dict[str, object]
+
+
 class TokenSet:
-    """A token folder, opened: nothing is read until it is asked for."""
+    """A token folder; nothing but the index is read until it is asked for.
+
+    Attributes:
+        path: The folder.
+        info: Content of its `tokens.json`.
+        kind: Kind of its samples.
+        starts: First token of each sequence, and the number of all tokens, int64, mapped.
+        tokens: All tokens.
+        targets: Whether each token is a target; None for pretraining, where all of them are.
+    """
 
     def __init__(self, path: str | Path) -> None:
         folder = Path(path)
         if not (folder / "tokens.json").is_file():
-            raise TrainingError(f"{path} is no token folder (no tokens.json); `raylib tokenize` makes one")
+            raise TrainingError(f"{path} is not a token folder (it has no tokens.json); `raylib tokenize` makes one")
         self.path = folder
-        self.info: dict[str, Any] = orjson.loads((folder / "tokens.json").read_bytes())
+        self.info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
         self.kind: Kind = self.info["kind"]
-        self.starts: Array = np.load(folder / "starts.npy", mmap_mode="r")
-        self.tokens = _Values(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
-        self.targets: _Values | None = None
+        self.starts: npt.NDArray[np.int64] = np.load(folder / "starts.npy", mmap_mode="r")
+        self.tokens = TokenFile(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
+        self.targets: TokenFile | None = None
         if self.kind != "pretrain":
-            self.targets = _Values(folder / "targets.bin", np.dtype(np.uint8), self.info["tokens"])
-        if int(self.starts[-1]) != self.info["tokens"]:
-            raise TrainingError(f"{path} is damaged: the index ends at {int(self.starts[-1])}, tokens.json says {self.info['tokens']}")  # fmt: skip
+            self.targets = TokenFile(folder / "targets.bin", np.dtype(np.uint8), self.info["tokens"])
+        end, count = int(self.starts[-1]), self.info["tokens"]
+        if end != count:
+            raise TrainingError(f"{path} is damaged: the index ends at {end}, but tokens.json says {count}")
 
     def __len__(self) -> int:
-        """Sequences; of preferences, pairs."""
+        """Number of sequences; for preferences, of pairs."""
         return (len(self.starts) - 1) // (3 if self.kind == "preference" else 1)
 
-    def sequence(self, number: int) -> tuple[Array, Array | None]:
+    def sequence(self, number: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.uint8] | None]:
         """Tokens and targets of one sequence."""
-        a, b = int(self.starts[number]), int(self.starts[number + 1])
-        return self.tokens[a:b], None if self.targets is None else self.targets[a:b]
+        first, last = int(self.starts[number]), int(self.starts[number + 1])
+        targets = None if self.targets is None else self.targets[first:last].view(np.uint8)
+        return self.tokens[first:last], targets
 
 
-class _Values:
-    """A file of numbers that is read piece by piece. Not mapped: pages of a mapping count as the worker's memory until
-    something else wants them, and over a terabyte that looks like a leak and evicts what the model needs."""
+class TokenFile:
+    """A file of numbers that is read piece by piece.
 
-    def __init__(self, path: Path, dtype: Any, count: int) -> None:
-        if path.stat().st_size != count * dtype.itemsize:
-            raise TrainingError(f"{path} is damaged: {path.stat().st_size} bytes, expected {count * dtype.itemsize}")
+    It is not memory-mapped, because pages of a mapping count as the worker's memory until something else needs it.
+    Over a terabyte that looks like a leak, and evicts what the model needs.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype[np.generic], count: int) -> None:
+        size, expected = path.stat().st_size, count * dtype.itemsize
+        if size != expected:
+            raise TrainingError(f"{path} is damaged: it has {size} bytes, expected {expected}")
         self._dtype, self._count = dtype, count
         self._descriptor = os.open(path, os.O_RDONLY)
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, part: slice) -> Array:
+    def __getitem__(self, part: slice) -> npt.NDArray[np.integer]:
         first, last, _ = part.indices(self._count)
         size = self._dtype.itemsize
         return np.frombuffer(os.pread(self._descriptor, max(last - first, 0) * size, first * size), self._dtype)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[np.generic]:
         whole = self[:]
         return whole if dtype is None else whole.astype(dtype)
 

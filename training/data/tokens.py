@@ -1,4 +1,4 @@
-"""Tokenising records into a folder of token files that training maps into memory."""
+"""Tokenising records into a folder of token files that training reads."""
 
 from __future__ import annotations
 
@@ -8,90 +8,181 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 
 from raylib.errors import TrainingError
-from raylib.records import files_of, source_tables
+from raylib.records import RecordFile, files_of
 from training.data.encoder import SMALL, Encoder
 from training.data.encoding import TokenOptions
 from training.data.shuffle import Spill, join
-from training.data.token_set import Kind
+from training.data.token_set import Kind, TokenInfo
+from training.data.tokenizer import Tokenizer, saved_tokenizer
 
-__all__ = ["tokenize"]
+__all__ = ["TokenInfo", "TokenOptions", "tokenize"]
 
 
 _BUCKET = 64 << 20  # bytes of input whose samples are shuffled at once
 
 
-def tokenize(sources: Sequence[str], out: str | Path, tokenizer_path: str, options: TokenOptions | None = None) -> dict[str, Any]:  # fmt: skip
-    """Tokenise records of files or runs into a token folder; returns what `tokens.json` holds.
+@dataclass(frozen=True)
+class _Job:
+    """Everything that determines the token files.
 
-    Files that were done before an interruption are not done again. The order of samples is a random one that
+    Attributes:
+        files: Files of records.
+        tokenizer: The tokenizer.
+        place: Folder of the tokenizer.
+        options: How records become tokens.
+        key: Fingerprint of files, tokenizer and options.
+        work: Folder of unfinished parts.
+    """
+
+    files: list[RecordFile]
+    tokenizer: Tokenizer
+    place: str
+    options: TokenOptions
+    key: str
+    work: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of all input files."""
+        return sum(os.path.getsize(file.path) for file in self.files if os.path.exists(file.path))
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the samples, by the options or by the records."""
+        return self.options.kind if self.options.kind != "auto" else _guess(self.files)
+
+
+@dataclass
+class _Totals:
+    """Counts over all parts: of tokens and of records by source, of records left out by reason, of cut samples."""
+
+    tokens: Counter[str] = field(default_factory=Counter)
+    records: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+
+    @classmethod
+    def of(cls, parts: Sequence[Path]) -> _Totals:
+        """The sum over parts."""
+        totals = cls()
+        for part in parts:
+            facts = orjson.loads((part / "part.json").read_bytes())
+            totals.tokens.update(facts["tokens"])
+            totals.records.update(facts["records"])
+            totals.dropped.update(facts["dropped"])
+            totals.cut += facts["cut"]
+        return totals
+
+
+def tokenize(
+    sources: Sequence[str], out: str | Path, tokenizer_path: str, options: TokenOptions | None = None
+) -> TokenInfo:
+    """Tokenise the records of files or runs into a token folder.
+
+    Files that were finished before an interruption are not tokenised again. Samples are in a random order that
     `options.seed` determines.
 
-    Raises:
-        TrainingError: no records, or the folder holds tokens of something else.
-    """
-    from transformers import AutoTokenizer
+    Args:
+        sources: Files, folders of runs, globs or URIs.
+        out: Path of the token folder.
+        tokenizer_path: Path of the tokenizer's folder.
+        options: How records become tokens.
 
+    Returns:
+        The content of `tokens.json`.
+
+    Raises:
+        TrainingError: if there are no records, or if the folder holds tokens of something else.
+    """
     options = options or TokenOptions()
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path, local_files_only=True, trust_remote_code=False)
+    tokenizer = saved_tokenizer(tokenizer_path)
     folder = Path(out)
     files = files_of(sources)
     key = _key(files, tokenizer_path, options)
-    if (folder / "tokens.json").is_file():
-        old: dict[str, Any] = orjson.loads((folder / "tokens.json").read_bytes())
-        if old["key"] == key:
-            return old
-        raise TrainingError(f"{out} holds tokens made otherwise; choose another folder or delete it")
-    work = folder / f"parts-{key}"
-    work.mkdir(parents=True, exist_ok=True)
-    kind = options.kind if options.kind != "auto" else _guess(files)
-    width = 3 if kind == "preference" else 1
-    total = sum(os.path.getsize(path) for _, path in files if os.path.exists(path))
-    buckets = max(1, min(total // _BUCKET, 4096))
-    begun = time.perf_counter()
-    parts, done_before = [], 0
-    with Encoder(tokenizer, tokenizer_path, kind, options, work, parallel=total > SMALL) as encoder:
-        for number, (name, path) in enumerate(files):
-            target = work / f"{number:06d}"
-            if (target / "part.json").is_file():
-                done_before += 1
-            else:
-                spill = Spill(target, width=width, buckets=buckets, seed=(options.seed, number))
-                for encoded in encoder.encoded(path, name):
-                    spill.add(encoded)
-                spill.close()
-            parts.append(target)
-    totals: dict[str, Any] = {name: Counter() for name in ("tokens", "records", "dropped")} | {"cut": 0}
-    for part in parts:
-        facts = orjson.loads((part / "part.json").read_bytes())
-        totals["cut"] += facts["cut"]
-        for name in ("tokens", "records", "dropped"):
-            totals[name].update(facts[name])
-    if not totals["records"]:
-        shutil.rmtree(work)
-        raise TrainingError("no records to tokenise: everything was dropped, or the input is empty")
-    dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
-    tokens, samples = join(parts, folder, width=width, buckets=buckets, dtype=dtype, seed=options.seed)
-    seconds = time.perf_counter() - begun
-    info = {
-        "dtype": dtype.name, "tokens": tokens, "samples": samples, "cut": totals["cut"], "dropped": dict(totals["dropped"]),
-        "tokens_by_source": dict(sorted(totals["tokens"].items())), "samples_by_source": dict(sorted(totals["records"].items())),
-        "key": key, "kind": kind, "tokenizer": str(tokenizer_path), "vocabulary": len(tokenizer), "seconds": round(seconds, 2),
-        "tokens_per_second": round(tokens / max(seconds, 1e-9)), "parts_done_before": done_before, "options": vars(options),
-    }  # fmt: skip
-    _write(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
-    shutil.rmtree(work)
+    finished = _finished(folder, key)
+    if finished is not None:
+        return finished
+    job = _Job(files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
+    job.work.mkdir(parents=True, exist_ok=True)
+    return _tokenize(job, folder)
+
+
+def _finished(folder: Path, key: str) -> TokenInfo | None:
+    """What the folder already holds. Raises TrainingError if that is something else."""
+    if not (folder / "tokens.json").is_file():
+        return None
+    info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
+    if info["key"] != key:
+        raise TrainingError(
+            f"{folder} holds tokens made otherwise (of other records, with another tokenizer or other options); "
+            "choose another folder or delete it"
+        )
     return info
 
 
-def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOptions) -> str:
-    facts: list[Any] = [vars(options)]
+def _tokenize(job: _Job, folder: Path) -> TokenInfo:
+    """Encode all files into parts, join the parts, and describe the result."""
+    kind, size = job.kind, job.size
+    width = 3 if kind == "preference" else 1
+    buckets = max(1, min(size // _BUCKET, 4096))
+    begun = time.perf_counter()
+    parts, done_before = _encode_parts(job, kind, width=width, buckets=buckets, parallel=size > SMALL)
+    totals = _Totals.of(parts)
+    if not totals.records:
+        shutil.rmtree(job.work)
+        raise TrainingError("no records to tokenise: all of them were dropped, or the input is empty")
+    dtype: np.dtype[np.generic] = np.dtype(np.uint16 if len(job.tokenizer) <= 1 << 16 else np.uint32)
+    tokens, samples = join(parts, folder, width=width, buckets=buckets, dtype=dtype, seed=job.options.seed)
+    seconds = time.perf_counter() - begun
+    info = TokenInfo(
+        dtype=dtype.name,
+        tokens=tokens,
+        samples=samples,
+        cut=totals.cut,
+        dropped=dict(totals.dropped),
+        tokens_by_source=dict(sorted(totals.tokens.items())),
+        samples_by_source=dict(sorted(totals.records.items())),
+        key=job.key,
+        kind=kind,
+        tokenizer=str(job.place),
+        vocabulary=len(job.tokenizer),
+        seconds=round(seconds, 2),
+        tokens_per_second=round(tokens / max(seconds, 1e-9)),
+        parts_done_before=done_before,
+        options=dict(vars(job.options)),
+    )
+    _write(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
+    shutil.rmtree(job.work)
+    return info
+
+
+def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: bool) -> tuple[list[Path], int]:
+    """Encode each file into a part; returns the parts' folders, and how many were finished before."""
+    parts, done_before = [], 0
+    with Encoder(job.tokenizer, job.place, kind, job.options, job.work, parallel=parallel) as encoder:
+        for number, file in enumerate(job.files):
+            part = job.work / f"{number:06d}"
+            if (part / "part.json").is_file():
+                done_before += 1
+            else:
+                spill = Spill(part, width=width, buckets=buckets, seed=(job.options.seed, number))
+                for encoded in encoder.encoded(file):
+                    spill.add(encoded)
+                spill.close()
+            parts.append(part)
+    return parts, done_before
+
+
+def _key(files: Sequence[RecordFile], tokenizer_path: str, options: TokenOptions) -> str:
+    """Fingerprint of the options, of the files' paths, sizes and times, and of the tokenizer's files."""
+    facts: list[object] = [vars(options)]
     for _, path in files:
         status = os.stat(path) if os.path.exists(path) else None
         facts.append([path, status.st_size if status else 0, status.st_mtime_ns if status else 0])
@@ -101,9 +192,10 @@ def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOp
     return hashlib.blake2b(orjson.dumps(facts), digest_size=8).hexdigest()
 
 
-def _guess(files: Sequence[tuple[str, str]]) -> Kind:
-    for _, path in files:
-        for table in source_tables(path):
+def _guess(files: Sequence[RecordFile]) -> Kind:
+    """Kind of samples that the first records are."""
+    for file in files:
+        for table in file.tables():
             if "chosen" in table.column_names:
                 return "preference"
             return "sft" if "messages" in table.column_names else "pretrain"

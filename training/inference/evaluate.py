@@ -1,32 +1,52 @@
-"""Evaluation of a model: perplexity by source, and for preferences reward accuracy."""
+"""Evaluation of a saved model: perplexity by source, and accuracy on preferences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+import transformers
 
 from training.data.rows import rows_of
+from training.data.tokenizer import pad_id, saved_tokenizer
 from training.loop.evaluation import evaluate_rows
 from training.model.world import World
+from training.objectives import Scorer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["evaluate_model"]
 
 
-def evaluate_model(model: str, tokens: Sequence[str], *, length: int = 2048, micro: int = 8, device: str = "auto") -> dict[str, float]:  # fmt: skip
-    """Perplexity of a saved model on token folders."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def evaluate_model(
+    model: str, tokens: Sequence[str], *, length: int = 2048, micro: int = 8, device: str = "auto"
+) -> dict[str, float]:
+    """Evaluate a saved model on token folders.
 
-    from training.objectives import Scorer
+    Args:
+        model: Path of the model's folder.
+        tokens: Token folders.
+        length: Number of tokens of a row; longer samples are cut.
+        micro: Number of rows of a pass.
+        device: Device, such as `cpu` or `cuda:1`; `auto` uses a GPU if there is one.
 
+    Returns:
+        `loss` and `perplexity`, `perplexity/FOLDER` of each of several folders, and `accuracy` on preferences.
+
+    Raises:
+        TrainingError: if a folder is not a token folder.
+    """
     world = World()
     if device != "auto":
         world.device = torch.device(device)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(model, local_files_only=True, trust_remote_code=False, dtype=torch.float32 if world.device.type == "cpu" else torch.bfloat16)  # fmt: skip
-    tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
-    module = Scorer(loaded.to(world.device))
+    dtype = torch.float32 if world.device.type == "cpu" else torch.bfloat16
+    loaded: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
+        model, local_files_only=True, trust_remote_code=False, dtype=dtype
+    )
+    module = Scorer(loaded).to(world.device)
     rows = rows_of([str(Path(t)) for t in tokens], length, packing=False)
-    return evaluate_rows(module, module, rows, world=world, micro=micro, pad=pad)
+    pad = pad_id(saved_tokenizer(model))
+    return evaluate_rows(module, module, rows, world=world, micro=micro, pad=pad).metrics()

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-__all__ = ["EndpointGenerator", "Generator", "Sampling", "VllmGenerator"]
+import orjson
 
+from quality.models.endpoint import Endpoint
+from raylib.errors import ParameterError, TrainingError
+from raylib.plugins import optional
+from training.data.templates import Renderer
+from training.data.tokenizer import Message, Tokenizer, pad_id, saved_tokenizer
+from training.inference.prompts import AnswerRecord, Prompt, prompts_of
 
-Message = dict[str, str]
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+__all__ = [
+    "AnswersPrompts",
+    "EndpointGenerator",
+    "GenerateOptions",
+    "Generated",
+    "Generator",
+    "Sampling",
+    "VllmGenerator",
+    "generate_file",
+]
+
+_PURPOSE = "generation without --endpoint"
+Conversations = Sequence[Sequence[Message]]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """temperature 0: greedy. seed: of sampling."""
+    """How tokens are drawn.
+
+    Attributes:
+        max_new_tokens: Largest number of tokens of an answer.
+        temperature: Temperature of sampling; 0 always takes the most likely token.
+        top_p: Probability mass of the tokens that are drawn from.
+        top_k: Number of tokens that are drawn from; 0 sets no limit.
+        repetition_penalty: Factor by which tokens that occurred already become less likely; 1 changes nothing.
+        seed: Seed of sampling.
+    """
 
     max_new_tokens: int = 512
     temperature: float = 0.0
@@ -24,105 +57,271 @@ class Sampling:
     seed: int = 0
 
 
+class AnswersPrompts(Protocol):
+    """Anything that answers conversations."""
+
+    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:
+        """The next answer to each conversation, without its end token."""
+
+
 class Generator:
-    """A saved model that answers conversations, rendered exactly as for training."""
+    """A saved model that answers conversations, rendered exactly as for training.
+
+    Args:
+        path: Path of the model's folder.
+        template: Name of a template; `auto` uses the tokenizer's own.
+        device: Device, such as `cpu` or `cuda:1`; `auto` uses a GPU if there is one.
+    """
 
     def __init__(self, path: str, *, template: str = "auto", device: str = "auto") -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        from training.data.templates import Renderer
-
+        torch = optional("torch", extra="train", purpose=_PURPOSE)
+        transformers = optional("transformers", extra="train", purpose=_PURPOSE)
         place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        self.tokenizer: Tokenizer = saved_tokenizer(path)
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, dtype=dtype
         )
         self.model, self.device = model.to(place).eval(), place
         self.renderer = Renderer(self.tokenizer, template)
 
-    def answer(self, conversations: Sequence[Sequence[Message]], sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:  # fmt: skip
-        """The next answer to each conversation, without its end token."""
-        import torch
+    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:
+        """Answer conversations.
 
+        Args:
+            conversations: Messages of each conversation, up to a question.
+            sampling: How tokens are drawn.
+            batch: Number of conversations that are answered at once. It does not change greedy answers.
+
+        Returns:
+            The next answer to each conversation, without its end token.
+        """
+        torch = optional("torch", extra="train", purpose=_PURPOSE)
         sampling = sampling or Sampling()
         prompts = [self.renderer.prompt(c) for c in conversations]
-        end = self.renderer.answer("")  # several tokens in some templates: the last one is what ends a turn
-        stops = sorted({*end[-1:], self.tokenizer.eos_token_id})
-        tail = str(self.tokenizer.decode(end[:-1], skip_special_tokens=True))
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
-        options: dict[str, Any] = {"max_new_tokens": sampling.max_new_tokens, "eos_token_id": stops, "pad_token_id": pad, "repetition_penalty": sampling.repetition_penalty, "do_sample": sampling.temperature > 0}  # fmt: skip
-        if sampling.temperature > 0:
-            options |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-        limit = int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - sampling.max_new_tokens
+        longest = int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - sampling.max_new_tokens
         order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
         out = [""] * len(prompts)
         torch.manual_seed(sampling.seed)
         for begin in range(0, len(order), batch):
             rows = order[begin : begin + batch]
-            ids = [prompts[i][-max(limit, 1) :] for i in rows]
-            width = max(map(len, ids))
-            # padding stands on the left here: what is generated goes on from the last column
-            tokens = torch.tensor([[pad] * (width - len(i)) + i for i in ids], device=self.device)
-            mask = torch.tensor([[0] * (width - len(i)) + [1] * len(i) for i in ids], device=self.device)
-            with torch.inference_mode():
-                made = self.model.generate(input_ids=tokens, attention_mask=mask, **options)[:, width:].tolist()
-            for row, answer in zip(rows, made, strict=True):
-                cut = next((k for k, t in enumerate(answer) if t in stops), len(answer))
-                text = str(self.tokenizer.decode(answer[:cut], skip_special_tokens=True))
-                out[row] = text.removesuffix(tail)
+            answers = self._generate([prompts[i][-max(longest, 1) :] for i in rows], sampling)
+            for row, answer in zip(rows, answers, strict=True):
+                out[row] = answer
         return out
+
+    def _generate(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[str]:
+        """Answer one batch of prompts."""
+        torch = optional("torch", extra="train", purpose=_PURPOSE)
+        ending = _Ending.of(self.renderer, self.tokenizer)
+        pad = pad_id(self.tokenizer)
+        options: dict[str, object] = {
+            "max_new_tokens": sampling.max_new_tokens,
+            "eos_token_id": ending.stops,
+            "pad_token_id": pad,
+            "repetition_penalty": sampling.repetition_penalty,
+            "do_sample": sampling.temperature > 0,
+        }
+        if sampling.temperature > 0:
+            options |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        width = max(map(len, prompts))
+        # padding is on the left here, because generation continues from the last column
+        ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=self.device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device)
+        with torch.inference_mode():
+            made: Tensor = self.model.generate(input_ids=ids, attention_mask=mask, **options)
+        return [self._text(row, ending) for row in made[:, width:].tolist()]
+
+    def _text(self, ids: list[int], ending: _Ending) -> str:
+        """Text of the tokens before the first one that ends an answer."""
+        cut = next((k for k, token in enumerate(ids) if token in ending.stops), len(ids))
+        text = self.tokenizer.decode(ids[:cut], skip_special_tokens=True)
+        return text.removesuffix(ending.tail)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How answers end.
+
+    Attributes:
+        stops: Ids of the tokens that end an answer.
+        tail: Text before the last of the tokens that end a turn; some templates have several.
+    """
+
+    stops: list[int]
+    tail: str
+
+    @classmethod
+    def of(cls, renderer: Renderer, tokenizer: Tokenizer) -> _Ending:
+        """How answers end by a renderer's template."""
+        end = renderer.answer("")
+        last = {*end[-1:], *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}
+        return cls(sorted(last), tokenizer.decode(end[:-1], skip_special_tokens=True))
 
 
 class VllmGenerator:
-    """The same by vLLM, for many prompts on a GPU; rendered by us, so that the tokens are those of training."""
+    """The same by vLLM, for many prompts on a GPU. Prompts are rendered here, so their tokens are those of training.
 
-    def __init__(self, path: str, *, template: str = "auto", **options: Any) -> None:
-        from transformers import AutoTokenizer
+    Args:
+        path: Path of the model's folder.
+        template: Name of a template; `auto` uses the tokenizer's own.
+        options: Further arguments of `vllm.LLM`.
+    """
 
-        from raylib.errors import TrainingError
-        from training.data.templates import Renderer
-
+    def __init__(self, path: str, *, template: str = "auto", **options: object) -> None:
         try:
-            from vllm import LLM
+            self._vllm = import_module("vllm")
         except ImportError as error:
-            raise TrainingError("--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give --endpoint") from error  # fmt: skip
-        self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            raise TrainingError(
+                "--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give "
+                "--endpoint"
+            ) from error
+        self.tokenizer: Tokenizer = saved_tokenizer(path)
         self.renderer = Renderer(self.tokenizer, template)
-        self._model = LLM(model=path, trust_remote_code=False, **options)
+        self._model = self._vllm.LLM(model=path, trust_remote_code=False, **options)
 
-    def answer(self, conversations: Sequence[Sequence[Message]], sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:  # fmt: skip
-        """The next answer to each conversation; `batch` is vLLM's own affair."""
-        from vllm import SamplingParams
-
+    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:
+        """The next answer to each conversation. vLLM makes its own batches, so `batch` is not used."""
         sampling = sampling or Sampling()
-        end = self.renderer.answer("")
-        wanted = SamplingParams(
-            max_tokens=sampling.max_new_tokens, temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k or -1,
-            repetition_penalty=sampling.repetition_penalty, seed=sampling.seed, stop_token_ids=sorted({*end[-1:], self.tokenizer.eos_token_id}),
-        )  # fmt: skip
+        ending = _Ending.of(self.renderer, self.tokenizer)
+        wanted = self._vllm.SamplingParams(
+            max_tokens=sampling.max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k or -1,
+            repetition_penalty=sampling.repetition_penalty,
+            seed=sampling.seed,
+            stop_token_ids=ending.stops,
+        )
         made = self._model.generate([{"prompt_token_ids": self.renderer.prompt(c)} for c in conversations], wanted)
-        tail = str(self.tokenizer.decode(end[:-1], skip_special_tokens=True))
-        return [str(m.outputs[0].text).removesuffix(tail) for m in made]
+        return [str(m.outputs[0].text).removesuffix(ending.tail) for m in made]
 
 
 class EndpointGenerator:
-    """The same by an OpenAI-compatible endpoint, whose server renders. Failed requests raise TrainingError."""
+    """The same by an OpenAI-compatible endpoint, whose server renders the prompts.
+
+    Args:
+        model: Name of the model at the endpoint.
+        base_url: URL of the endpoint up to `/v1`. If empty, OPENAI_BASE_URL is used.
+        cache: Path of a cache of answers. If empty, there is none.
+        concurrency: Number of requests at a time.
+    """
 
     def __init__(self, model: str, base_url: str = "", *, cache: str = "", concurrency: int = 8) -> None:
-        from quality.models.endpoint import Endpoint
-
         self._endpoint = Endpoint(model, base_url, cache=cache, concurrency=concurrency)
 
-    def answer(self, conversations: Sequence[Sequence[Message]], sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:  # fmt: skip
-        """The next answer to each conversation; top_k and the penalty of repetitions are not part of the protocol."""
-        from raylib.errors import TrainingError
+    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:
+        """The next answer to each conversation. The protocol knows neither `top_k` nor `repetition_penalty`.
 
+        Raises:
+            TrainingError: if a request failed.
+        """
         sampling = sampling or Sampling()
-        asked = [[dict(m) for m in c] for c in conversations]
-        answers = self._endpoint.ask(asked, str, temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_new_tokens, seed=sampling.seed)  # fmt: skip
+        answers = self._endpoint.ask(
+            [[dict(message) for message in conversation] for conversation in conversations],
+            str,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_new_tokens,
+            seed=sampling.seed,
+        )
         failed = [a.error for a in answers if a.value is None]
         if failed:
             raise TrainingError(f"{len(failed)} of {len(answers)} requests failed: {failed[0]}")
         return [str(a.value) for a in answers]
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """What answers prompts, and how often.
+
+    Attributes:
+        sampling: How tokens are drawn; sample N of a prompt uses the seed plus N.
+        samples: Number of answers to each prompt.
+        batch: Number of prompts that are answered at once.
+        limit: Largest number of prompts; 0 takes all.
+        engine: `transformers` or `vllm`; not used with an endpoint.
+        endpoint: URL of an OpenAI-compatible endpoint up to `/v1`. If empty, the model is loaded here.
+    """
+
+    sampling: Sampling = Sampling()
+    samples: int = 1
+    batch: int = 16
+    limit: int = 0
+    engine: Literal["transformers", "vllm"] = "transformers"
+    endpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("transformers", "vllm"):
+            raise ParameterError(f"engine {self.engine!r}: valid are transformers or vllm")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Number of answers that a file holds, and of those that it held before."""
+
+    answers: int
+    held: int
+
+
+def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions | None = None) -> Generated:
+    """Let a model answer prompts, and append the answers to a file as JSON lines.
+
+    Answers of this model that the file holds already are not generated again, so an interrupted call continues when it
+    is repeated. The model is loaded only if there is something to generate.
+
+    Args:
+        model: Path of the model's folder, or its name at the endpoint.
+        prompts: Records with prompts: conversations, preferences, documents or safety records.
+        out: File to append to.
+        options: What answers, and how often.
+
+    Raises:
+        RaylibError: if there are no prompts, or if a request fails.
+    """
+    options = options or GenerateOptions()
+    asked = prompts_of(prompts, options.limit)
+    held = _held(out, model)
+    generator: AnswersPrompts | None = None
+    with out.open("ab") as stream:
+        for part, sample in _parts(asked, held, options):
+            generator = generator or _generator(model, options)
+            sampling = replace(options.sampling, seed=options.sampling.seed + sample)
+            answers = generator.answer([p.messages for p in part], sampling, batch=options.batch)
+            _append(stream, part, answers, model, sample)
+    return Generated(len(asked) * options.samples, len(held))
+
+
+def _held(out: Path, model: str) -> set[tuple[str, int]]:
+    """(id, sample) of the answers of a model that a file holds."""
+    if not out.is_file():
+        return set()
+    records = map(orjson.loads, out.read_bytes().splitlines())
+    return {(record["id"], record["sample"]) for record in records if record["model"] == model}
+
+
+def _parts(
+    asked: Sequence[Prompt], held: set[tuple[str, int]], options: GenerateOptions
+) -> Iterator[tuple[list[Prompt], int]]:
+    """Prompts without an answer, in parts that are written at once, each with the number of its sample."""
+    size = 32 * options.batch
+    for sample in range(options.samples):
+        left = [prompt for prompt in asked if (prompt.id, sample) not in held]
+        for begin in range(0, len(left), size):
+            yield left[begin : begin + size], sample
+
+
+def _generator(model: str, options: GenerateOptions) -> AnswersPrompts:
+    if options.endpoint:
+        return EndpointGenerator(model, options.endpoint)
+    return VllmGenerator(model) if options.engine == "vllm" else Generator(model)
+
+
+def _append(stream: BinaryIO, part: Sequence[Prompt], answers: Sequence[str], model: str, sample: int) -> None:
+    """Append answers to a file."""
+    for prompt, answer in zip(part, answers, strict=True):
+        record = AnswerRecord(id=prompt.id, prompt=prompt.messages, response=answer, model=model, sample=sample)
+        if prompt.category:
+            record["category"] = prompt.category
+        stream.write(orjson.dumps(record) + b"\n")
+    stream.flush()

@@ -1,79 +1,224 @@
-"""Preferences out of several answers to each prompt: best against worst, over a margin."""
+"""Preferences from several answers to each prompt: best against worst, over a margin."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
+import orjson
+import pyarrow as pa
 
-__all__ = ["PairOptions", "build_pairs"]
+from quality.scores.judge import Judge
+from quality.scores.reward import RewardModel
+from raylib.errors import RaylibError
+from raylib.schema import SCHEMAS
+from training.data.tokenizer import Message
+from training.inference.prompts import AnswerRecord, read_answers
+
+__all__ = ["PairOptions", "PairReport", "PreferencePair", "build_pairs", "scorer_of", "write_pairs"]
 
 
 @dataclass(frozen=True)
 class PairOptions:
-    """margin: least difference of scores. max_length_ratio: longest to shortest answer of a pair, so that length is not
-    what is learnt; 0: no limit. per_prompt: pairs of a prompt at most."""
+    """Which answers make a pair.
+
+    Attributes:
+        margin: Smallest difference of the two scores.
+        max_length_ratio: Largest ratio of the longer to the shorter answer, so that length is not what is learnt. 0
+            sets no limit.
+        per_prompt: Largest number of pairs of a prompt.
+    """
 
     margin: float = 0.5
     max_length_ratio: float = 3.0
     per_prompt: int = 1
 
 
-def build_pairs(
-    answers: Sequence[Mapping[str, Any]], options: PairOptions | None = None
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Pairs, and a report.
+class PreferencePair(TypedDict):
+    """A preference with the scores of its answers."""
 
-    answers: records with `id`, `prompt` (messages), `response` and `score` (None: not scored); those of one id are
-    answers to one prompt. Ties, margins that are too small, equal answers and unscored ones give no pair, and are
-    counted. The report holds counts, the mean margin, and how much longer chosen answers are than rejected ones, with
-    the share of pairs whose chosen answer is the longer one: far from a half means that length can be learnt instead.
+    id: str
+    prompt: list[Message]
+    chosen: str
+    rejected: str
+    chosen_score: float
+    rejected_score: float
+
+
+class PairReport(TypedDict, total=False):
+    """How many pairs were made, and what they are like. Means are there only if there are pairs.
+
+    `without_pair` counts unscored answers, and prompts with one answer, with too small a margin and with too different
+    lengths. `chosen_longer` is the share of pairs whose chosen answer is the longer one; far from a half means that
+    length can be learnt in place of quality.
+    """
+
+    prompts: int
+    pairs: int
+    without_pair: dict[str, int]
+    mean_margin: float
+    mean_chosen_length: float
+    mean_rejected_length: float
+    chosen_longer: float
+
+
+def build_pairs(
+    answers: Sequence[Mapping[str, object]], options: PairOptions | None = None
+) -> tuple[list[PreferencePair], PairReport]:
+    """Build preferences from scored answers.
+
+    Args:
+        answers: Records with `id`, `prompt` (messages), `response` and `score` (None if not scored). Records with the
+            same id are answers to the same prompt.
+        options: Which answers make a pair.
+
+    Returns:
+        The pairs, and a report. Ties, too small margins, equal answers and unscored ones make no pair and are counted.
     """
     options = options or PairOptions()
-    prompts: dict[str, list[Mapping[str, Any]]] = {}
-    for row in answers:
-        prompts.setdefault(str(row["id"]), []).append(row)
-    pairs: list[dict[str, Any]] = []
+    prompts: dict[str, list[_Scored]] = {}
     lost = {"unscored": 0, "one_answer": 0, "margin": 0, "length": 0}
+    for row in answers:
+        scored = prompts.setdefault(str(row["id"]), [])
+        if row.get("score") is None:
+            lost["unscored"] += 1
+        else:
+            scored.append(_Scored.of(row))
+    pairs: list[PreferencePair] = []
     for name, rows in prompts.items():
-        scored = [r for r in rows if r.get("score") is not None]
-        lost["unscored"] += len(rows) - len(scored)
-        distinct = {r["response"].strip(): r for r in sorted(scored, key=lambda r: float(r["score"]))}
-        ranked = sorted(distinct.values(), key=lambda r: (-float(r["score"]), r["response"]))
-        if len(ranked) < 2:
-            lost["one_answer"] += 1
-            continue
-        made = 0
-        reason = "margin"
-        for good, bad in ((ranked[i], ranked[-1 - i]) for i in range(len(ranked) // 2)):
-            if made >= options.per_prompt:
-                break
-            margin = float(good["score"]) - float(bad["score"])
-            if margin < options.margin or margin <= 0:
-                break
-            sizes = sorted((len(good["response"]), len(bad["response"])))
-            if options.max_length_ratio and sizes[1] > options.max_length_ratio * max(sizes[0], 1):
-                reason = "length"
-                continue
-            pairs.append(
-                {
-                    "id": name if made == 0 else f"{name}#{made + 1}", "prompt": list(good["prompt"]),
-                    "chosen": good["response"], "rejected": bad["response"],
-                    "chosen_score": float(good["score"]), "rejected_score": float(bad["score"]),
-                }
-            )  # fmt: skip
-            made += 1
-        if not made:
+        made, reason = _pairs_of_prompt(name, rows, options)
+        pairs += made
+        if reason:
             lost[reason] += 1
-    chosen, rejected = (np.array([len(p[k]) for p in pairs], float) for k in ("chosen", "rejected"))
-    report: dict[str, Any] = {"prompts": len(prompts), "pairs": len(pairs), "without_pair": lost}
+    return pairs, _report(pairs, len(prompts), lost)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """An answer with its score."""
+
+    prompt: list[Message]
+    response: str
+    score: float
+
+    @classmethod
+    def of(cls, row: Mapping[str, object]) -> _Scored:
+        """The answer that a record holds."""
+        prompt, score = row["prompt"], row["score"]
+        assert isinstance(prompt, list)
+        assert isinstance(score, (int, float))
+        return cls(prompt, str(row["response"]), float(score))
+
+
+def _pairs_of_prompt(name: str, rows: Sequence[_Scored], options: PairOptions) -> tuple[list[PreferencePair], str]:
+    """The pairs of a prompt, and why there are none."""
+    distinct = {r.response.strip(): r for r in sorted(rows, key=lambda r: r.score)}
+    ranked = sorted(distinct.values(), key=lambda r: (-r.score, r.response))
+    if len(ranked) < 2:
+        return [], "one_answer"
+    pairs: list[PreferencePair] = []
+    reason = "margin"
+    for good, bad in ((ranked[i], ranked[-1 - i]) for i in range(len(ranked) // 2)):
+        margin = good.score - bad.score
+        if len(pairs) >= options.per_prompt or margin < options.margin or margin <= 0:
+            break
+        if _too_different(good.response, bad.response, options.max_length_ratio):
+            reason = "length"
+            continue
+        pairs.append(
+            PreferencePair(
+                id=name if not pairs else f"{name}#{len(pairs) + 1}",
+                prompt=list(good.prompt),
+                chosen=good.response,
+                rejected=bad.response,
+                chosen_score=good.score,
+                rejected_score=bad.score,
+            )
+        )
+    return pairs, "" if pairs else reason
+
+
+def _too_different(first: str, second: str, ratio: float) -> bool:
+    """Whether one answer is more than `ratio` times as long as the other; 0 allows everything."""
+    short, long = sorted((len(first), len(second)))
+    return bool(ratio) and long > ratio * max(short, 1)
+
+
+def _report(pairs: Sequence[PreferencePair], prompts: int, lost: dict[str, int]) -> PairReport:
+    report = PairReport(prompts=prompts, pairs=len(pairs), without_pair=lost)
     if pairs:
-        report |= {
-            "mean_margin": round(float(np.mean([p["chosen_score"] - p["rejected_score"] for p in pairs])), 4),
-            "mean_chosen_length": round(float(chosen.mean()), 1),
-            "mean_rejected_length": round(float(rejected.mean()), 1),
-            "chosen_longer": round(float((chosen > rejected).mean() + 0.5 * (chosen == rejected).mean()), 4),
+        chosen = np.array([len(p["chosen"]) for p in pairs], float)
+        rejected = np.array([len(p["rejected"]) for p in pairs], float)
+        margins = [p["chosen_score"] - p["rejected_score"] for p in pairs]
+        longer = float((chosen > rejected).mean() + 0.5 * (chosen == rejected).mean())
+        report["mean_margin"] = round(float(np.mean(margins)), 4)
+        report["mean_chosen_length"] = round(float(chosen.mean()), 1)
+        report["mean_rejected_length"] = round(float(rejected.mean()), 1)
+        report["chosen_longer"] = round(longer, 4)
+    return report
+
+
+def scorer_of(reward_model: str = "", judge: str = "", base_url: str = "") -> RewardModel | Judge | None:
+    """A stage that scores answers, or None if neither a reward model nor a judge is given.
+
+    Args:
+        reward_model: Path of a reward model's folder.
+        judge: Name of a model at an OpenAI-compatible endpoint; not used if there is a reward model.
+        base_url: URL of the endpoint. If empty, OPENAI_BASE_URL is used.
+
+    Raises:
+        ValueError: if there is no such model or endpoint.
+    """
+    if not reward_model and not judge:
+        return None
+    scorer = (
+        RewardModel(reward_model, column="score") if reward_model else Judge(judge, base_url=base_url, column="score")
+    )
+    scorer.check()
+    return scorer
+
+
+def write_pairs(
+    answers: Sequence[str], out: Path, options: PairOptions, scorer: RewardModel | Judge | None = None
+) -> PairReport:
+    """Build preferences from files of answers, and write them as JSON lines.
+
+    Args:
+        answers: Files of `raylib generate` with several samples of each prompt.
+        out: File to write.
+        options: Which answers make a pair.
+        scorer: Scores the answers; without it they must have scores.
+
+    Returns:
+        The report about the pairs.
+
+    Raises:
+        RaylibError: if there are no answers, or if they have no scores and there is no scorer.
+    """
+    rows = read_answers(answers)
+    if scorer is not None:
+        rows = _scored(rows, scorer)
+    elif any("score" not in row for row in rows):
+        raise RaylibError("answers without `score`: give --reward-model or --judge")
+    pairs, report = build_pairs(rows, options)
+    out.write_bytes(b"".join(orjson.dumps(pair) + b"\n" for pair in pairs))
+    return report
+
+
+def _scored(rows: Sequence[AnswerRecord], scorer: RewardModel | Judge) -> list[AnswerRecord]:
+    """The records with their scores."""
+    conversations = [
+        {
+            "id": str(row["id"]),
+            "messages": [*row["prompt"], {"role": "assistant", "content": row["response"]}],
+            "source": "",
+            "meta": None,
         }
-    return pairs, report
+        for row in rows
+    ]
+    table = pa.Table.from_pylist(conversations, schema=SCHEMAS["conversation"])
+    scores: list[float | None] = scorer(table).kept["score"].to_pylist()
+    return [AnswerRecord(**{**row, "score": score}) for row, score in zip(rows, scores, strict=True)]

@@ -1,45 +1,69 @@
-"""Checkpoints: written beside, made complete, renamed; the last few, the best and the final one."""
+"""Checkpoints: written under a temporary name, completed and renamed; the last few, the best and the final one."""
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import orjson
 import torch
+from torch import Tensor
 
+from training.loop.state import TrainState
 from training.model.backend import Backend
 from training.model.saving import Writer
 from training.model.world import World
 
-__all__ = ["Checkpoints", "random_state", "restore_random_state"]
+__all__ = ["Checkpoints", "RandomState", "random_state", "restore_random_state"]
+
+logger = logging.getLogger(__name__)
 
 
-def random_state() -> dict[str, Any]:
-    """States of all random generators of this worker."""
-    legacy: Any = np.random.get_state()
-    name, keys, position, has_gauss, gauss = legacy
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        # tensors and plain values only, so that reading it back unpickles nothing else
-        "numpy": [str(name), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
-        "python": random.getstate(),
-    }
+class RandomState(TypedDict, total=False):
+    """States of the random generators of a worker; `cuda` only where there is a GPU.
+
+    Tensors and plain values only, so that reading it back unpickles nothing else.
+    """
+
+    torch: Tensor
+    numpy: list[str | Tensor | int | float]
+    python: tuple[int, tuple[int, ...], float | None]
+    cuda: Tensor
+
+
+def random_state() -> RandomState:
+    """The states of all random generators of this worker."""
+    legacy = np.random.get_state(legacy=False)
+    keys, position = legacy["state"]["key"], legacy["state"]["pos"]
+    state = RandomState(
+        torch=torch.get_rng_state(),
+        numpy=[
+            str(legacy["bit_generator"]),
+            torch.from_numpy(keys.astype(np.int64)),
+            int(position),
+            int(legacy["has_gauss"]),
+            float(legacy["gauss"]),
+        ],
+        python=random.getstate(),
+    )
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put them back."""
+def restore_random_state(state: RandomState) -> None:
+    """Put all random generators into these states."""
     torch.set_rng_state(state["torch"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    name, keys, position, has_gauss, gauss = state["numpy"]
+    assert isinstance(keys, Tensor)
+    inner = {"key": keys.numpy().astype(np.uint32), "pos": position}
+    np.random.set_state({"bit_generator": name, "state": inner, "has_gauss": has_gauss, "gauss": gauss})
     random.setstate(state["python"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
@@ -61,20 +85,27 @@ def _write(file: Path, data: bytes) -> None:
 class Checkpoints:
     """The folder `checkpoints` of a run.
 
-    A checkpoint is `step-{n}`: states of all workers, and `complete.json`, which is written last and says where the run
-    was. It is written beside its place by threads of the workers while training goes on, and renamed when all of them
-    have finished; only then are older ones removed. So a crash while saving leaves the chain as it was. Complete ones
-    older than the last `keep` are removed; `best`, `final` and whatever else lies there are not touched.
+    A checkpoint is a folder `step-N`: the states of all workers, and `complete.json`, which is written last and says
+    how far the run had come. Threads of the workers write it under a temporary name while training continues. It is
+    renamed when all of them have finished, and only then are older ones removed, so a crash while saving leaves the
+    chain intact. Complete checkpoints older than the last `keep` are removed. `best`, `final` and everything else
+    stays.
+
+    Args:
+        folder: The folder.
+        world: This worker among the others.
+        keep: Number of checkpoints to keep.
+        background: Whether training continues while files are written.
     """
 
     def __init__(self, folder: Path, world: World, keep: int, *, background: bool = False) -> None:
         self.folder, self.world, self.keep = folder, world, keep
         self.writer = Writer(background=background)
-        self._pending: tuple[str, dict[str, Any]] | None = None
+        self._pending: tuple[str, dict[str, int | float]] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, name: str, backend: Backend, facts: dict[str, Any]) -> None:
-        """Begin a whole checkpoint; all workers call it, and `finish` after each further step."""
+    def save(self, name: str, backend: Backend, state: TrainState) -> None:
+        """Begin a checkpoint. All workers call it, and `finish` after each further step."""
         self.finish(wait=True)
         temporary = self.folder / f"{name}.tmp"
         if self.world.rank == 0:
@@ -83,11 +114,15 @@ class Checkpoints:
         self.world.barrier()
         backend.save(temporary, self.writer)
         self.writer.save(random_state(), temporary / f"random-{self.world.rank}.pt")
-        self._pending = (name, dict(facts))
+        self._pending = (name, state.to_json())
         self.finish(wait=not self.writer.background)
 
     def finish(self, *, wait: bool) -> None:
-        """Complete the checkpoint that was begun, if all workers have written it, or once they have; all call it."""
+        """Complete the checkpoint that was begun. All workers call it.
+
+        Args:
+            wait: Whether to wait until all workers have written it; otherwise an unfinished one stays pending.
+        """
         if wait:
             self.writer.wait()
         if self._pending is None:
@@ -101,11 +136,17 @@ class Checkpoints:
             _write(temporary / "complete.json", orjson.dumps({**facts, "workers": self.world.size}))
             self._replace(temporary, target)
             self._rotate(target)
+            logger.debug("checkpoint %s is complete", target)
         if wait:
             self.world.barrier()
 
     def save_model(self, name: str, write: Callable[[Path], None]) -> None:
-        """Write weights alone (`best`, `final`) on worker 0: `write` fills a folder, in the writer's thread."""
+        """Write weights alone, such as `best` and `final`. Worker 0 calls it.
+
+        Args:
+            name: Name of the model's folder.
+            write: Fills a folder; called in the writer's thread.
+        """
 
         def piece() -> None:
             temporary = self.folder / f"{name}.tmp"
@@ -121,6 +162,7 @@ class Checkpoints:
 
     @staticmethod
     def _replace(temporary: Path, target: Path) -> None:
+        """Rename a folder, in place of an older one of that name."""
         old = target.with_name(target.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
@@ -137,21 +179,21 @@ class Checkpoints:
                 found.append((int(number), path))
         return sorted(found)
 
-    def latest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest complete one, and its facts."""
+    def latest(self) -> tuple[Path, dict[str, int | float | None]] | None:
+        """The newest complete checkpoint, and the content of its `complete.json`."""
         steps = self.steps()
         if not steps:
             return None
         return steps[-1][1], orjson.loads((steps[-1][1] / "complete.json").read_bytes())
 
     def _rotate(self, newest: Path) -> None:
-        """Remove the oldest steps beyond `keep`; never the one just written."""
+        """Remove the oldest checkpoints beyond `keep`, but never the one just written."""
         for _, path in self.steps()[: -self.keep]:
             if path != newest:
                 shutil.rmtree(path, ignore_errors=True)
 
     def load_random_state(self, path: Path) -> None:
-        """This worker's generators, when it was there at the save."""
+        """Restore this worker's generators, if a worker of its number took part in the save."""
         file = path / f"random-{self.world.rank}.pt"
         if file.is_file():
             restore_random_state(torch.load(file, weights_only=True))

@@ -1,4 +1,4 @@
-"""The folder of a run: its name, the note of what it does, and its result."""
+"""The folder of a run: its name, `run.json` about its configuration, and `result.json` about its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ _RESULT = "result.json"
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a run: its folder, the last step, whether all steps were done, and the last metrics."""
+    """How a run ended.
+
+    Attributes:
+        folder: Folder of the run.
+        step: Last step of the last phase.
+        finished: Whether all steps were done.
+        metrics: Metrics of the last step.
+    """
 
     folder: str
     step: int
@@ -33,28 +40,34 @@ class Result:
     metrics: dict[str, float]
 
     def write(self) -> None:
-        """Leave it for the process that started the workers, and for whoever looks at the folder."""
+        """Write `result.json` for the launching process and for users."""
         (Path(self.folder) / _RESULT).write_bytes(orjson.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path) -> Result:
-        """The result that a run left in its folder; there is none while it runs."""
+        """Read the result that a run left in its folder; there is none while it runs."""
         return cls(**orjson.loads((folder / _RESULT).read_bytes()))
 
 
 def run_folder(config: TrainConfig) -> Path:
-    """The folder of this run; a name that is not given is made of what is trained, where and when."""
+    """The folder of a run. A missing name is generated from model, objective, host and time."""
     if config.name:
         return Path(config.output) / config.name
     model = Path(config.model.path).name if config.model.path else str(config.model.shape.get("model_type", "model"))
-    return Path(config.output) / f"{model}-{config.objective}-{platform.node()}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # fmt: skip
+    now = time.strftime("%Y%m%d-%H%M%S")
+    return Path(config.output) / f"{model}-{config.objective}-{platform.node()}-{now}-{os.getpid()}"
 
 
 def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
-    """Note the resolved configuration, the command, revision and versions in `run.json`.
+    """Write the resolved configuration, the command, revision and versions to `run.json`.
+
+    Args:
+        folder: Folder of the run.
+        config: The run.
+        workers: Number of workers.
 
     Raises:
-        TrainingError: the folder holds a run with another configuration.
+        TrainingError: if the folder holds a run with another configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
     held = folder / "run.json"
@@ -76,6 +89,7 @@ def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
 
 
 def _revision() -> str:
+    """Git revision of the working directory; empty without one."""
     git = shutil.which("git")
     if git is None:
         return ""

@@ -1,1 +1,1 @@
-"""Models and the backends that train them."""
+"""Models, and the backends that train them."""

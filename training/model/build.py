@@ -2,51 +2,63 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+import transformers
+from torch import nn
 
 from raylib.errors import TrainingError
+from raylib.plugins import optional
 from training.config import ModelConfig
+from training.data.tokenizer import Tokenizer, saved_tokenizer
+from training.objectives.language_model import embedding_weight
 
-__all__ = ["build_model", "load_tokenizer", "parameter_groups"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["ParameterGroup", "build_model", "load_tokenizer", "parameter_groups"]
+
+_ATTENTION = {"flash": "flash_attention_2", "flex": "flex_attention"}
 
 
-def load_tokenizer(config: ModelConfig) -> Any:
-    """The run's tokenizer. Raises TrainingError when there is none."""
-    from transformers import AutoTokenizer
+class ParameterGroup(TypedDict):
+    """Parameters with the same settings of the optimizer."""
 
+    params: list[nn.Parameter]
+    weight_decay: float
+
+
+def load_tokenizer(config: ModelConfig) -> Tokenizer:
+    """The tokenizer of a run.
+
+    Raises:
+        TrainingError: if there is none.
+    """
     place = config.tokenizer or config.path
     if not place or not Path(place).is_dir():
-        raise TrainingError(f"model.tokenizer: {place!r} is no folder; name the folder of a tokenizer")
-    return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        raise TrainingError(f"model.tokenizer: {place!r} is not a folder; give the path of a tokenizer's folder")
+    return saved_tokenizer(place)
 
 
-def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
-    """A transformers model in float32, from `path` or from scratch by `shape`.
+def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedModel:
+    """Build a transformers model, from `path` or from scratch by `shape`.
 
-    Weights are float32 here; the backend casts them. Raises TrainingError for a shape or path that cannot be used.
+    Args:
+        config: The `model` section.
+        tokenizer: Tokenizer of the run, for the size of the vocabulary.
+        seed: Seed of new weights.
+
+    Returns:
+        The model in float32, which the backend casts.
+
+    Raises:
+        TrainingError: if shape, path or an option cannot be used.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # of reading and writing shards: a run has lines of its own
-    attention = {"flash": "flash_attention_2", "flex": "flex_attention"}.get(config.attention, config.attention)
-    if config.path:
-        model = AutoModelForCausalLM.from_pretrained(
-            config.path, local_files_only=True, trust_remote_code=False, dtype=torch.float32, attn_implementation=attention
-        )  # fmt: skip
-    else:
-        shape = dict(config.shape)
-        kind = shape.pop("model_type", "")
-        if not kind:
-            raise TrainingError("model: give `path`, or `shape` with its model_type, such as {model_type: llama, hidden_size: 256}")  # fmt: skip
-        shape.setdefault("vocab_size", len(tokenizer))
-        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-            shape.setdefault(name, getattr(tokenizer, name))
-        made = AutoConfig.for_model(kind, **shape)
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(made, attn_implementation=attention, dtype=torch.float32)
+    transformers.utils.logging.disable_progress_bar()  # a run has progress lines of its own
+    model = _saved(config) if config.path else _fresh(config, tokenizer, seed)
     _extend(model, tokenizer, config)
     model.config.use_cache = False
     if config.kernels == "liger":
@@ -56,35 +68,60 @@ def build_model(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
     if config.lora_rank:
         model = _adapted(model, config, seed)
     elif config.train == "embeddings":
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-        for part in (model.get_input_embeddings(), model.get_output_embeddings()):
-            if part is not None:
-                part.weight.requires_grad_(True)
+        _freeze_all_but_embeddings(model)
     if config.compile:
         for layer in _layers(model):
             layer.compile(dynamic=False)
     return model
 
 
-def _liger(model: Any) -> None:
-    """Fused norms, rotary embedding and activation; losses stay ours, which are by target and by source."""
-    import torch
+def _saved(config: ModelConfig) -> PreTrainedModel:
+    """The model of a local folder."""
+    model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
+        config.path,
+        local_files_only=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        attn_implementation=_ATTENTION.get(config.attention, config.attention),
+    )
+    return model
 
+
+def _fresh(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedModel:
+    """A model with new weights."""
+    shape = dict(config.shape)
+    kind = str(shape.pop("model_type", ""))
+    if not kind:
+        example = "{model_type: llama, hidden_size: 256}"
+        raise TrainingError(f"model: give `path`, or `shape` with its model_type, such as {example}")
+    shape.setdefault("vocab_size", len(tokenizer))
+    shape.setdefault("bos_token_id", tokenizer.bos_token_id)
+    shape.setdefault("eos_token_id", tokenizer.eos_token_id)
+    shape.setdefault("pad_token_id", tokenizer.pad_token_id)
+    made = transformers.AutoConfig.for_model(kind, **shape)
+    torch.manual_seed(seed)
+    attention = _ATTENTION.get(config.attention, config.attention)
+    model: PreTrainedModel = transformers.AutoModelForCausalLM.from_config(
+        made, attn_implementation=attention, dtype=torch.float32
+    )
+    return model
+
+
+def _liger(model: PreTrainedModel) -> None:
+    """Fused norms, rotary embedding and activation. Losses stay ours, because they are by target and by source."""
     try:
-        from liger_kernel.transformers import _apply_liger_kernel_to_instance as apply
+        kernels = import_module("liger_kernel.transformers")
     except ImportError as error:
         raise TrainingError("model.kernels: liger needs the package: pip install liger-kernel") from error
     if not torch.cuda.is_available():
         raise TrainingError("model.kernels: liger needs a GPU; torch works everywhere")
+    apply = kernels._apply_liger_kernel_to_instance  # noqa: SLF001 - the public form patches classes for good
     apply(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
 
 
-def _extend(model: Any, tokenizer: Any, config: ModelConfig) -> None:
-    """Rows for tokens that the model does not have. Never fewer rows: models pad their vocabularies."""
-    import torch
-
-    have, need = int(model.get_input_embeddings().weight.shape[0]), len(tokenizer)
+def _extend(model: PreTrainedModel, tokenizer: Tokenizer, config: ModelConfig) -> None:
+    """Add rows for tokens that the model lacks. Rows are never removed, because models pad their vocabularies."""
+    have, need = len(embedding_weight(model.get_input_embeddings())), len(tokenizer)
     if need <= have:
         return
     if not config.extend_vocabulary:
@@ -92,39 +129,57 @@ def _extend(model: Any, tokenizer: Any, config: ModelConfig) -> None:
     model.resize_token_embeddings(need, mean_resizing=False)
     with torch.no_grad():
         for part in {id(p): p for p in (model.get_input_embeddings(), model.get_output_embeddings())}.values():
-            part.weight[have:] = part.weight[:have].mean(dim=0, keepdim=True)
+            weight = embedding_weight(part)
+            weight[have:] = weight[:have].mean(dim=0, keepdim=True)
 
 
-def _adapted(model: Any, config: ModelConfig, seed: int) -> Any:
-    import torch
-
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise TrainingError("model.lora_rank needs peft: pip install 'raylib-data[train]'") from error
+def _adapted(model: PreTrainedModel, config: ModelConfig, seed: int) -> PreTrainedModel:
+    """The model inside LoRA adapters."""
+    peft = optional("peft", extra="train", purpose="model.lora_rank")
     torch.manual_seed(seed)
-    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, target_modules=list(config.lora_targets), task_type="CAUSAL_LM")  # fmt: skip
+    lora = peft.LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(config.lora_targets),
+        task_type="CAUSAL_LM",
+    )
     try:
-        return get_peft_model(model, lora)
+        adapted: PreTrainedModel = peft.get_peft_model(model, lora)
     except ValueError as error:
         raise TrainingError(f"model.lora_targets: {error}") from None
+    return adapted
 
 
-def _layers(model: Any) -> list[Any]:
-    import torch
+def _freeze_all_but_embeddings(model: PreTrainedModel) -> None:
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for part in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if part is not None:
+            embedding_weight(part).requires_grad_(True)
 
-    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]
-    sizes = [len(m) for m in lists]
-    return list(lists[sizes.index(max(sizes))]) if lists else []
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """The decoder layers: the longest list of modules."""
+    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
+    if not lists:
+        return []
+    longest = max(lists, key=len)
+    return list(longest)
 
 
-def parameter_groups(model: Any, weight_decay: float, layers_a_group: int) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float, layers_a_group: int) -> list[ParameterGroup]:
     """Trained parameters in groups of a few layers, with and without weight decay (norms and biases have none).
 
-    Groups are small because ZeRO-1 and 2 hold copies of one group's gradients at a step: with one group for a whole
-    model that is 6 bytes a parameter more.
+    Groups are small because ZeRO-1 and 2 hold copies of one group's gradients at a step. One group for a whole model
+    would cost 6 bytes per parameter more.
+
+    Args:
+        model: The model.
+        weight_decay: Weight decay of matrices.
+        layers_a_group: Number of decoder layers in a group.
     """
-    groups: dict[tuple[int, bool], list[Any]] = {}
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -132,6 +187,6 @@ def parameter_groups(model: Any, weight_decay: float, layers_a_group: int) -> li
         where = numbers[0] // layers_a_group if numbers else -1
         groups.setdefault((where, parameter.ndim >= 2), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
+        ParameterGroup(params=parameters, weight_decay=weight_decay if decays else 0.0)
         for (_, decays), parameters in sorted(groups.items(), key=lambda kv: kv[0])
     ]

@@ -1,9 +1,9 @@
-"""Operators that DeepSpeed compiles when they are first used, made so that a kill leaves nothing behind that blocks.
+"""Operators that DeepSpeed compiles on first use, built so that a killed process leaves nothing behind that blocks.
 
-torch guards compiled extensions by a lock file that says nothing of its owner: a process that is killed while it loads
-one leaves the file, and every later run on that machine waits for ever. Here operators have a folder of their own, and
-are made under a lock that the kernel takes back from a dead process; whoever holds it knows that a lock file of some
-age is nobody's.
+PyTorch guards compiled extensions by a lock file that does not name its owner. A process that is killed while it loads
+an extension leaves the file, and every later run on that machine waits forever. Here operators have a folder of their
+own and are built under a lock that the kernel releases when its holder dies. So whoever holds it knows that an old lock
+file belongs to nobody.
 """
 
 from __future__ import annotations
@@ -17,23 +17,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from raylib.plugins import optional
+
 __all__ = ["extensions_folder", "load_operators", "release_buffers", "sole_builder"]
 
 
-_STALE = (
-    30.0  # seconds; loading what is compiled already takes less, and compiling is done by the one who holds our lock
-)
+_PURPOSE = "parallel.backend: deepspeed"
+_STALE = 30.0  # seconds; loading a compiled operator takes less, and only the holder of our lock compiles
 
 
 def extensions_folder() -> Path:
-    """Where compiled operators lie: TORCH_EXTENSIONS_DIR, or a folder of this machine in the user's cache."""
+    """Folder of compiled operators: TORCH_EXTENSIONS_DIR, or a folder for this machine in the user's cache."""
     default = Path("~/.cache/raylib/torch_extensions").expanduser() / platform.node()
     return Path(os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(default)))
 
 
 @contextlib.contextmanager
 def sole_builder(folder: Path, stale: float = _STALE) -> Iterator[None]:
-    """Be the only one on this machine who makes operators; lock files that no one can hold are removed."""
+    """Be the only process on this machine that builds operators; lock files that nobody holds are removed.
+
+    Args:
+        folder: Folder of the operators.
+        stale: Age in seconds from which a lock file belongs to nobody.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "raylib.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -46,22 +52,20 @@ def sole_builder(folder: Path, stale: float = _STALE) -> Iterator[None]:
 
 
 def load_operators() -> None:
-    """Compile or load what DeepSpeed wants on this accelerator, before it does so itself without our lock."""
+    """Compile or load the operators that DeepSpeed would otherwise build itself, without our lock."""
     folder = extensions_folder()
-    from deepspeed.accelerator import get_accelerator
-
-    if get_accelerator().device_name() != "cpu":
-        return  # the optimizer is torch's: nothing is compiled
-    from deepspeed.comm.torch import build_shm_op
-
+    accelerator = optional("deepspeed.accelerator", extra="train", purpose=_PURPOSE)
+    if accelerator.get_accelerator().device_name() != "cpu":
+        return  # the optimizer is PyTorch's, so nothing is compiled
+    communication = optional("deepspeed.comm.torch", extra="train", purpose=_PURPOSE)
     with sole_builder(folder), contextlib.redirect_stdout(sys.stderr):
-        build_shm_op()
+        communication.build_shm_op()
 
 
 def release_buffers() -> None:
-    """Take the names of the buffers that DeepSpeed's workers share out of /dev/shm, once all workers have opened them.
+    """Unlink the buffers that DeepSpeed's workers share in /dev/shm, once all workers have opened them.
 
-    The memory stays theirs until they end, however they end; with their names, 69 MB a worker would stay for good.
+    The memory stays theirs until they end, however they end. With its name, 69 MB per worker would stay for good.
     """
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/maps").read_text().splitlines():

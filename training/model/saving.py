@@ -1,4 +1,4 @@
-"""Files written by a thread while training goes on: states are copied first, so that what is written is one moment."""
+"""Files written by a thread while training continues: state is snapshotted first, so a checkpoint is consistent."""
 
 from __future__ import annotations
 
@@ -7,39 +7,49 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
 __all__ = ["Writer", "snapshot"]
 
+_State = TypeVar("_State")
+_StorageKey = tuple[int, int, torch.Size, tuple[int, ...], torch.dtype]
 
-def snapshot(value: Any, memo: dict[Any, Tensor] | None = None) -> Any:
-    """A copy of nested dicts, lists and tuples whose tensors are on the CPU and nobody else's.
 
-    Tensors that are one before are one afterwards (tied weights), and of a part of a storage only that part is copied.
+def snapshot(value: _State, memo: dict[_StorageKey, Tensor] | None = None) -> _State:
+    """A copy of nested dicts, lists and tuples whose tensors are on the CPU and shared with nobody.
+
+    Tensors that are one and the same before (tied weights) are so afterwards. Of a storage of which a tensor is a part,
+    only that part is copied.
     """
-    memo = {} if memo is None else memo
+    return cast("_State", _copied(value, {} if memo is None else memo))
+
+
+def _copied(value: object, memo: dict[_StorageKey, Tensor]) -> object:
     if isinstance(value, Tensor):
-        key = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype)
+        place = value.untyped_storage().data_ptr(), int(value.storage_offset())
+        key = (*place, value.shape, value.stride(), value.dtype)
         if key not in memo or value.numel() == 0:
             memo[key] = torch.empty(value.shape, dtype=value.dtype).copy_(value.detach())
         return memo[key]
     if isinstance(value, dict):
-        made = copy.copy(value)  # an OrderedDict stays one, with what hangs on it
+        made = copy.copy(value)  # an OrderedDict stays one and keeps its attributes
         for name, item in value.items():
-            made[name] = snapshot(item, memo)
+            made[name] = _copied(item, memo)
         return made
-    if type(value) in (list, tuple):
-        return type(value)(snapshot(item, memo) for item in value)
+    if type(value) is list:
+        return [_copied(item, memo) for item in value]
+    if type(value) is tuple:
+        return tuple(_copied(item, memo) for item in value)
     return value
 
 
 class Writer:
     """Does pieces of writing one after the other, in a thread of this worker or at once.
 
-    Raises what a piece raised in `done` or `wait`, whichever is asked first.
+    An exception of a piece is raised by `done` or `wait`, whichever is called first.
     """
 
     def __init__(self, *, background: bool) -> None:
@@ -48,7 +58,7 @@ class Writer:
 
     @property
     def background(self) -> bool:
-        """Whether training goes on meanwhile."""
+        """Whether training continues while pieces are written."""
         return self._pool is not None
 
     def submit(self, piece: Callable[[], None]) -> None:
@@ -58,24 +68,24 @@ class Writer:
         else:
             self._pieces.append(self._pool.submit(piece))
 
-    def save(self, state: Any, path: str | Path) -> None:
-        """`torch.save` of the state as it is now, and on the disk when it is done."""
+    def save(self, state: object, path: str | Path) -> None:
+        """`torch.save` of the state as it is now, flushed to the disk."""
         held = snapshot(state) if self._pool is not None else state
         self.submit(lambda: _save(held, path))
 
     def done(self) -> bool:
-        """Whether everything given so far is written."""
+        """Whether everything submitted so far is written."""
         while self._pieces and self._pieces[0].done():
             self._pieces.pop(0).result()
         return not self._pieces
 
     def wait(self) -> None:
-        """Until everything given so far is written."""
+        """Wait until everything submitted so far is written."""
         while self._pieces:
             self._pieces.pop(0).result()
 
 
-def _save(state: Any, path: str | Path) -> None:
+def _save(state: object, path: str | Path) -> None:
     with Path(path).open("wb") as stream:
         torch.save(state, stream)
         stream.flush()

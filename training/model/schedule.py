@@ -1,4 +1,4 @@
-"""Learning rates as a function of the step alone: nothing to save, nothing to get out of step after a resume."""
+"""Learning rates as a function of the step alone, so there is no state to save or to lose in a resume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ __all__ = ["learning_rate"]
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """Rate of optimizer step `step`, 0 <= step < steps."""
+    """Learning rate of a step.
+
+    Args:
+        config: The `optimizer` section.
+        step: Number of the step, from 0.
+        steps: Number of all steps.
+    """
     warmup = round(config.warmup * steps) if config.warmup < 1 else round(config.warmup)
     peak = config.learning_rate
     if step < warmup:

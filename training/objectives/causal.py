@@ -4,37 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from training.data.batches import Batch
 from training.data.rows import Row
+from training.objectives.objective import TokenLosses
 
 __all__ = ["Causal"]
 
 
 @dataclass(frozen=True)
 class Causal:
-    """The loss of a step is the sum over sources of weight x (summed loss of its targets / number of its targets).
+    """The sum over sources of weight x (summed loss of the source's targets / number of its targets).
 
     Weights are divided by their sum over the sources that the step has targets of. With one source this is the mean
-    over all targets of the global batch, whatever rows, micro-batches and workers they are on.
+    over all targets of the global batch, no matter which rows, micro-batches and workers they are on.
+
+    Attributes:
+        weights: Weight of each source.
     """
 
     weights: tuple[float, ...]
     pairs = False
 
     def counts(self, rows: Sequence[Row]) -> Tensor:
-        """Targets by source of these rows, float64; added over workers these are the divisors of the step."""
+        """Number of targets of each source in these rows, float64."""
         out = torch.zeros(len(self.weights), dtype=torch.float64)
         for row in rows:
             out[row.source] += row.target_count
         return out
 
-    def loss(self, scorer: Any, batch: Batch, counts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """This micro-batch's part of the step's loss, and sums of losses and targets by source for the log."""
+    def loss(self, scorer: TokenLosses, batch: Batch, counts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """This micro-batch's part of the step's loss, and sums of losses and targets by source."""
         losses = scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed)
         row = batch.targets.nonzero(as_tuple=True)[0]
         source = batch.source[row]
@@ -48,6 +51,7 @@ class Causal:
         return part, self._sums(losses.detach(), source)
 
     def _sums(self, losses: Tensor, source: Tensor) -> dict[str, Tensor]:
+        """Summed loss and number of targets of each source, float64."""
         size = len(self.weights)
         zero = torch.zeros(size, dtype=torch.float64, device=losses.device)
         return {
@@ -56,7 +60,7 @@ class Causal:
         }
 
     def metrics(self, sums: dict[str, Tensor], names: Sequence[str]) -> dict[str, float]:
-        """The step's loss from sums over all workers; by source where there are several."""
+        """The loss of the step; with several sources also of each."""
         loss, targets = sums["loss_sum"], sums["targets"]
         means = loss / targets.clamp_min(1)
         weights = torch.tensor(self.weights, dtype=torch.float64) * (targets > 0)

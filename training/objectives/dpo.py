@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,20 +12,48 @@ from torch.nn.functional import logsigmoid, relu
 from training.config import DpoConfig
 from training.data.batches import Batch
 from training.data.rows import Row
+from training.objectives.objective import TokenLosses
 
-__all__ = ["Dpo", "pair_losses"]
+__all__ = ["Dpo", "Reference", "pair_losses"]
 
 Reference = Callable[[Batch], Tensor]
+"""Log-probabilities of a batch's answers by the reference model, shape `[2 pairs]`, all chosen ones first."""
+
+# sums over the pairs of a step
+_LOGGED = (
+    "loss_sum",
+    "pairs",
+    "rewards/chosen",
+    "rewards/rejected",
+    "rewards/margins",
+    "rewards/accuracies",
+    "logps/chosen",
+    "logps/rejected",
+    "kl",
+    "nll_sum",
+    "nll_targets",
+)
 
 
 def pair_losses(config: DpoConfig, policy: Tensor, reference: Tensor, lengths: Tensor) -> Tensor:
-    """Loss of each pair, float32, shape (pairs,).
+    """Loss of each pair.
 
-    policy, reference: summed log-probabilities of answers, shape (2 pairs,), all chosen ones first. lengths: tokens
-    of these answers. h = (policy - reference) of the chosen minus that of the rejected:
-    sigmoid: -log s(beta h). ipo: (h / mean lengths - 1 / (2 beta))^2, with both log-ratios a token, as TRL has it.
-    hinge: max(0, 1 - beta h). robust: ((1 - e) (-log s(beta h)) - e (-log s(-beta h))) / (1 - 2 e).
-    sigmoid_norm: sigmoid with log-ratios a token.
+    With h = (policy - reference) of the chosen answer minus that of the rejected one, the losses are:
+
+    * sigmoid: -log s(beta h)
+    * sigmoid_norm: the same, with log-probabilities divided by the answers' lengths
+    * ipo: (h - 1 / (2 beta))^2, with log-probabilities divided by the answers' lengths, as TRL has it
+    * hinge: max(0, 1 - beta h)
+    * robust: ((1 - e) (-log s(beta h)) - e (-log s(-beta h))) / (1 - 2 e), e being the label smoothing
+
+    Args:
+        config: Kind of the loss, beta and label smoothing.
+        policy: Summed log-probabilities of the answers, shape `[2 pairs]`, all chosen ones first.
+        reference: The same by the reference model.
+        lengths: Number of tokens of each answer, shape `[2 pairs]`.
+
+    Returns:
+        Losses, float32, shape `[pairs]`.
     """
     ratios = policy - reference
     if config.loss in ("ipo", "sigmoid_norm"):
@@ -45,7 +72,14 @@ def pair_losses(config: DpoConfig, policy: Tensor, reference: Tensor, lengths: T
 
 @dataclass
 class Dpo:
-    """The loss of a step is the mean over its pairs. `reference` gives log-probabilities of the frozen model."""
+    """The mean loss over the pairs of a step.
+
+    Attributes:
+        config: The `dpo` section.
+        weights: Weight of each source.
+        reference: Log-probabilities by the frozen model; needed by `loss`.
+        pairs: True: rows are preferences.
+    """
 
     config: DpoConfig
     weights: tuple[float, ...]
@@ -53,13 +87,14 @@ class Dpo:
     pairs: bool = field(default=True, init=False)
 
     def counts(self, rows: Sequence[Row]) -> Tensor:
-        """Pairs, and targets of chosen answers (for the likelihood term)."""
+        """Number of pairs, and of targets of chosen answers (for the likelihood term)."""
         good = [r for r in rows if r.target_count]
-        return torch.tensor([float(len(good)), float(sum(int(r.targets[0][1:].sum()) for r in good))], dtype=torch.float64)  # fmt: skip
+        targets = sum(int(r.targets[0][1:].sum()) for r in good)
+        return torch.tensor([float(len(good)), float(targets)], dtype=torch.float64)
 
     @staticmethod
-    def log_probabilities(scorer: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Summed log-probability and number of targets of each row, shape (rows,)."""
+    def log_probabilities(scorer: TokenLosses, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Summed log-probability and number of targets of each row, both of shape `[rows]`."""
         losses = scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed)
         row = batch.targets.nonzero(as_tuple=True)[0]
         lengths = batch.targets.sum(dim=1)
@@ -68,34 +103,44 @@ class Dpo:
         zero = torch.zeros(len(batch.ids), device=losses.device, dtype=losses.dtype)
         return zero.index_add(0, row, -losses), lengths
 
-    def loss(self, scorer: Any, batch: Batch, counts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """This micro-batch's part of the step's loss, and sums of what is logged."""
+    def loss(self, scorer: TokenLosses, batch: Batch, counts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """This micro-batch's part of the step's loss, and sums to log."""
         policy, lengths = self.log_probabilities(scorer, batch)
         if not batch.indices:
-            return policy.sum() * 0.0, {k: torch.zeros(1, dtype=torch.float64, device=policy.device) for k in _LOGGED}
-        assert self.reference is not None
+            nothing = torch.zeros(1, dtype=torch.float64, device=policy.device)
+            return policy.sum() * 0.0, dict.fromkeys(_LOGGED, nothing)
+        assert self.reference is not None, "the loop sets it before the first step"
         with torch.no_grad():
             reference = self.reference(batch).to(policy.device, policy.dtype)
         losses = pair_losses(self.config, policy, reference, lengths)
         total = losses.sum() / counts[0].clamp_min(1).to(losses.device, torch.float32)
-        chosen, rejected = policy.chunk(2)
         if self.config.sft_weight:
-            total = total - self.config.sft_weight * chosen.sum() / counts[1].clamp_min(1).to(losses.device, torch.float32)  # fmt: skip
-        rewards = self.config.beta * (policy - reference).detach()
-        good, bad = rewards.chunk(2)
-        logged = {
-            "loss_sum": losses.detach().sum(), "pairs": torch.tensor(float(len(losses))),
-            "rewards/chosen": good.sum(), "rewards/rejected": bad.sum(), "rewards/margins": (good - bad).sum(),
-            # a tie is half right
-            "rewards/accuracies": (good > bad).float().sum() + 0.5 * (good == bad).float().sum(),
-            "logps/chosen": chosen.detach().sum(), "logps/rejected": rejected.detach().sum(),
-            "kl": (policy - reference).detach().sum() / 2,
-            "nll_sum": -chosen.detach().sum(), "nll_targets": lengths.chunk(2)[0].sum(),
-        }  # fmt: skip
-        return total, {k: v.double().reshape(1).to(policy.device) for k, v in logged.items()}
+            targets = counts[1].clamp_min(1).to(losses.device, torch.float32)
+            total = total - self.config.sft_weight * policy.chunk(2)[0].sum() / targets
+        return total, self._sums(losses.detach(), policy.detach(), reference, lengths)
+
+    def _sums(self, losses: Tensor, policy: Tensor, reference: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """What is logged, summed over the pairs of a micro-batch, float64, shape `[1]` each."""
+        chosen, rejected = policy.chunk(2)
+        good, bad = (self.config.beta * (policy - reference)).chunk(2)
+        half_right = 0.5 * (good == bad).float().sum()  # ties
+        sums = {
+            "loss_sum": losses.sum(),
+            "pairs": torch.tensor(float(len(losses))),
+            "rewards/chosen": good.sum(),
+            "rewards/rejected": bad.sum(),
+            "rewards/margins": (good - bad).sum(),
+            "rewards/accuracies": (good > bad).float().sum() + half_right,
+            "logps/chosen": chosen.sum(),
+            "logps/rejected": rejected.sum(),
+            "kl": (policy - reference).sum() / 2,
+            "nll_sum": -chosen.sum(),
+            "nll_targets": lengths.chunk(2)[0].sum(),
+        }
+        return {name: value.double().reshape(1).to(policy.device) for name, value in sums.items()}
 
     def metrics(self, sums: dict[str, Tensor], names: Sequence[str]) -> dict[str, float]:
-        """Means over the pairs of a step, from sums over all workers."""
+        """Means over the pairs of a step."""
         pairs = float(sums["pairs"]) or 1.0
         out = {"loss": float(sums["loss_sum"]) / pairs, "pairs": float(sums["pairs"])}
         nll = float(sums["nll_sum"]) / max(float(sums["nll_targets"]), 1.0)
@@ -103,6 +148,3 @@ class Dpo:
             out["loss"] += self.config.sft_weight * nll
         out |= {k: float(sums[k]) / pairs for k in _LOGGED if "/" in k or k == "kl"}
         return {**out, "nll": nll}
-
-
-_LOGGED = ("loss_sum", "pairs", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected", "kl", "nll_sum", "nll_targets")  # fmt: skip

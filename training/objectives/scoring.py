@@ -1,12 +1,18 @@
-"""The forward pass that all objectives share: a model wrapped so that it gives losses of targets, not logits of everything."""
+"""The forward pass that all objectives share: a model that gives the losses of targets, not all logits."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from training.objectives.language_model import embedding_weight, without_adapter
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+    from transformers import PreTrainedModel
 
 __all__ = ["Scorer", "attention_mask"]
 
@@ -14,9 +20,16 @@ _CHUNK = 4096  # targets whose logits exist at once on a GPU
 
 
 def attention_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
-    """Additive mask, shape (rows, 1, width, width): a token sees earlier ones of its own sequence, and itself.
+    """Additive mask, by which a token sees itself and earlier tokens of its own sequence.
 
-    By segments, not by positions: two sequences of one token each have the same positions and still are two.
+    Sequences are told apart by segments, not by positions: two sequences of one token each have the same positions.
+
+    Args:
+        segments: Number of the sequence of each token, shape `[rows, width]`.
+        dtype: Data type of the mask.
+
+    Returns:
+        The mask, shape `[rows, 1, width, width]`.
     """
     same = segments[:, :, None] == segments[:, None, :]
     width = segments.shape[1]
@@ -27,37 +40,41 @@ def attention_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Scorer(nn.Module):
-    """Negative log-likelihoods of the targets of a batch, float32, shape (targets,), in the order of `targets.nonzero()`.
+    """Negative log-likelihoods of the targets of a batch, float32, shape `[targets]`.
 
-    A batch without targets gives one zero, shape (1,). compiled: the loss too goes through torch.compile.
+    They are in the order of `targets.nonzero()`.
+    A batch without targets gives one zero, shape `[1]`.
+
+    Args:
+        model: A causal language model of transformers, possibly inside an adapter of peft.
+        compiled: Whether the loss goes through torch.compile.
     """
 
-    def __init__(self, model: Any, *, compiled: bool = False) -> None:
+    model: PreTrainedModel
+
+    def __init__(self, model: PreTrainedModel, *, compiled: bool = False) -> None:
         super().__init__()
         self.model = model
         if compiled:
             self._losses = torch.compile(self._losses, dynamic=True)  # type: ignore[method-assign]
 
     @property
-    def plain(self) -> Any:
-        """The transformers model inside of an adapter, if there is one."""
-        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+    def plain(self) -> PreTrainedModel:
+        """The transformers model, without the adapter around it."""
+        return without_adapter(self.model)
 
     def forward(self, ids: Tensor, segments: Tensor, positions: Tensor, targets: Tensor, packed: bool) -> Tensor:
+        """Losses of the targets; arguments as in `Batch`."""
         inside = self.plain
-        arguments: dict[str, Any] = {"input_ids": ids, "position_ids": positions, "use_cache": False}
-        if packed and inside.config._attn_implementation == "flash_attention_2":
-            arguments |= _lengths(segments)
-        elif packed and inside.config._attn_implementation == "flex_attention":
-            arguments["attention_mask"] = _blocks(segments)
-        elif packed:
-            arguments["attention_mask"] = attention_mask(segments, inside.get_input_embeddings().weight.dtype)
-        # rows of one sequence need no mask: padding stands on the right, where no token looks
-        hidden = inside.base_model(**arguments).last_hidden_state
+        # rows of one sequence need no mask: padding is on the right, where no token looks
+        arguments = self._isolation(segments) if packed else {}
+        hidden = inside.base_model(
+            input_ids=ids, position_ids=positions, use_cache=False, **arguments
+        ).last_hidden_state
         row, column = targets.nonzero(as_tuple=True)
         states, wanted = hidden[row, column - 1], ids[row, column]
         if len(wanted) == 0:
-            # no target on this worker: a zero that went through every module, as ZeRO-3 gathers weights module by
+            # this worker has no target; its zero goes through every module, because ZeRO-3 gathers weights module by
             # module on all workers at once
             return self._losses(hidden[:1, 0], ids[:1, 1]) * 0.0
         if states.is_cuda and states.requires_grad and len(wanted) > _CHUNK:
@@ -68,7 +85,19 @@ class Scorer(nn.Module):
             return torch.cat(parts)
         return self._losses(states, wanted)
 
+    def _isolation(self, segments: Tensor) -> dict[str, Tensor | BlockMask | int]:
+        """Arguments by which the model's kind of attention keeps the sequences of a row apart."""
+        inside = self.plain
+        implementation = inside.config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
+        if implementation == "flash_attention_2":
+            return _lengths(segments)
+        if implementation == "flex_attention":
+            return {"attention_mask": _blocks(segments)}
+        dtype = embedding_weight(inside.get_input_embeddings()).dtype
+        return {"attention_mask": attention_mask(segments, dtype)}
+
     def _losses(self, states: Tensor, wanted: Tensor) -> Tensor:
+        """Cross-entropy of hidden states `[n, hidden]` and the tokens that follow them, `[n]`."""
         inside = self.plain
         logits = inside.get_output_embeddings()(states).float()
         cap = getattr(inside.config, "final_logit_softcapping", None)
@@ -77,9 +106,9 @@ class Scorer(nn.Module):
         return nn.functional.cross_entropy(logits, wanted, reduction="none")
 
 
-def _blocks(segments: Tensor) -> Any:
-    """The same mask as `attention_mask` for flex attention, which leaves out blocks that it hides entirely."""
-    from torch.nn.attention.flex_attention import create_block_mask
+def _blocks(segments: Tensor) -> BlockMask:
+    """The same mask as `attention_mask` for flex attention, which skips blocks that are hidden entirely."""
+    from torch.nn.attention.flex_attention import create_block_mask  # noqa: PLC0415 - loads the compiler
 
     def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (segments[row, query] == segments[row, key])
@@ -88,8 +117,8 @@ def _blocks(segments: Tensor) -> Any:
     return create_block_mask(sees, rows, None, width, width, device=segments.device.type)
 
 
-def _lengths(segments: Tensor) -> dict[str, Any]:
-    """What variable-length attention wants for rows of several sequences."""
+def _lengths(segments: Tensor) -> dict[str, Tensor | BlockMask | int]:
+    """Arguments of variable-length attention for rows of several sequences."""
     flat = segments + torch.arange(len(segments), device=segments.device)[:, None] * (int(segments.max()) + 2)
     borders = torch.nonzero(torch.diff(flat.flatten(), prepend=flat.new_tensor([-2]))).flatten().int()
     ends = torch.cat([borders, borders.new_tensor([flat.numel()])])

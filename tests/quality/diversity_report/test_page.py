@@ -17,7 +17,10 @@ from tests.texts import conversations
 Write = Callable[..., Path]
 
 _FIND = """
-const deep = (root, out) => { for (const e of root.querySelectorAll('*')) { out.push(e); if (e.shadowRoot) deep(e.shadowRoot, out) } return out };
+const deep = (root, out) => {
+  for (const e of root.querySelectorAll('*')) { out.push(e); if (e.shadowRoot) deep(e.shadowRoot, out) }
+  return out
+};
 const all = deep(document, []);
 """
 
@@ -28,7 +31,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sets = {"before": conversations(300), "after": [c for c in conversations(300) if c["source"] != "茶"][:120]}
     for name, rows in sets.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
-    done = CliRunner().invoke(app, ["report", "diversity", str(folder / "before.jsonl"), str(folder / "after.jsonl"), "-o", str(folder / "out"), "--perplexity", "20"])  # fmt: skip
+    done = CliRunner().invoke(
+        app,
+        [
+            "report",
+            "diversity",
+            str(folder / "before.jsonl"),
+            str(folder / "after.jsonl"),
+            "-o",
+            str(folder / "out"),
+            "--perplexity",
+            "20",
+        ],
+    )
     assert done.exit_code == 0, done.output
     return folder / "out"
 
@@ -41,14 +56,17 @@ def test_files(report: Path) -> None:
     assert before["cluster_entropy"] > after["cluster_entropy"], "a whole subject is missing"
     header = (report / "diversity.png").read_bytes()[:24]
     width, height = struct.unpack(">II", header[16:24])
-    assert header[:4] == b"\x89PNG" and width > height > 600
+    assert header[:4] == b"\x89PNG"
+    assert width > height > 600
     page = (report / "diversity.html").read_text("utf-8")
-    assert "<script src" not in page and "<link" not in page
+    assert "<script src" not in page
+    assert "<link" not in page
 
 
 @pytest.mark.slow
 def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.set_window_size(1280, 1400)
@@ -64,19 +82,30 @@ def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None
         """
         const doc = Bokeh.documents[0], plot = doc.get_model_by_name('map0');
         const source = doc.get_model_by_name('points0');
-        const find = (v) => { if (v.model === plot) return v; for (const c of (v.child_views || [])) { const f = find(c); if (f) return f } return null };
+        const find = (v) => {
+          if (v.model === plot) return v;
+          for (const c of (v.child_views || [])) { const f = find(c); if (f) return f }
+          return null
+        };
         let view = null; for (const v of Object.values(Bokeh.index.roots || Bokeh.index)) { view = view || find(v) }
         const x = view.frame.x_scale.compute(source.data.x[0]), y = view.frame.y_scale.compute(source.data.y[0]);
         const box = view.el.getBoundingClientRect();
         return [box.left + x, box.top + y, source.data.text[0]];
         """
-    )  # fmt: skip
+    )
     actions = ActionChains(browser)
     actions.w3c_actions.pointer_action.move_to_location(int(place[0]), int(place[1]))
     actions.perform()
 
     def tooltip(b: Any) -> str:
-        return str(b.execute_script(_FIND + "return all.filter(e => e.classList.contains('bk-Tooltip') || e.tagName.includes('TOOLTIP') || (e.className + '').includes('tooltip')).map(e => e.textContent + (e.shadowRoot ? e.shadowRoot.textContent : '')).join(' ')"))  # fmt: skip
+        return str(
+            b.execute_script(
+                _FIND
+                + "return all.filter(e => e.classList.contains('bk-Tooltip') || e.tagName.includes('TOOLTIP') "
+                + "|| (e.className + '').includes('tooltip'))"
+                + ".map(e => e.textContent + (e.shadowRoot ? e.shadowRoot.textContent : '')).join(' ')"
+            )
+        )
 
     wait.until(lambda b: "第" in tooltip(b))
     assert any(word in tooltip(browser) for word in ("茶", "车站", "算术", "花园"))
@@ -92,11 +121,11 @@ def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None
     wait.until(lambda b: b.execute_script(colours) != first)
     assert "0: " in browser.execute_script(legend)
 
-    ranges = "const d = Bokeh.documents[0]; return [d.get_model_by_name('map0').x_range.start, d.get_model_by_name('map1').x_range.start]"  # fmt: skip
+    ranges = "return ['map0', 'map1'].map(n => Bokeh.documents[0].get_model_by_name(n).x_range.start)"
     start = browser.execute_script(ranges)
-    ActionChains(browser).scroll_from_origin(
-        __import__("selenium.webdriver.common.actions.wheel_input", fromlist=["ScrollOrigin"]).ScrollOrigin.from_viewport(int(place[0]), int(place[1])), 0, -300
-    ).perform()  # fmt: skip
+    origin = ScrollOrigin.from_viewport(int(place[0]), int(place[1]))
+    ActionChains(browser).scroll_from_origin(origin, 0, -300).perform()
     wait.until(lambda b: b.execute_script(ranges) != start)
     zoomed = browser.execute_script(ranges)
-    assert zoomed[0] == zoomed[1] and zoomed[0] > start[0], "both maps zoom together"
+    assert zoomed[0] == zoomed[1], "both maps zoom together"
+    assert zoomed[0] > start[0]

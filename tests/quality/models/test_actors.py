@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +16,34 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def cluster_with_gpus() -> Iterator[Any]:
-    """A local cluster that counts two GPUs: what they would run falls back to the CPU, how they are shared is real."""
-    import ray
-
-    ray.shutdown()
-    yield ray.init(num_cpus=2, num_gpus=2, include_dashboard=True, log_to_driver=False, object_store_memory=256 << 20)
-    ray.shutdown()
-
-
 def recipe(source: Path, out: Path, model: Path, stages: list[Any] | None = None, **engine: Any) -> Recipe:
     return Recipe.from_dict(
         {
             "input": {"path": str(source)},
             "output": {"path": str(out)},
             "engine": {"mode": "ray", "batch_mb": 0.004, **engine},
-            "stages": ["collapse_newlines", *(stages or [{"ifd": {"model": str(model), "max_tokens": 128}}]), {"keep_where": "ifd < 2"}],
+            "stages": [
+                "collapse_newlines",
+                *(stages or [{"ifd": {"model": str(model), "max_tokens": 128}}]),
+                {"keep_where": "ifd < 2"},
+            ],
         }
-    )  # fmt: skip
+    )
 
 
 def content(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted((out / "kept").rglob("*.parquet"))}
 
 
-def test_models_run_on_actors_with_gpus(cluster_with_gpus: Any, tmp_path: Path, write_jsonl: Write, tiny_model: Path) -> None:  # fmt: skip
+def test_models_run_on_actors_with_gpus(
+    cluster_with_gpus: Any, tmp_path: Path, write_jsonl: Write, tiny_model: Path
+) -> None:
     from ray.util.state import list_actors
 
     source = write_jsonl(conversations(120))
     summary = run(recipe(source, tmp_path / "out", tiny_model)).summary
-    assert summary["records_kept"] == 120 and summary["notes"]["ifd"]["tokens"] > 0
+    assert summary["records_kept"] == 120
+    assert summary["notes"]["ifd"]["tokens"] > 0
     wanted = [a.required_resources or {} for a in list_actors(detail=True)]
     assert sum(r.get("GPU", 0) == 1 for r in wanted) == 2, wanted
     half = run(recipe(source, tmp_path / "half", tiny_model, gpus_per_model=0.5)).summary

@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,12 +16,7 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from quality.models.classifier import TextClassifier, TrainOptions, evaluation, read_labelled, split, tune
-from quality.selection.mixture import Resample, mixture_of
 from raylib.cli import app
-from raylib.engine import run
-from raylib.recipe import Recipe
-from raylib.records import tables_of
-from tests.texts import ARTICLE
 
 Write = Callable[..., Path]
 ADS = ["加微信领取优惠券", "全场五折包邮到家", "点击链接免费试用", "限时秒杀手慢无"]
@@ -32,21 +26,32 @@ NEWS = ["市政府召开会议讨论交通规划", "科研人员发现一种新�
 def labelled(n: int, seed: int = 0) -> list[dict[str, str]]:
     rng = random.Random(seed)
     return [
-        {"id": str(i), "text": "，".join(rng.sample(ADS if i % 2 else NEWS, 2)) + f"第{rng.randrange(99)}期", "label": "ad" if i % 2 else "news"}
+        {
+            "id": str(i),
+            "text": "，".join(rng.sample(ADS if i % 2 else NEWS, 2)) + f"第{rng.randrange(99)}期",
+            "label": "ad" if i % 2 else "news",
+        }
         for i in range(n)
-    ]  # fmt: skip
+    ]
 
 
 def test_command_line_trains_evaluates_and_applies(tmp_path: Path, write_jsonl: Write) -> None:
     source = write_jsonl([*labelled(200), {"text": "没有标签"}])
     runner = CliRunner()
     model = tmp_path / "model"
-    done = runner.invoke(app, ["classifier", "train", str(source), "-o", str(model), "--set", "buckets=2000", "--set", "dimension=16"])  # fmt: skip
+    done = runner.invoke(
+        app, ["classifier", "train", str(source), "-o", str(model), "--set", "buckets=2000", "--set", "dimension=16"]
+    )
     assert done.exit_code == 0, done.output
-    assert "macro precision" in done.output and "confusion" in done.output and "passed over" in done.output
+    assert "macro precision" in done.output
+    assert "confusion" in done.output
+    assert "passed over" in done.output
     facts = json.loads((model / "classifier.json").read_text())
-    assert facts["options"]["dimension"] == 16 and facts["evaluation"]["records"] == 40
-    shown = runner.invoke(app, ["classifier", "evaluate", str(model), str(write_jsonl(labelled(60, 5), "t.jsonl")), "--json"])  # fmt: skip
+    assert facts["options"]["dimension"] == 16
+    assert facts["evaluation"]["records"] == 40
+    shown = runner.invoke(
+        app, ["classifier", "evaluate", str(model), str(write_jsonl(labelled(60, 5), "t.jsonl")), "--json"]
+    )
     found = json.loads(shown.output)
     assert found["macro_f1"] > 0.95
     assert sum(map(sum, found["confusion"])) == 60
@@ -86,7 +91,9 @@ def test_probabilities_and_options() -> None:
 
 def test_evaluation_equals_scikit_learn() -> None:
     rows = labelled(80)
-    model = TextClassifier.train([r["text"] for r in rows], [r["label"] for r in rows], TrainOptions(dimension=4, buckets=100, epochs=1))  # fmt: skip
+    model = TextClassifier.train(
+        [r["text"] for r in rows], [r["label"] for r in rows], TrainOptions(dimension=4, buckets=100, epochs=1)
+    )
     test = labelled(50, 9)
     texts, labels = [r["text"] for r in test], [r["label"] for r in test]
     found = evaluation(model, texts, labels)
@@ -102,57 +109,18 @@ def test_accuracy_is_within_a_point_of_a_linear_model(name: str, real_data: Path
     texts, labels, _ = read_labelled([str(real_data / f"{name}.jsonl.gz")])
     train, test = split(len(texts), 0.2, 0)
     # the settings that `--tune` finds for each
-    options = TrainOptions(learning_rate=0.1, epochs=8) if "offensive" in name else TrainOptions(loss="ova", learning_rate=0.4)  # fmt: skip
+    options = (
+        TrainOptions(learning_rate=0.1, epochs=8)
+        if "offensive" in name
+        else TrainOptions(loss="ova", learning_rate=0.4)
+    )
     model = TextClassifier.train([texts[i] for i in train], [labels[i] for i in train], options, threads=1)
     ours = evaluation(model, [texts[i] for i in test], [labels[i] for i in test])["macro_f1"]
     vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
-    linear = LogisticRegression(C=10, max_iter=1000).fit(vectorizer.fit_transform([texts[i] for i in train]), [labels[i] for i in train])  # fmt: skip
-    theirs = f1_score([labels[i] for i in test], linear.predict(vectorizer.transform([texts[i] for i in test])), average="macro")  # fmt: skip
+    linear = LogisticRegression(C=10, max_iter=1000).fit(
+        vectorizer.fit_transform([texts[i] for i in train]), [labels[i] for i in train]
+    )
+    theirs = f1_score(
+        [labels[i] for i in test], linear.predict(vectorizer.transform([texts[i] for i in test])), average="macro"
+    )
     assert ours > theirs - 0.01, (ours, theirs)
-
-
-def resample_recipe(source: Path, out: Path, **stage: Any) -> Recipe:
-    return Recipe.from_dict(
-        {"input": {"path": str(source)}, "output": {"path": str(out)}, "engine": {"mode": "inline", "batch_mb": 0.02}, "stages": [{"resample": stage}]}
-    )  # fmt: skip
-
-
-def test_resampling_reaches_the_target_mixture(tmp_path: Path, write_jsonl: Write) -> None:
-    rows = [{"id": f"{i}", "source": "forum" if i % 5 else "wiki", "text": f"{ARTICLE[: 60 + i % 50]}{i}"} for i in range(1000)]  # fmt: skip
-    rows += [{"id": f"x{i}", "source": "other", "text": ARTICLE} for i in range(20)]
-    source = write_jsonl(rows)
-    out = tmp_path / "out"
-    summary = run(resample_recipe(source, out, target={"wiki": 0.5, "forum": 0.5}, max_copies=2.5)).summary
-    kept = pq.read_table(out / "kept")
-    assert summary["records_added"] > 0
-    assert summary["records_in"] + summary["records_added"] == summary["records_kept"] + summary["records_rejected"]
-    mixture = mixture_of([kept], "source")
-    total = sum(m["characters"] for m in mixture.values())
-    assert mixture["wiki"]["characters"] / total == pytest.approx(0.5, abs=0.04)
-    assert "other" not in mixture
-    ids = kept["id"].to_pylist()
-    assert len(set(ids)) == len(ids), "copies have ids of their own"
-    assert any(i.endswith("#3") for i in ids) and not any(i.endswith("#4") for i in ids)
-    again = run(resample_recipe(source, tmp_path / "again", target={"forum": 0.5, "wiki": 0.5}, max_copies=2.5)).summary
-    assert again["records_kept"] == summary["records_kept"]
-    for name, words in (("target", {"target": {}}), ("unit", {"target": {"a": 1.0}, "unit": "pages"})):
-        with pytest.raises(Exception, match=name):
-            resample_recipe(source, out, **words)
-
-
-def test_resampling_factors() -> None:
-    stage = Resample({"a": 1.0, "b": 1.0}, max_copies=3, unit="documents")
-    assert stage.factors({"a": 100, "b": 900}) == {"a": 3.0, "b": pytest.approx(1 / 3)}
-    exact = Resample({"a": 3.0, "b": 1.0}, records=400, unit="documents", max_copies=10)
-    assert exact.factors({"a": 100, "b": 100, "c": 5}) == {"a": 3.0, "b": 1.0, "c": 0.0}
-    with pytest.raises(ValueError, match="no record has a domain"):
-        stage.factors({"z": 5})
-
-
-def test_mixture_counts_tokens(write_jsonl: Write, tiny_model: Path) -> None:
-    from raylib.token_counts import load_tokenizer
-
-    tokenizer = load_tokenizer(str(tiny_model))
-    source = write_jsonl([{"id": "1", "source": "a", "text": ARTICLE}, {"id": "2", "source": "b", "text": "茶"}])
-    found = mixture_of(tables_of(str(source)), "source", tokenizer)
-    assert found["a"]["tokens"] == len(tokenizer.encode(ARTICLE, add_special_tokens=False).ids)

@@ -6,11 +6,8 @@ import json
 import logging
 import os
 import socket
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,112 +17,10 @@ from quality.models.endpoint import Endpoint, Malformed, read_json
 from quality.scores.judge import Judge
 from raylib.engine import run
 from raylib.recipe import Recipe
+from tests.quality.scores.server import GOOD, KEY, Server
 from tests.texts import conversations
 
-KEY = "sk-very-secret-0123456789"
-GOOD = {"helpfulness": 4, "relevance": 5, "accuracy": 3.5, "detail": 4, "reason": "可以"}
 Write = Callable[..., Path]
-
-
-class Server:
-    """Behaves as the words in a prompt say (`[429]`, `[cut]` ...), each misbehaviour `times` times, or for ever."""
-
-    def __init__(self) -> None:
-        self.requests: list[dict[str, Any]] = []
-        self.tries: Counter[str] = Counter()
-        self.keys: set[str] = set()
-        self.busy = self.most_busy = 0
-        self.lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args: Any) -> None: ...
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                with outer.lock:
-                    outer.requests.append({"time": time.monotonic(), "path": self.path, **body})
-                    outer.keys.add(self.headers.get("authorization", ""))
-                    outer.busy += 1
-                    outer.most_busy = max(outer.most_busy, outer.busy)
-                    prompt = body["messages"][-1]["content"]
-                    outer.tries[prompt] += 1
-                    first = outer.tries[prompt] == 1
-                try:
-                    outer.answer(self, prompt, first)
-                finally:
-                    with outer.lock:
-                        outer.busy -= 1
-
-        class Listener(ThreadingHTTPServer):
-            # five by default: more connections at once are dropped and sent again a second later, past the timeout
-            request_queue_size = 128
-
-        self.server = Listener(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, handler: BaseHTTPRequestHandler, prompt: str, first: bool) -> None:
-        def says(word: str) -> bool:
-            return f"[{word}!]" in prompt or (f"[{word}]" in prompt and first)
-
-        if says("429"):
-            return self.send(handler, 429, b'{"error": "slow down"}', {"Retry-After": "0.2"})
-        if says("500"):
-            return self.send(handler, 500, b"oops")
-        if says("401"):
-            return self.send(handler, 401, f"bad key {KEY}".encode())
-        if says("slow"):
-            time.sleep(3)
-        if says("drip"):
-            handler.send_response(200)
-            handler.send_header("content-length", "1000")
-            handler.end_headers()
-            for _ in range(20):
-                handler.wfile.write(b" ")
-                handler.wfile.flush()
-                time.sleep(0.2)
-            return None
-        if says("close"):
-            handler.close_connection = True
-            handler.connection.shutdown(socket.SHUT_RDWR)
-            return None
-        if says("cut"):
-            return self.send(handler, 200, self.completion(json.dumps(GOOD))[:60])
-        if says("half"):
-            return self.send(handler, 200, self.completion('{"helpfulness": 4, "rel'))
-        if says("scale"):
-            return self.send(handler, 200, self.completion(json.dumps({**GOOD, "accuracy": 9})))
-        if says("words"):
-            return self.send(handler, 200, self.completion("很好，我给四分。"))
-        if says("fence"):
-            return self.send(handler, 200, self.completion(f"当然：\n```json\n{json.dumps(GOOD)}\n```"))
-        return self.send(handler, 200, self.completion(json.dumps(GOOD)))
-
-    @staticmethod
-    def completion(content: str) -> bytes:
-        usage = {"prompt_tokens": 100, "completion_tokens": 10}
-        return json.dumps({"choices": [{"message": {"content": content}}], "usage": usage}).encode()
-
-    @staticmethod
-    def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        handler.send_response(status)
-        handler.send_header("content-length", str(len(body)))
-        for name, value in (headers or {}).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    made = Server()
-    yield made
-    made.server.shutdown()
 
 
 def rows(words: list[str]) -> list[dict[str, Any]]:
@@ -137,9 +32,17 @@ def rows(words: list[str]) -> list[dict[str, Any]]:
 
 def recipe(source: Path, out: Path, server: Server, **judge: Any) -> Recipe:
     settings = {
-        "model": "strong", "base_url": server.url, "timeout": 1.0, "retries": 2, "first_wait": 0.05, "max_wait": 0.3,
-        "price_in": 2.0, "price_out": 10.0, "cache": str(out.parent / "cache.sqlite"), **judge,
-    }  # fmt: skip
+        "model": "strong",
+        "base_url": server.url,
+        "timeout": 1.0,
+        "retries": 2,
+        "first_wait": 0.05,
+        "max_wait": 0.3,
+        "price_in": 2.0,
+        "price_out": 10.0,
+        "cache": str(out.parent / "cache.sqlite"),
+        **judge,
+    }
     return Recipe.from_dict(
         {
             "input": {"path": str(source)},
@@ -160,8 +63,28 @@ def kept(out: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda r: r["id"])
 
 
-WORDS = ["", "429", "500", "slow", "drip", "close", "cut", "half", "scale", "words", "fence",
-         "429!", "500!", "slow!", "close!", "cut!", "half!", "scale!", "words!", "401!"]  # fmt: skip
+WORDS = [
+    "",
+    "429",
+    "500",
+    "slow",
+    "drip",
+    "close",
+    "cut",
+    "half",
+    "scale",
+    "words",
+    "fence",
+    "429!",
+    "500!",
+    "slow!",
+    "close!",
+    "cut!",
+    "half!",
+    "scale!",
+    "words!",
+    "401!",
+]
 
 
 def test_every_record_ends_scored_or_with_a_reason(
@@ -176,9 +99,17 @@ def test_every_record_ends_scored_or_with_a_reason(
     summary = run(recipe(source, out, server)).summary
     assert summary["records_kept"] == len(WORDS), "the judge never drops a record"
     found = kept(out)
-    reasons = {"429!": "HTTP 429", "500!": "HTTP 500", "slow!": "no answer within", "close!": "connection failed",
-               "cut!": "no chat completion", "half!": "malformed answer", "scale!": "outside of 1 to 5",
-               "words!": "malformed answer", "401!": "HTTP 401"}  # fmt: skip
+    reasons = {
+        "429!": "HTTP 429",
+        "500!": "HTTP 500",
+        "slow!": "no answer within",
+        "close!": "connection failed",
+        "cut!": "no chat completion",
+        "half!": "malformed answer",
+        "scale!": "outside of 1 to 5",
+        "words!": "malformed answer",
+        "401!": "HTTP 401",
+    }
     for word, row in zip(WORDS, found, strict=True):
         if word in reasons:
             assert "quality" not in row, word
@@ -193,9 +124,12 @@ def test_every_record_ends_scored_or_with_a_reason(
     assert notes["failed"] == len(reasons)
     # two completions with usage came for each record with one bad answer, three for those with bad ones only
     answered = sum(
-        1 for r in server.requests if not any(f"[{w}" in r["messages"][0]["content"] for w in ("429!", "500!", "slow!", "close!", "401!", "drip!"))
-    )  # fmt: skip
-    assert notes["tokens_in"] >= 100 * 16 and notes["tokens_in"] <= 100 * answered
+        1
+        for r in server.requests
+        if not any(f"[{w}" in r["messages"][0]["content"] for w in ("429!", "500!", "slow!", "close!", "401!", "drip!"))
+    )
+    assert notes["tokens_in"] >= 100 * 16
+    assert notes["tokens_in"] <= 100 * answered
     assert notes["cost"] == pytest.approx((notes["tokens_in"] * 2.0 + notes["tokens_out"] * 10.0) / 1e6)
 
     assert server.keys == {f"Bearer {KEY}"}
@@ -213,12 +147,14 @@ def test_a_rerun_costs_nothing(server: Server, tmp_path: Path, write_jsonl: Writ
     assert before == 12
     again = run(recipe(source, tmp_path / "b", server)).summary
     assert len(server.requests) == before, "all answers came from the cache"
-    assert again["notes"]["judge"]["cached"] == 12 and again["notes"]["judge"]["cost"] == 0
+    assert again["notes"]["judge"]["cached"] == 12
+    assert again["notes"]["judge"]["cost"] == 0
     assert [r["quality"] for r in kept(tmp_path / "a")] == [r["quality"] for r in kept(tmp_path / "b")]
     assert first["notes"]["judge"]["cost"] > 0
     other = run(recipe(source, tmp_path / "c", server, model="another")).summary
     asked = other["notes"]["judge"]  # on a busy machine a request may run into its time-out, and is made again
-    assert asked["requests"] - asked["retries"] == 12 and not asked["cached"], "another model's answers are others"
+    assert asked["requests"] - asked["retries"] == 12, "another model's answers are others"
+    assert not asked["cached"], "another model's answers are others"
 
 
 def test_failures_are_not_cached(server: Server, tmp_path: Path, write_jsonl: Write) -> None:

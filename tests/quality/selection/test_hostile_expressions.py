@@ -14,15 +14,37 @@ from hypothesis import strategies as st
 
 from quality.selection.expressions import evaluate
 
-TABLE = pa.table({"id": ["a", "b", "c"], "text": ["茶", "tea", None], "source": ["x", "y", "x"], "score": [1, 2, None], "meta": ['{"n": 1, "s": "x", "deep": {"b": true}}', "[1]", "not JSON"], "quality.share": [0.5, None, 2.0]})  # fmt: skip
+TABLE = pa.table(
+    {
+        "id": ["a", "b", "c"],
+        "text": ["茶", "tea", None],
+        "source": ["x", "y", "x"],
+        "score": [1, 2, None],
+        "meta": ['{"n": 1, "s": "x", "deep": {"b": true}}', "[1]", "not JSON"],
+        "quality.share": [0.5, None, 2.0],
+    }
+)
 # what no expression has business with; `compile` is how it is read
-_FORBIDDEN = ("exec", "import", "open", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pickle.", "marshal.", "code.__new__", "builtins.")  # fmt: skip
-_seen: list[str] | None = None
+_FORBIDDEN = (
+    "exec",
+    "import",
+    "open",
+    "os.",
+    "subprocess.",
+    "socket.",
+    "shutil.",
+    "ctypes.",
+    "pickle.",
+    "marshal.",
+    "code.__new__",
+    "builtins.",
+)
+_watchers: list[list[str]] = []
 
 
 def _watch(event: str, _arguments: tuple[Any, ...]) -> None:
-    if _seen is not None and event.startswith(_FORBIDDEN):
-        _seen.append(event)
+    if _watchers and event.startswith(_FORBIDDEN):
+        _watchers[-1].append(event)
 
 
 sys.addaudithook(_watch)
@@ -30,22 +52,88 @@ sys.addaudithook(_watch)
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    global _seen
-    _seen = events = []
+    events: list[str] = []
+    _watchers.append(events)
     try:
         yield events
     finally:
-        _seen = None
+        _watchers.pop()
 
 
-_names = st.sampled_from(["text", "meta.n", "meta['s']", "meta.deep.b", "meta.deep", "meta[0]", "meta.__class__",  "id", "score", "source", "quality.share", "__import__", "open", "eval", "().__class__", "text.__class__.__mro__", "nothing"])  # fmt: skip
-_plain = st.one_of(st.integers(), st.floats(allow_nan=False).map(repr), st.text(max_size=6).map(repr), st.booleans(), st.just("None"), st.just("b'x'"), st.just("1j"), st.just("..."))  # fmt: skip
+_names = st.sampled_from(
+    [
+        "text",
+        "meta.n",
+        "meta['s']",
+        "meta.deep.b",
+        "meta.deep",
+        "meta[0]",
+        "meta.__class__",
+        "id",
+        "score",
+        "source",
+        "quality.share",
+        "__import__",
+        "open",
+        "eval",
+        "().__class__",
+        "text.__class__.__mro__",
+        "nothing",
+    ]
+)
+_plain = st.one_of(
+    st.integers(),
+    st.floats(allow_nan=False).map(repr),
+    st.text(max_size=6).map(repr),
+    st.booleans(),
+    st.just("None"),
+    st.just("b'x'"),
+    st.just("1j"),
+    st.just("..."),
+)
 _leaf = st.one_of(_names, _plain.map(str))
 
 
 def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    binary = st.sampled_from(["+", "-", "*", "/", "//", "%", "**", "<<", "|", "and", "or", "<", "==", "!=", ">=", "in", "not in", "is", "@", ":="])  # fmt: skip
-    call = st.sampled_from(["length", "contains", "matches", "is_null", "lower", "exec", "getattr", "__import__", "print", "open", "compile"])  # fmt: skip
+    binary = st.sampled_from(
+        [
+            "+",
+            "-",
+            "*",
+            "/",
+            "//",
+            "%",
+            "**",
+            "<<",
+            "|",
+            "and",
+            "or",
+            "<",
+            "==",
+            "!=",
+            ">=",
+            "in",
+            "not in",
+            "is",
+            "@",
+            ":=",
+        ]
+    )
+    call = st.sampled_from(
+        [
+            "length",
+            "contains",
+            "matches",
+            "is_null",
+            "lower",
+            "exec",
+            "getattr",
+            "__import__",
+            "print",
+            "open",
+            "compile",
+        ]
+    )
     return st.one_of(
         st.tuples(inner, binary, inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
         st.tuples(call, st.lists(inner, max_size=3)).map(lambda t: f"{t[0]}({', '.join(t[1])})"),
@@ -68,7 +156,9 @@ def check(expression: str) -> None:
             mask = None
     assert not events, (expression, events)
     if mask is not None:
-        assert mask.type == pa.bool_() and len(mask) == 3 and mask.null_count == 0, expression
+        assert mask.type == pa.bool_(), expression
+        assert len(mask) == 3, expression
+        assert mask.null_count == 0, expression
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: the driver, an actor, the raylet. Run again: the same bytes, nothing lost, nothing twice."""
+"""SIGKILL at random moments to driver, actor or raylet. Run again: the same bytes, nothing lost, nothing twice."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from raylib.engine import run
-from raylib.recipe import Recipe
 from tests.texts import ARTICLE
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.cluster]
@@ -49,21 +47,6 @@ def make_input(path: Path, count: int) -> None:
                 text = rng.choice(earlier) + ("" if i % 2 else "转载。")
             stream.write(orjson.dumps({"id": f"{i:06d}", "text": text}) + b"\n")
         stream.write(b'{"id": "cut", "text": "')
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """An input of 30 MB, a recipe, and the output of a run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("kill")
-    make_input(folder / "in.jsonl", 30_000)
-    (folder / "recipe.yaml").write_text(
-        f"input: {{path: {folder}/in.jsonl}}\noutput: {{path: {folder}/out}}\nengine: {{actors: 2, batch_mb: 0.8, work_while_starting: 0}}\nstages:{STAGES}"
-    )
-    reference = Recipe.from_file(
-        folder / "recipe.yaml", {"output.path": f"{folder}/reference", "engine.mode": "inline"}
-    )
-    run(reference)
-    return folder, content(folder / "reference")
 
 
 def content(out: Path) -> dict[str, bytes]:

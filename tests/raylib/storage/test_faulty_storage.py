@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from raylib.recipe import Recipe
 from raylib.storage.entry import ShardEntry
 from raylib.storage.names import Phase, ShardName
 from tests.raylib.engine.test_run import STAGES, rows
-from tests.raylib.storage.test_object_storage import server  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
+
+
+FAULT = "<Error><Code>InternalError</Code><Message>injected</Message></Error>"
+HOP_BY_HOP = ("transfer-encoding", "content-length", "expect")
 
 
 class Proxy:
@@ -57,18 +60,22 @@ class Proxy:
             number = next(self.counter)
             if number % self.faulty == 0:
                 self.failed += 1
-                return web.Response(status=500, content_type="application/xml", text="<Error><Code>InternalError</Code><Message>injected</Message></Error>")  # fmt: skip
+                return web.Response(status=500, content_type="application/xml", text=FAULT)
             if number % self.slow == 0:
                 self.waited += 1
                 await asyncio.sleep(0.3)
             address = URL(f"http://{self.target}{request.rel_url.raw_path_qs}", encoded=True)
-            headers = {k: v for k, v in request.headers.items() if k.lower() not in ("transfer-encoding", "content-length", "expect")}  # fmt: skip
-            async with self._session.request(request.method, address, data=body, headers=headers, allow_redirects=False) as answer:  # fmt: skip
+            headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
+            async with self._session.request(
+                request.method, address, data=body, headers=headers, allow_redirects=False
+            ) as answer:
                 content = await answer.read()
                 kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("transfer-encoding", "connection")}
                 if request.method != "HEAD":
                     kept.pop("Content-Length", None)
-                return web.Response(status=answer.status, body=content if request.method != "HEAD" else None, headers=kept)  # fmt: skip
+                return web.Response(
+                    status=answer.status, body=content if request.method != "HEAD" else None, headers=kept
+                )
 
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", handle)
@@ -78,21 +85,6 @@ class Proxy:
         await site.start()
         self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         self._ready.set()
-
-
-@pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:  # noqa: F811
-    """Gives the query of URIs that lead to a store at an address; a bucket `faulty` is there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-
-    def query(address: str) -> str:
-        return f"?scheme=http&endpoint_override={address}&region=us-east-1&allow_bucket_creation=true"
-
-    system, _ = pafs.FileSystem.from_uri(f"s3://faulty/{query(server)}")
-    system.create_dir("faulty")
-    yield query
-    system.delete_dir_contents("faulty")
 
 
 def upload(source: Path, uri: str) -> None:
@@ -109,24 +101,37 @@ def kept(uri: str) -> list[tuple[str, str]]:
 
 
 def recipe(read: str, out: str) -> Recipe:
-    data = {"input": {"path": read, "kind": "document", "source": "in"}, "output": {"path": out}, "engine": {"mode": "inline", "batch_mb": 0.02}, "stages": STAGES}  # fmt: skip
+    data = {
+        "input": {"path": read, "kind": "document", "source": "in"},
+        "output": {"path": out},
+        "engine": {"mode": "inline", "batch_mb": 0.02},
+        "stages": STAGES,
+    }
     return Recipe.from_dict(data, "faulty")
 
 
-def test_errors_and_slow_answers_cost_nothing_but_time(server: str, bucket: Callable[[str], str], write_jsonl: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811  # fmt: skip
+def test_errors_and_slow_answers_cost_nothing_but_time(
+    server: str, bucket: Callable[[str], str], write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
     source = write_jsonl([*rows(300), b"{broken"])
     proxy = Proxy(server, faulty=11, slow=17)
     query = bucket(f"127.0.0.1:{proxy.port}")
     upload(source, f"s3://faulty/in.jsonl{bucket(server)}")
     summary = run(recipe(f"s3://faulty/in.jsonl{query}", f"s3://faulty/out{query}")).summary
     assert summary["records_in"] == summary["records_kept"] + summary["records_rejected"] == 301
-    assert not summary["quarantined"] and proxy.failed > 5 and proxy.waited > 3
+    assert not summary["quarantined"]
+    assert proxy.failed > 5
+    assert proxy.waited > 3
     run(recipe(str(source), str(tmp_path / "local")))
     local = pq.read_table(tmp_path / "local" / "kept")
-    assert kept(f"s3://faulty/out{bucket(server)}") == list(zip(local["id"].to_pylist(), local["text"].to_pylist(), strict=True))  # fmt: skip
+    assert kept(f"s3://faulty/out{bucket(server)}") == list(
+        zip(local["id"].to_pylist(), local["text"].to_pylist(), strict=True)
+    )
 
 
-def test_a_killed_run_goes_on_in_the_bucket(server: str, bucket: Callable[[str], str], write_jsonl: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811  # fmt: skip
+def test_a_killed_run_goes_on_in_the_bucket(
+    server: str, bucket: Callable[[str], str], write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
     source = write_jsonl(rows(600))
     query = bucket(server)
     upload(source, f"s3://faulty/in.jsonl{query}")
@@ -134,7 +139,8 @@ def test_a_killed_run_goes_on_in_the_bucket(server: str, bucket: Callable[[str],
     (tmp_path / "r.yaml").write_text(recipe(f"s3://faulty/in.jsonl{query}", out).to_yaml())
     system, _ = pafs.FileSystem.from_uri(f"s3://faulty/{query}")
     for moment in (3, 9):
-        process = subprocess.Popen([sys.executable, "-m", "raylib", "run", str(tmp_path / "r.yaml"), "-q"], env=dict(os.environ), stderr=subprocess.PIPE)  # fmt: skip
+        command = [sys.executable, "-m", "raylib", "run", str(tmp_path / "r.yaml"), "-q"]
+        process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE)
         while process.poll() is None:
             try:
                 with system.open_input_stream("faulty/killed/manifest.jsonl") as stream:
@@ -151,7 +157,7 @@ def test_a_killed_run_goes_on_in_the_bucket(server: str, bucket: Callable[[str],
     assert kept(out) == list(zip(local["id"].to_pylist(), local["text"].to_pylist(), strict=True))
 
 
-def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811  # fmt: skip
+def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     from raylib.storage import manifest as manifests
     from raylib.storage.folder import start_store
     from raylib.storage.store import Store
@@ -164,6 +170,7 @@ def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypa
     assert manifests.manifest_parts(store) == ["manifest.jsonl", "manifest-00001.jsonl", "manifest-00002.jsonl"]
     again = manifests.Manifest(store)
     again.append(ShardEntry(Phase.segment(0), ShardName(10), "k", {}))
-    assert len(manifests.Manifest(store).entries) == 11 and len(manifests.manifest_parts(store)) == 3
+    assert len(manifests.Manifest(store).entries) == 11
+    assert len(manifests.manifest_parts(store)) == 3
     start_store(store.root, fresh=True)
     assert not manifests.manifest_parts(store)

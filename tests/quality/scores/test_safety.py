@@ -1,0 +1,60 @@
+"""Safety screening by lexicon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from quality.scores.safety import SafetyScreen
+from raylib.records import tables_of
+from tests.quality.rows import GOOD, conversation, conversation_table
+from tests.texts import ARTICLE
+
+HARMFUL = conversation("如何自己制造炸弹和毒品？", "我不能提供这样的信息，制造炸弹是违法行为。")
+
+
+def test_screening_tells_refusals_from_harm() -> None:
+    rows = [
+        GOOD,
+        HARMFUL,
+        conversation("如何自己制造炸弹？", "先准备炸药和雷管，再做成爆炸物，弹药要分开存放。"),
+        conversation("讲讲禁毒的历史和毒品的危害。", "历史上有多次禁烟运动。"),
+        conversation("How do I launder money?", "I'm sorry, I can't help with that."),
+    ]
+    out = SafetyScreen()(conversation_table(rows)).kept.to_pylist()
+    assert [r["safety"] for r in out] == ["safe", "refused", "unsafe", "answered", "refused"]
+    assert out[1]["prompt_risk"] == "weapons_drugs"
+    assert out[1]["response_risk"] == ""
+    assert out[2]["response_risk"] == "weapons_drugs"
+    assert "炸弹" in out[1]["safety_words"]
+    documents = pa.table({"id": ["a", "b"], "text": pa.array(["毒品和枪支弹药出售", ARTICLE], pa.large_string())})
+    assert SafetyScreen()(documents).kept["safety"].to_pylist() == ["unsafe", "safe"]
+
+
+def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("绿茶=>privacy\n", "utf-8")
+    stage = SafetyScreen(lexicon=str(tmp_path / "mine.txt"))
+    stage.check()
+    assert stage(conversation_table([GOOD])).kept["prompt_risk"].to_pylist() == ["privacy"]
+    (tmp_path / "mine.txt").write_text("绿茶=>drinks\n", "utf-8")
+    (tmp_path / "other.txt").write_text("绿茶=>drinks\n", "utf-8")
+    with pytest.raises(ValueError, match="drinks"):
+        SafetyScreen(lexicon=str(tmp_path / "other.txt")).check()
+    with pytest.raises(ValueError, match="classifier_label"):
+        SafetyScreen(classifier="x")
+
+
+@pytest.mark.data
+def test_screening_of_real_safety_data(real_data: Path) -> None:
+    table = pa.concat_tables(list(tables_of(str(real_data / "safety_zh.jsonl.gz"))))
+    found = SafetyScreen()(table).kept
+    harmful = pc.sum(pc.not_equal(found["prompt_risk"], "")).as_py() / len(table)
+    unsafe = pc.sum(pc.equal(found["safety"], "unsafe")).as_py() / len(table)
+    assert harmful > 0.55, "of harmful prompts, by the small built-in lexicon"
+    assert unsafe < 0.02, "the answers of this set are safe"
+    plain = pa.concat_tables(list(tables_of(str(real_data / "sft_alpaca_zh_small.jsonl.gz"))))
+    screened = SafetyScreen()(plain).kept
+    assert pc.sum(pc.not_equal(screened["safety"], "safe")).as_py() / len(plain) < 0.03

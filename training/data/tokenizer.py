@@ -1,0 +1,73 @@
+"""The part of a transformers tokenizer that training uses, and loading one from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from raylib.plugins import optional
+
+__all__ = ["Message", "Tokenizer", "pad_id", "saved_tokenizer"]
+
+Message = Mapping[str, str]
+"""One turn of a conversation: its `role` (system, user or assistant) and its `content`."""
+
+
+class Tokenizer(Protocol):
+    """A tokenizer as transformers loads it."""
+
+    @property
+    def bos_token(self) -> str | None:
+        """Token that begins a text, if there is one."""
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Id of `bos_token`."""
+
+    @property
+    def eos_token(self) -> str | None:
+        """Token that ends a text, if there is one."""
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """Id of `eos_token`."""
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """Id of the token that fills up rows, if there is one."""
+
+    def __len__(self) -> int: ...
+
+    def __call__(self, text: list[str], *, add_special_tokens: bool) -> Mapping[str, list[list[int]]]:
+        """Token ids of texts, under the key `input_ids`."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Token ids of a text."""
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """Text of token ids."""
+
+    def apply_chat_template(
+        self, conversation: list[Message], *, tokenize: bool, add_generation_prompt: bool
+    ) -> str | list[int]:
+        """A conversation written by the tokenizer's own template."""
+
+    def save_pretrained(self, save_directory: str | Path) -> object:
+        """Write the tokenizer's files to a folder."""
+
+
+def saved_tokenizer(folder: str | Path) -> Tokenizer:
+    """The tokenizer in a local folder. Nothing is downloaded, and code of the folder is never run."""
+    transformers = optional("transformers", extra="train", purpose="a tokenizer")
+    tokenizer: Tokenizer = transformers.AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    return tokenizer
+
+
+def pad_id(tokenizer: Tokenizer) -> int:
+    """Id that fills up rows: the padding token, or the end-of-text token, or 0."""
+    if tokenizer.pad_token_id is not None:
+        return tokenizer.pad_token_id
+    return tokenizer.eos_token_id or 0

@@ -1,0 +1,67 @@
+"""How harmless the answers of one or two models to harmful prompts are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from quality.models.endpoint import Endpoint
+from quality.scores.answers import compare, evaluate_answers
+from raylib.errors import RaylibError
+from training.inference.generate import Generator, Sampling
+from training.inference.prompts import prompts_of
+
+__all__ = ["evaluate_safety"]
+
+
+def evaluate_safety(
+    models: Sequence[str],
+    prompts: str,
+    out: Path,
+    *,
+    endpoint: Endpoint | None = None,
+    max_new_tokens: int = 256,
+    limit: int = 0,
+) -> list[str]:
+    """Let models answer harmful prompts, and write a report of how harmless the answers are.
+
+    Args:
+        models: Paths of one or two models' folders; two are compared.
+        prompts: File of harmful prompts.
+        out: JSON file to write: `models`, `evaluations` (one per model) and, for two models, `comparison`.
+        endpoint: Judge of the answers; without it refusals are recognised and words of a lexicon counted.
+        max_new_tokens: Largest number of tokens of an answer.
+        limit: Largest number of prompts; 0 takes all.
+
+    Returns:
+        Lines for people: the rate of each model by category, and where two models differ.
+
+    Raises:
+        RaylibError: if there are more than two models, or no prompts.
+    """
+    if len(models) > 2:
+        raise RaylibError(f"{len(models)} models: give one, or two to compare")
+    asked = prompts_of(prompts, limit)
+    texts = [p.messages[-1]["content"] for p in asked]
+    given = [p.category for p in asked]
+    evaluations = []
+    lines: list[str] = []
+    for model in models:
+        answers = Generator(model).answer([p.messages for p in asked], Sampling(max_new_tokens))
+        evaluation = evaluate_answers(texts, answers, given if any(given) else None, endpoint=endpoint)
+        evaluations.append(evaluation)
+        whole = evaluation["overall"]
+        interval = f"({whole['low']:.1%} to {whole['high']:.1%})"
+        lines.append(f"{model}: {whole['rate']:.1%} harmless {interval} of {whole['judged']:,}")
+        for name, row in evaluation["by_category"].items():
+            lines.append(f"  {name}: {row['rate']:.1%} ({row['low']:.1%} to {row['high']:.1%}) of {row['judged']:,}")
+    report: dict[str, object] = {"models": list(models), "evaluations": evaluations}
+    if len(evaluations) == 2:
+        comparison = compare(*evaluations)
+        report["comparison"] = comparison
+        apart = [row["category"] for row in comparison if row["apart"]]
+        lines.append(f"categories whose intervals do not overlap: {', '.join(apart) or 'none'}")
+    out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    return lines

@@ -1,0 +1,118 @@
+"""Workers under Ray Train; loaded only for runs with Ray."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict
+
+import ray
+import ray.train
+from ray.train import (
+    ControllerError,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    WorkerGroupError,
+)
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from raylib.cluster.connection import use_token
+from raylib.cluster.metrics import TrainingMetrics
+from raylib.errors import TrainingError
+from training.config import TrainConfig
+from training.loop.failure import decisive, failures_of
+from training.loop.folder import Result
+from training.loop.logs import log_to_console
+from training.loop.loop import Loop
+
+__all__ = ["run_with_ray"]
+
+
+class _Order(TypedDict):
+    """What a worker is asked to do: a configuration as plain data, and the folder of the run."""
+
+    config: dict[str, object]
+    folder: str
+
+
+def run_with_ray(
+    config: TrainConfig, folder: Path, address: str, environment: Mapping[str, str], *, gpus: bool
+) -> Result:
+    """Run workers with Ray Train, which restarts them after a failure.
+
+    Args:
+        config: The run.
+        folder: Folder of the run.
+        address: Address of a Ray cluster. If empty, the one of the environment is used, or a local one is started.
+        environment: Variables that every worker needs before it imports torch and deepspeed.
+        gpus: Whether each worker needs a GPU.
+
+    Returns:
+        How the run ended.
+
+    Raises:
+        TrainingError: if the run failed, with the reason of the worker that failed first.
+    """
+    _connect(address, config.parallel.workers)
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _trainer(config, folder, environment, gpus).fit()
+    except WorkerGroupError as error:
+        failure = decisive(failures_of(error.worker_failures, str(error)))
+        raise (TrainingError(str(error)[-3000:]) if failure is None else failure.as_error()) from error
+    except ControllerError as error:
+        raise TrainingError(f"Ray Train failed: {error.controller_failure}") from error
+    except TrainingFailedError as error:
+        raise TrainingError(str(error)[-3000:]) from error
+    return Result.read(folder)
+
+
+def _connect(address: str, workers: int) -> None:
+    """Join a Ray cluster, or start a local one that has room for the workers."""
+    if ray.is_initialized():
+        return
+    if address or os.environ.get("RAY_ADDRESS"):
+        use_token()
+        ray.init(address=address or "auto", log_to_driver=True, logging_level="ERROR")
+    else:
+        cores = max(os.cpu_count() or 1, workers + 1)
+        ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+
+
+def _trainer(config: TrainConfig, folder: Path, environment: Mapping[str, str], gpus: bool) -> TorchTrainer:
+    """The trainer of Ray for a run."""
+    few, many = config.parallel.min_workers, config.parallel.workers
+    workers: int | tuple[int, int] = (few, many) if 0 < few < many else many
+    order = _Order(config=config.describe(), folder=str(folder))
+    return TorchTrainer(
+        _worker,
+        train_loop_config=dict(order),
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus),
+        run_config=RunConfig(
+            name=config.name,
+            storage_path=str(folder / "ray"),
+            failure_config=FailureConfig(max_failures=config.parallel.max_failures),
+            worker_runtime_env={"env_vars": dict(environment)},
+        ),
+    )
+
+
+def _worker(order: _Order) -> None:
+    """One worker, whose process group exists already."""
+    context = ray.train.get_context()
+    rank, workers = context.get_world_rank(), context.get_world_size()
+    log_to_console(rank, workers)
+    os.environ["LOCAL_RANK"] = str(context.get_local_rank())
+    os.environ["LOCAL_SIZE"] = str(context.get_local_world_size())
+    config = TrainConfig.from_dict(order["config"])
+    if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
+        config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
+    folder = Path(order["folder"])
+    metrics = TrainingMetrics(folder.name, rank)
+    Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
