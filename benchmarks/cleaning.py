@@ -71,8 +71,19 @@ def main() -> None:
                 ("web", "benchmarks/recipes/web.yaml"),
             ):
                 out = folder / "out"
-                command = [PYTHON, "-m", "raylib", "run", recipe, "--fresh", "-q",
-                           "--set", f"input.path={plain}", "--set", f"output.path={out}"]  # fmt: skip
+                command = [
+                    PYTHON,
+                    "-m",
+                    "raylib",
+                    "run",
+                    recipe,
+                    "--fresh",
+                    "-q",
+                    "--set",
+                    f"input.path={plain}",
+                    "--set",
+                    f"output.path={out}",
+                ]
                 done = run_measured(command, cwd=ROOT)
                 assert done.returncode == 0, done.output
                 summary = summary_of(out)
@@ -101,12 +112,14 @@ def report(rows: dict[str, list[float]], kept: dict[str, int], size: float, has_
     for label in ("13 rules", "web"):
         ratio = f"{median('peer') / median(label):.1f} times faster" if has_peer and label == "13 rules" else ""
         lines.append(
-            f"| {label} | raylib | {median(label):.1f} s | {size / median(label):.1f} | {median(f'{label}, engine'):.1f} "
+            f"| {label} | raylib | {median(label):.1f} s | {size / median(label):.1f} | "
+            f"{median(f'{label}, engine'):.1f} "
             f"| {kept[label]:,} | {ratio} |"
         )
     if has_peer:
         lines.append(
-            f"| 13 rules | data-juicer 1.6.1 | {median('peer'):.1f} s | {size / median('peer'):.2f} | | {kept['peer']:,} | 1 |"
+            f"| 13 rules | data-juicer 1.6.1 | {median('peer'):.1f} s | {size / median('peer'):.2f} | | "
+            f"{kept['peer']:,} | 1 |"
         )
     else:
         lines += ["", "The peer was not installed; run `make bench-peers` first."]

@@ -7,6 +7,7 @@ The driver and the reader run on the head, which shares the same cores: what the
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -31,12 +32,15 @@ stages: [to_simplified, {clean: {source: web, length: {min: 128}, chinese_ratio:
 
 def speed_of(hosts: Hosts, recipe: Path, out: Path) -> tuple[float, float]:
     """MB/s of a run after its actors were there, and its cleaned MB."""
-    hosts.head.run("python", "-m", "raylib", "run", str(recipe), "--fresh", "-q", "--address", hosts.address, timeout=600)  # fmt: skip
+    hosts.head.run(
+        "python", "-m", "raylib", "run", str(recipe), "--fresh", "-q", "--address", hosts.address, timeout=600
+    )
     summary = orjson.loads((out / "summary.json").read_bytes())
     return summary["mb_per_second"], summary["bytes_in"] / 1e6
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     speeds: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as name:
         source = scaled_input(data_file("pretrain_zh.jsonl.gz"), Path(name) / "in.jsonl", _GIGABYTES)
@@ -49,7 +53,13 @@ def main() -> None:
                     speeds[workers].append(speed)
                     print(workers, f"{speed:.1f} MB/s", flush=True)
     one, two = (statistics.median(speeds[n]) for n in (1, 2))
-    lines = [f"Cleaning chain `web` on {size:.0f} MB, median of {_ROUNDS} rounds in turn: one host {one:.1f} MB/s, two hosts {two:.1f} MB/s = **{two / one:.2f} times**. Each host is pinned to one core; the head with driver and reader shares these cores."]  # fmt: skip
+    lines = [
+        (
+            f"Cleaning chain `web` on {size:.0f} MB, median of {_ROUNDS} rounds in turn: one host {one:.1f} "
+            f"MB/s, two hosts {two:.1f} MB/s = **{two / one:.2f} times**. Each host is pinned to one core; "
+            "the head with driver and reader shares these cores."
+        )
+    ]
     print("\n".join(lines))
     write_section("Two hosts against one", lines)
 

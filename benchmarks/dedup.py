@@ -1,6 +1,6 @@
 """Near deduplication side by side with data-juicer, datatrove and datasketch; scaling; semantic deduplication.
 
-    RAYLIB_TEST_DATA=... python benchmarks/dedup.py [--sizes 100000 500000 1000000 2000000] [--folder DIR] [--no-slow-peers]
+    RAYLIB_TEST_DATA=... python benchmarks/dedup.py [--sizes 100000 500000 ...] [--folder DIR] [--no-slow-peers]
 
 Peers are measured when `make bench-peers` has installed them.
 """
@@ -121,9 +121,15 @@ def truth(folder: Path, slow_peers: bool) -> list[str]:
     with plain.open("w") as out:
         for row in rows:
             out.write(json.dumps({"id": row["id"], "text": row["text"]}, ensure_ascii=False) + "\n")
-    lines = [f"dedup_truth_zh, {len(rows):,} documents; whole processes, one run, one after the other.", "",
-             "| program | whole process | ratio | recall, true Jaccard >= 0.8 | removed with true Jaccard >= 0.6 | single documents removed | peak PSS |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"dedup_truth_zh, {len(rows):,} documents; whole processes, one run, one after the other.",
+        "",
+        (
+            "| program | whole process | ratio | recall, true Jaccard >= 0.8 | removed with true Jaccard >= "
+            "0.6 | single documents removed | peak PSS |"
+        ),
+        "|---|---|---|---|---|---|---|",
+    ]
     done, _ = ours(plain, folder / "ours")
     found, lost = recall(rows, kept_ids(folder / "ours" / "kept", "*.parquet"))
     right = precision(rows, folder / "ours")
@@ -135,9 +141,17 @@ def truth(folder: Path, slow_peers: bool) -> list[str]:
             lines.append(f"| {name} | failed: {done.output.strip().splitlines()[-1][:80]} | | | | | |")
             continue
         found, lost = recall(rows, kept_ids(folder, pattern))
-        lines.append(f"| {name} | {done.seconds:.1f} s | {done.seconds / base:.1f} | {found:.2%} | | {lost} | {done.peak_pss_mb:.0f} MB |")  # fmt: skip
-    return [*lines, "", "Single documents removed are near duplicates between clusters of the set (verses of one poem, say),",
-            "not errors as such: raylib's are in the column before.", ""]  # fmt: skip
+        lines.append(
+            f"| {name} | {done.seconds:.1f} s | {done.seconds / base:.1f} | {found:.2%} | | {lost} | "
+            f"{done.peak_pss_mb:.0f} MB |"
+        )
+    return [
+        *lines,
+        "",
+        "Single documents removed are near duplicates between clusters of the set (verses of one poem, say),",
+        "not errors as such: raylib's are in the column before.",
+        "",
+    ]
 
 
 def _peers(plain: Path, folder: Path, slow: bool) -> list[tuple[str, list[str], str]]:
@@ -150,7 +164,9 @@ def _peers(plain: Path, folder: Path, slow: bool) -> list[tuple[str, list[str], 
     if slow and trove.is_file():
         (folder / "trove.py").write_text(TROVE)
         work = folder / "trove"
-        peers.append(("datatrove 0.10.1", [str(trove), str(folder / "trove.py"), str(plain), str(work)], "trove/out/*.gz"))  # fmt: skip
+        peers.append(
+            ("datatrove 0.10.1", [str(trove), str(folder / "trove.py"), str(plain), str(work)], "trove/out/*.gz")
+        )
     return peers
 
 
@@ -172,13 +188,22 @@ def datasketch_rate() -> str:
     for text in texts:
         MinHash(128).update_batch([text[i : i + 5].encode() for i in range(len(text) - 4)])
     theirs = len(texts) / (time.perf_counter() - begun)
-    return f"Signatures of 128 on one core, folding and shingling included: {mine:,.0f} documents/s, datasketch {theirs:,.0f}."
+    return (
+        f"Signatures of 128 on one core, folding and shingling included: {mine:,.0f} documents/s, datasketch "
+        f"{theirs:,.0f}."
+    )
 
 
 def scaling(folder: Path, sizes: list[int], peer_documents: int) -> list[str]:
-    lines = ["Scaled set (recombined real sentences, 35 % copies), Parquet in, 2 actors:", "",
-             "| documents | characters each | whole process | sketch to verdicts | documents/s to verdicts | microseconds each | removed | peak PSS, process tree |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "Scaled set (recombined real sentences, 35 % copies), Parquet in, 2 actors:",
+        "",
+        (
+            "| documents | characters each | whole process | sketch to verdicts | documents/s to verdicts | "
+            "microseconds each | removed | peak PSS, process tree |"
+        ),
+        "|---|---|---|---|---|---|---|---|",
+    ]
     cost = {}
     whole = {}
     for size in sizes:
@@ -189,7 +214,8 @@ def scaling(folder: Path, sizes: list[int], peer_documents: int) -> list[str]:
         cost[size], whole[size] = 1e6 * seconds / size, done.seconds
         length = summary["characters_in"] / size
         lines.append(
-            f"| {size:,} | {length:.0f} | {done.seconds:.0f} s | {seconds:.1f} s | {size / seconds:,.0f} | {cost[size]:.1f} "
+            f"| {size:,} | {length:.0f} | {done.seconds:.0f} s | {seconds:.1f} s | {size / seconds:,.0f} "
+            f"| {cost[size]:.1f} "
             f"| {summary['records_rejected']:,} | {done.peak_pss_mb:.0f} MB |"
         )
         print(lines[-1], flush=True)
@@ -210,8 +236,10 @@ def scaling(folder: Path, sizes: list[int], peer_documents: int) -> list[str]:
             large = max(s for s in whole if s <= 1_000_000)
             ratio = each / (1e6 * whole[large] / large)
             lines.append(
-                f"data-juicer on {len(table):,} of these documents: {done.seconds:.0f} s, {each:,.0f} microseconds each, "
-                f"{done.peak_pss_mb:.0f} MB; a document costs it {ratio:.0f} times what it costs raylib at {large:,}, whole processes."
+                f"data-juicer on {len(table):,} of these documents: {done.seconds:.0f} s, {each:,.0f} "
+                "microseconds each, "
+                f"{done.peak_pss_mb:.0f} MB; a document costs it {ratio:.0f} times what it costs raylib "
+                f"at {large:,}, whole processes."
             )
     return [*lines, ""]
 
@@ -243,7 +271,11 @@ def semantic(documents: int = 100_000, width: int = 384) -> list[str]:
     verdicts = resolve_in_memory(stage, Whole())  # type: ignore[arg-type]
     seconds = time.perf_counter() - begun
     half = matrix.astype(np.float16).astype(np.float32)
-    centroids = fit_centroids(half[order][: stage.sample] / np.linalg.norm(half[order][: stage.sample], axis=1, keepdims=True), documents // 500, 0)  # fmt: skip
+    centroids = fit_centroids(
+        half[order][: stage.sample] / np.linalg.norm(half[order][: stage.sample], axis=1, keepdims=True),
+        documents // 500,
+        0,
+    )
     cluster, _ = nearest_centroid(half, centroids)
     return [
         f"Semantic deduplication of {documents:,} x {width} embeddings (made-up clusters, a tenth of one half copied): "

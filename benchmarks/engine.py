@@ -17,8 +17,19 @@ RECIPE = "benchmarks/recipes/datajuicer_13.yaml"
 
 
 def run_recipe(source: Path, out: Path, *settings: str, recipe: str = RECIPE) -> tuple[Measured, dict[str, object]]:
-    command = [PYTHON, "-m", "raylib", "run", recipe, "--fresh", "-q",
-               "--set", f"input.path={source}", "--set", f"output.path={out}"]  # fmt: skip
+    command = [
+        PYTHON,
+        "-m",
+        "raylib",
+        "run",
+        recipe,
+        "--fresh",
+        "-q",
+        "--set",
+        f"input.path={source}",
+        "--set",
+        f"output.path={out}",
+    ]
     for setting in settings:
         command += ["--set", setting]
     done = run_measured(command, cwd=ROOT)
@@ -39,8 +50,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     small = scaled_input(source, folder / "1gb.jsonl", 1)
     dedup = "stages=" + _with_dedup()
-    lines = ["| input | chain | mode | whole process | engine | MB/s | peak PSS, process tree | peak RSS |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| input | chain | mode | whole process | engine | MB/s | peak PSS, process tree | peak RSS |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
 
     def row(name: str, chain: str, mode: str, done: Measured, summary: dict[str, object]) -> float:
         engine = float(str(summary["seconds"])) - float(str(summary["seconds_start"]))
@@ -65,7 +78,10 @@ def main() -> None:
         large.unlink()
     lines += [
         "",
-        f"Ray over the ideal two-core time (half of inline) on 1 GB, after start: {100 * (2 * ray / inline - 1):+.0f} %.",
+        (
+            "Ray over the ideal two-core time (half of inline) on 1 GB, after start: "
+            f"{100 * (2 * ray / inline - 1):+.0f} %."
+        ),
     ]
     lines += ["", *compare_ray_data(source, folder)]
     print("\n".join(lines))
@@ -94,7 +110,10 @@ def compare_ray_data(source: Path, folder: Path) -> list[str]:
         "| engine | whole process | after start | peak PSS |",
         "|---|---|---|---|",
         f"| plain actors (ours) | {ours.seconds:.1f} s | {summary['mb_per_second']} MB/s | {ours.peak_pss_mb:.0f} MB |",
-        f"| Ray Data, actor pool | {theirs.seconds:.1f} s | {said or f'failed ({theirs.returncode})'} | {theirs.peak_pss_mb:.0f} MB |",
+        (
+            f"| Ray Data, actor pool | {theirs.seconds:.1f} s | {said or f'failed ({theirs.returncode})'} | "
+            f"{theirs.peak_pss_mb:.0f} MB |"
+        ),
     ]
 
 

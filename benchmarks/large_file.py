@@ -18,13 +18,21 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=10)
     parser.add_argument("--folder", help="where there is room for the file and what is made of it")
     options = parser.parse_args()
-    lines = ["13 rules and exact deduplication, Ray, 2 actors; one file of JSON lines.", "", "| file | records | whole process | MB/s after start | peak PSS, process tree |", "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "13 rules and exact deduplication, Ray, 2 actors; one file of JSON lines.",
+        "",
+        "| file | records | whole process | MB/s after start | peak PSS, process tree |",
+        "|---|---|---|---|---|",
+    ]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         for size in (options.gigabytes / 10, options.gigabytes):
             source = scaled_input(data_file("pretrain_zh.jsonl.gz"), folder / f"{size:g}gb.jsonl", size)
             done, summary = run_recipe(source, folder / "out", "stages=" + _with_dedup())
-            lines.append(f"| {size:g} GB | {summary['records_in']:,} | {done.seconds:.0f} s | {summary['mb_per_second']} | {done.peak_pss_mb:.0f} MB |")  # fmt: skip
+            lines.append(
+                f"| {size:g} GB | {summary['records_in']:,} | {done.seconds:.0f} s | "
+                f"{summary['mb_per_second']} | {done.peak_pss_mb:.0f} MB |"
+            )
             print(lines[-1], flush=True)
             source.unlink()
     write_section("One large file", lines)

@@ -106,7 +106,10 @@ def run_measured(command: list[str], *, interval: float = 0.25, cwd: Path | None
 
 def machine() -> str:
     memory = psutil.virtual_memory().total / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}"
+    )
 
 
 def write_section(title: str, lines: list[str]) -> None:

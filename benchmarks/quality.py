@@ -5,6 +5,7 @@ RAYLIB_TEST_DATA=... python benchmarks/quality.py [classifier ifd difficulty tsn
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import random
@@ -40,7 +41,13 @@ def classifier() -> list[str]:
 
     from quality.models.classifier import TextClassifier, TrainOptions, evaluation, read_labelled, split, tune
 
-    lines = ["| set | records | fastText, defaults | fastText, `--tune` | char 1-3-gram TF-IDF + logistic regression (best C) | chosen |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        (
+            "| set | records | fastText, defaults | fastText, `--tune` | char 1-3-gram TF-IDF + logistic "
+            "regression (best C) | chosen |"
+        ),
+        "|---|---|---|---|---|---|",
+    ]
     speeds = []
     for name in ("labels_offensive_zh", "labels_news_zh"):
         texts, labels, _ = read_labelled([str(data_file(f"{name}.jsonl.gz"))])
@@ -53,7 +60,10 @@ def classifier() -> list[str]:
         tuned = evaluation(model, *ys)["macro_f1"]
         vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
         matrix, other = vectorizer.fit_transform(xs[0]), vectorizer.transform(ys[0])
-        linear = max(f1_score(ys[1], LogisticRegression(C=c, max_iter=1000).fit(matrix, xs[1]).predict(other), average="macro") for c in (1, 4, 10))  # fmt: skip
+        linear = max(
+            f1_score(ys[1], LogisticRegression(C=c, max_iter=1000).fit(matrix, xs[1]).predict(other), average="macro")
+            for c in (1, 4, 10)
+        )
         chosen = f"{options.loss}, rate {options.learning_rate}, {options.epochs} epochs, {options.word_ngrams}-grams"
         lines.append(f"| {name} | {len(texts):,} | {plain:.4f} | {tuned:.4f} | {linear:.4f} | {chosen} |")
         with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +76,9 @@ def classifier() -> list[str]:
                 begun = time.perf_counter()
                 pool.starmap(_apply, parts)
                 seconds = time.perf_counter() - begun
-        speeds.append(f"{name}: {len(many) / seconds:,.0f} sentences/s ({sum(map(len, many)) / len(many):.0f} characters each)")  # fmt: skip
+        speeds.append(
+            f"{name}: {len(many) / seconds:,.0f} sentences/s ({sum(map(len, many)) / len(many):.0f} characters each)"
+        )
     return [*lines, "", f"Stage `classify` on {os.cpu_count()} cores, model loading included: {'; '.join(speeds)}."]
 
 
@@ -89,13 +101,21 @@ def ifd(model: Path, folder: Path) -> list[str]:
     from examples.tiny_model import build, texts_of
 
     texts = list(texts_of([str(data_file("sft_alpaca_zh.jsonl.gz"))]))[:4000]
-    models = [build(texts, folder / f"m{w}", vocabulary=v, layers=n, width=w, steps=40, seconds=60) for v, n, w in ((2000, 2, 32), (2000, 2, 64))]  # fmt: skip
+    models = [
+        build(texts, folder / f"m{w}", vocabulary=v, layers=n, width=w, steps=40, seconds=60)
+        for v, n, w in ((2000, 2, 32), (2000, 2, 64))
+    ]
     rows = [_ifd(m) for m in (*models, model)]
     return [
-        "| model | tokens/s | batched, s | one at a time, s | times | largest difference of IFD |", "|---|---|---|---|---|---|", *rows, "",
-        "600 records of alpaca-zh, float32, the same threads for both. One record at a time pays for the start of each operation; "
-        "a model of a million parameters already keeps two cores busy with arithmetic (123 of 170 GFLOP/s), and no order of work saves that. No accelerator was at hand.",
-    ]  # fmt: skip
+        "| model | tokens/s | batched, s | one at a time, s | times | largest difference of IFD |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        "600 records of alpaca-zh, float32, the same threads for both. One record at a time pays for the "
+        "start of each operation; "
+        "a model of a million parameters already keeps two cores busy with arithmetic (123 of 170 "
+        "GFLOP/s), and no order of work saves that. No accelerator was at hand.",
+    ]
 
 
 def _ifd(model: Path) -> str:
@@ -134,7 +154,10 @@ def _ifd(model: Path) -> str:
     single = time.perf_counter() - begun
     error = np.nanmax(np.abs(ours - np.array(theirs)))
     size = sum(p.numel() for p in plain_model.parameters()) / 1e6
-    return f"| LLaMA, {size:.2f} M parameters | {notes['tokens'] / batched:,.0f} | {batched:.2f} | {single:.2f} | **{single / batched:.1f}** | {error:.1e} |"  # fmt: skip
+    return (
+        f"| LLaMA, {size:.2f} M parameters | {notes['tokens'] / batched:,.0f} | {batched:.2f} | {single:.2f} "
+        f"| **{single / batched:.1f}** | {error:.1e} |"
+    )
 
 
 def difficulty(model: Path) -> list[str]:
@@ -153,15 +176,31 @@ def difficulty(model: Path) -> list[str]:
     rest = full.filter(pa.array([q not in asked for q in instruction_of(full).to_pylist()]))
     hard, rest = hard.slice(0, 2000), rest.slice(0, 2000)
     lines = [
-        f"{len(hard):,} records that GPT-4 put into the hardest stage (score 3.5 to 5), against {len(demo):,} of alpaca_en, whose answers another model wrote, so that signals which see the answer compare writers too; "
-        f"and against {len(rest):,} of the same Alpaca that are not in that stage. 0.5 is chance, below it a signal points the other way.",
-        "", "| signal | AUC against alpaca_en | AUC against the rest of Alpaca |", "|---|---|---|",
-    ]  # fmt: skip
+        f"{len(hard):,} records that GPT-4 put into the hardest stage (score 3.5 to 5), against "
+        f"{len(demo):,} of alpaca_en, whose answers another model wrote, so that signals which see the "
+        "answer compare writers too; "
+        f"and against {len(rest):,} of the same Alpaca that are not in that stage. 0.5 is chance, below "
+        "it a signal points the other way.",
+        "",
+        "| signal | AUC against alpaca_en | AUC against the rest of Alpaca |",
+        "|---|---|---|",
+    ]
     scored = pa.concat_tables([hard, demo, rest])
     for stage in (InstructionFeatures(), DifficultyFeatures(), Ifd(str(model)), Perplexity(str(model))):
         scored = stage(scored).kept
     first, second = len(hard), len(hard) + len(demo)
-    for name in ("difficulty", "instruction_length", "response_length", "constraints", "reasoning", "steps", "rare_words", "ifd", "ifd_loss", "perplexity"):  # fmt: skip
+    for name in (
+        "difficulty",
+        "instruction_length",
+        "response_length",
+        "constraints",
+        "reasoning",
+        "steps",
+        "rare_words",
+        "ifd",
+        "ifd_loss",
+        "perplexity",
+    ):
         values = np.array(scored[name].to_pylist(), float)
         found = []
         for other in (values[first:second], values[second:]):
@@ -176,9 +215,9 @@ def tsne() -> list[str]:
     """t-SNE of 20,000 real records."""
     from quality.diversity_report.drawing import DiversityOptions, embed_samples, sample_of
     from quality.embeddings.tsne import project
-    from raylib.records import set_tables
+    from raylib.records import tables_of
 
-    tables = (t for n in SFT for t in set_tables(str(data_file(f"{n}.jsonl.gz"))))
+    tables = (t for n in SFT for t in tables_of(str(data_file(f"{n}.jsonl.gz")), scores=True))
     sample = sample_of("records", tables, 20_000, 0)
     begun = time.perf_counter()
     embed_samples([sample], DiversityOptions())
@@ -186,20 +225,27 @@ def tsne() -> list[str]:
     assert sample.vectors is not None
     begun = time.perf_counter()
     project(sample.vectors)
-    return [f"{len(sample.vectors):,} records: embedding {embedded:.1f} s, t-SNE (PCA to 50, openTSNE, perplexity 35) {time.perf_counter() - begun:.1f} s."]  # fmt: skip
+    return [
+        (
+            f"{len(sample.vectors):,} records: embedding {embedded:.1f} s, t-SNE (PCA to 50, openTSNE, "
+            f"perplexity 35) {time.perf_counter() - begun:.1f} s."
+        )
+    ]
 
 
 _SELECT = """
 import sys, time, numpy as np
 sys.path.insert(0, {root!r})
-from quality.diversity import greedy_by_quality, k_center, nearest_neighbour_distances, quota_by_cluster
-from dedup.semantic import fit_centroids, nearest_centroid
+from quality.embeddings.diversity import greedy_by_quality, k_center, quota_by_cluster
+from quality.embeddings.metrics import nearest_neighbour_distances
+from dedup.kmeans import fit_centroids, nearest_centroid
 n, d, k = {n}, 384, {n} // 5
 rng = np.random.default_rng(0)
 centers = rng.normal(size=(2000, d)).astype(np.float32)
 vectors = np.empty((n, d), np.float16)
 for i in range(0, n, 50_000):
-    made = centers[rng.integers(2000, size=min(50_000, n - i))] + 0.7 * rng.normal(size=(min(50_000, n - i), d)).astype(np.float32)
+    count = min(50_000, n - i)
+    made = centers[rng.integers(2000, size=count)] + 0.7 * rng.normal(size=(count, d)).astype(np.float32)
     vectors[i : i + len(made)] = made / np.linalg.norm(made, axis=1, keepdims=True)
 order = rng.permutation(n)
 t = time.perf_counter()
@@ -209,17 +255,24 @@ elif {method!r} == "k_center":
     rows = k_center(vectors, k)
 else:
     centroids = fit_centroids(vectors[:50_000].astype(np.float32), 500, 0)
-    labels = np.concatenate([nearest_centroid(vectors[i : i + 65536].astype(np.float32), centroids)[0] for i in range(0, n, 65536)])
+    parts = (vectors[i : i + 65536].astype(np.float32) for i in range(0, n, 65536))
+    labels = np.concatenate([nearest_centroid(part, centroids)[0] for part in parts])
     rows = quota_by_cluster(vectors, labels, order, k, pool=3.0)
 seconds = time.perf_counter() - t
 random = rng.choice(n, k, replace=False)
-print(f"{{seconds:.0f}} {{nearest_neighbour_distances(vectors[rows], queries=500).mean():.4f}} {{nearest_neighbour_distances(vectors[random], queries=500).mean():.4f}} {{len(set(rows.tolist()))}}")
+ours, theirs = (nearest_neighbour_distances(vectors[part], queries=500).mean() for part in (rows, random))
+print(f"{{seconds:.0f}} {{ours:.4f}} {{theirs:.4f}} {{len(set(rows.tolist()))}}")
 """
 
 
 def selection(n: int = 1_000_000) -> list[str]:
     """20 % of a million float16 vectors of 384 dimensions: time and peak memory of the whole process."""
-    lines = [f"20 % of {n:,} x 384 float16 vectors (2,000 groups), {os.cpu_count()} cores.", "", "| method | seconds | peak memory, GB | mean nearest-neighbour distance | of a random fifth |", "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"20 % of {n:,} x 384 float16 vectors (2,000 groups), {os.cpu_count()} cores.",
+        "",
+        "| method | seconds | peak memory, GB | mean nearest-neighbour distance | of a random fifth |",
+        "|---|---|---|---|---|",
+    ]
     for method in ("deita", "k_center", "quota"):
         done = run_measured([PYTHON, "-c", _SELECT.format(root=str(ROOT), n=n, method=method)])
         if done.returncode:
@@ -237,23 +290,64 @@ def recipe(model: Path, folder: Path) -> list[str]:
 
     labels = str(data_file("labels_offensive_zh.jsonl.gz"))
     out = folder / "offensive"
-    train = [PYTHON, "-m", "raylib", "classifier", "train", labels, "-o", str(out), "--set", "learning_rate=0.2", "--set", "epochs=8"]  # fmt: skip
+    train = [
+        PYTHON,
+        "-m",
+        "raylib",
+        "classifier",
+        "train",
+        labels,
+        "-o",
+        str(out),
+        "--set",
+        "learning_rate=0.2",
+        "--set",
+        "epochs=8",
+    ]
     trained = run_measured(train)
     paths = ",".join(str(data_file(f"{n}.jsonl.gz")) for n in SFT)
-    command = [PYTHON, "-m", "raylib", "run", str(ROOT / "recipes" / "sft_zh.yaml"), "--fresh", "-q", "--set", f"input.path=[{paths}]", "--set", f"output.path={folder / 'sft'}", "--set", f"stages.ifd.model={model}", "--set", f"stages.classify.model={out}"]  # fmt: skip
+    command = [
+        PYTHON,
+        "-m",
+        "raylib",
+        "run",
+        str(ROOT / "recipes" / "sft_zh.yaml"),
+        "--fresh",
+        "-q",
+        "--set",
+        f"input.path=[{paths}]",
+        "--set",
+        f"output.path={folder / 'sft'}",
+        "--set",
+        f"stages.ifd.model={model}",
+        "--set",
+        f"stages.classify.model={out}",
+    ]
     done = run_measured(command)
     if done.returncode:
         raise SystemExit(done.output)
     summary = json.loads((folder / "sft" / "summary.json").read_text("utf-8"))
     sections = json.loads((folder / "sft" / "sections.json").read_text("utf-8"))
     table = sections["select"]["blocks"][0]
-    lines = [f"{summary['records_in']:,} records in, {summary['records_kept']:,} kept, {done.seconds:.0f} s with Ray's start (classifier trained before in {trained.seconds:.0f} s), peak {done.peak_pss_mb / 1000:.1f} GB (PSS).", ""]  # fmt: skip
+    lines = [
+        (
+            f"{summary['records_in']:,} records in, {summary['records_kept']:,} kept, {done.seconds:.0f} s "
+            f"with Ray's start (classifier trained before in {trained.seconds:.0f} s), peak "
+            f"{done.peak_pss_mb / 1000:.1f} GB (PSS)."
+        ),
+        "",
+    ]
     lines += ["| " + " | ".join(table["head"]) + " |", "|" + "---|" * len(table["head"])]
     return lines + ["| " + " | ".join(row) + " |" for row in table["rows"]]
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["classifier", "ifd", "difficulty", "tsne", "selection", "recipe"]
+    names = ["classifier", "ifd", "difficulty", "tsne", "selection", "recipe"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(names)} (default: all)")
+    wanted = parser.parse_args().parts or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"unknown part {min(unknown)!r}; valid: {', '.join(names)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         given = os.environ.get("RAYLIB_TINY_MODEL")
@@ -268,7 +362,14 @@ def main() -> None:
             "selection": selection,
             "recipe": lambda: recipe(model, folder),
         }
-        titles = {"classifier": "fastText classifiers", "ifd": "IFD", "difficulty": "Difficulty signals against a strong judge", "tsne": "t-SNE", "selection": "Selection from a million", "recipe": "The SFT recipe"}  # fmt: skip
+        titles = {
+            "classifier": "fastText classifiers",
+            "ifd": "IFD",
+            "difficulty": "Difficulty signals against a strong judge",
+            "tsne": "t-SNE",
+            "selection": "Selection from a million",
+            "recipe": "The SFT recipe",
+        }
         for part in wanted:
             lines = parts[part]()
             print("\n".join(lines), flush=True)

@@ -25,31 +25,38 @@ from tests.raylib.engine.test_kill import STAGES, content, make_input
 
 
 def state() -> tuple[float, int]:
-    """(PSS in MB, open descriptors) of this process and all of its children."""
-    memory, files = 0, 0
+    """PSS in MB and open descriptors of this process and all of its children."""
     me = psutil.Process()
-    for process in (me, *me.children(recursive=True)):
-        try:
-            memory += process.memory_full_info().pss
-            files += process.num_fds()
-        except psutil.Error:
-            continue
-    return memory / 1e6, files
+    found = [usage(process) for process in (me, *me.children(recursive=True))]
+    return sum(memory for memory, _ in found) / 1e6, sum(files for _, files in found)
+
+
+def usage(process: psutil.Process) -> tuple[int, int]:
+    """PSS in bytes and open descriptors of a process; nothing if it has ended."""
+    try:
+        return process.memory_full_info().pss, process.num_fds()
+    except psutil.Error:
+        return 0, 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", object_store_memory=300 << 20)  # fmt: skip
+    ray.init(
+        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", object_store_memory=300 << 20
+    )
     seen: list[tuple[float, int]] = []
     digests = set()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_input(folder / "in.jsonl", 10_000)
-        (folder / "recipe.yaml").write_text(f"input: {{path: {folder}/in.jsonl}}\noutput: {{path: {folder}/out}}\nengine: {{batch_mb: 0.8, actors: 2}}\nstages:{STAGES}")  # fmt: skip
+        (folder / "recipe.yaml").write_text(
+            f"input: {{path: {folder}/in.jsonl}}\noutput: {{path: {folder}/out}}\nengine: {{batch_mb: "
+            f"0.8, actors: 2}}\nstages:{STAGES}"
+        )
         recipe = Recipe.from_file(folder / "recipe.yaml")
         begun = time.monotonic()
         while time.monotonic() - begun < 60 * minutes:
@@ -59,12 +66,24 @@ def main() -> None:
                 digest.update(path.encode() + data)
             digests.add(digest.digest())
             seen.append(state())
-            print(f"{(time.monotonic() - begun) / 60:6.1f} min  run {len(seen):4d}  {seen[-1][0]:7.0f} MB  {seen[-1][1]:5d} descriptors", flush=True)  # fmt: skip
+            print(
+                (
+                    f"{(time.monotonic() - begun) / 60:6.1f} min  run {len(seen):4d}  {seen[-1][0]:7.0f} MB  "
+                    f"{seen[-1][1]:5d} descriptors"
+                ),
+                flush=True,
+            )
     assert len(digests) == 1, "runs differ"
     part = max(1, len(seen) // 5)
     ends = [seen[min(3, len(seen) - 1) :][:part], seen[-part:]]
     (m0, f0), (m1, f1) = ((statistics.mean(m for m, _ in e), statistics.mean(f for _, f in e)) for e in ends)
-    lines = [f"{len(seen)} runs in {minutes:g} minutes, all with the same bytes. Memory of driver and cluster (PSS) {m0:.0f} MB in the first fifth, {m1:.0f} MB in the last; open descriptors {f0:.0f} and {f1:.0f}."]  # fmt: skip
+    lines = [
+        (
+            f"{len(seen)} runs in {minutes:g} minutes, all with the same bytes. Memory of driver and cluster "
+            f"(PSS) {m0:.0f} MB in the first fifth, {m1:.0f} MB in the last; open descriptors {f0:.0f} and "
+            f"{f1:.0f}."
+        )
+    ]
     print(lines[0])
     write_section("Soak", lines)
 

@@ -27,10 +27,29 @@ from typing import Any
 import torch
 
 SHAPES = {
-    "7b": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000},
-    "1b": {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32, "num_key_value_heads": 4, "vocab_size": 32000},
-    "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 512},
-}  # fmt: skip
+    "7b": {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32000,
+    },
+    "1b": {
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+        "vocab_size": 32000,
+    },
+    "tiny": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 512,
+    },
+}
 PEAKS = {"H200 NVL": 836e12, "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12}
 
 
@@ -38,7 +57,8 @@ def scoring() -> Any:
     """The project's forward pass, from its file: importing the package would ask for more than this needs."""
     place = Path(__file__).resolve().parents[1] / "training" / "objectives" / "scoring.py"
     spec = importlib.util.spec_from_file_location("scoring", place)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -123,7 +143,14 @@ class Bench:
         cuda = self.device.type == "cuda"
         seconds = statistics.median(taken)
         rate = tokens / seconds
-        found: dict[str, Any] = {"name": name, "tokens_per_second": rate, "tflops": rate * flops[0] / 1e12, "tflops_causal": rate * flops[1] / 1e12, "seconds": seconds, "slowest": max(taken)}  # fmt: skip
+        found: dict[str, Any] = {
+            "name": name,
+            "tokens_per_second": rate,
+            "tflops": rate * flops[0] / 1e12,
+            "tflops_causal": rate * flops[1] / 1e12,
+            "seconds": seconds,
+            "slowest": max(taken),
+        }
         if cuda:
             kind = torch.cuda.get_device_name()
             peak = next((v for k, v in PEAKS.items() if k in kind), None)
@@ -144,15 +171,25 @@ class Bench:
                 numbers = [int(p) for p in name.split(".") if p.isdigit()]
                 groups.setdefault(numbers[0] // 4 if numbers else -1, []).append(parameter)
             engine, *_ = deepspeed.initialize(
-                model=module, model_parameters=[{"params": p} for p in groups.values()],
+                model=module,
+                model_parameters=[{"params": p} for p in groups.values()],
                 config={
-                    "train_micro_batch_size_per_gpu": o.micro, "gradient_accumulation_steps": o.accumulation, "gradient_clipping": 1.0,
-                    "bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32" if o.shape == "tiny" else "bf16"},
-                    "zero_optimization": {"stage": o.deepspeed, "overlap_comm": False, "contiguous_gradients": False, "sub_group_size": 5e8},
-                    "zero_allow_untested_optimizer": True, "steps_per_print": 1 << 30,
+                    "train_micro_batch_size_per_gpu": o.micro,
+                    "gradient_accumulation_steps": o.accumulation,
+                    "gradient_clipping": 1.0,
+                    "bf16": {"enabled": True},
+                    "data_types": {"grad_accum_dtype": "fp32" if o.shape == "tiny" else "bf16"},
+                    "zero_optimization": {
+                        "stage": o.deepspeed,
+                        "overlap_comm": False,
+                        "contiguous_gradients": False,
+                        "sub_group_size": 5e8,
+                    },
+                    "zero_allow_untested_optimizer": True,
+                    "steps_per_print": 1 << 30,
                     "optimizer": {"type": "AdamW", "params": {"lr": 1e-5, "torch_adam": True}},
                 },
-            )  # fmt: skip
+            )
 
             def backward(loss: torch.Tensor) -> None:
                 engine.backward(loss, scale_wrt_gas=False)
@@ -209,7 +246,11 @@ class Bench:
             update()
 
         tokens = sum(b[0].numel() for b in batches)
-        name = {"dpo": "DPO, online reference" if online else "DPO, precomputed reference", "sft": "SFT, packed", "pretrain": "pretraining"}[kind]  # fmt: skip
+        name = {
+            "dpo": "DPO, online reference" if online else "DPO, precomputed reference",
+            "sft": "SFT, packed",
+            "pretrain": "pretraining",
+        }[kind]
         return self.measure(name, step, tokens, flops)
 
     def control(self) -> dict[str, Any]:
@@ -223,10 +264,12 @@ class Bench:
                 backward(model(input_ids=ids, labels=ids).loss / o.accumulation)
             update()
 
-        return self.measure("control: plain PyTorch, rows of one document", step, sum(b.numel() for b in batches), self.flops(model))  # fmt: skip
+        return self.measure(
+            "control: plain PyTorch, rows of one document", step, sum(b.numel() for b in batches), self.flops(model)
+        )
 
     def trainer(self) -> dict[str, Any]:
-        """transformers' Trainer on the same rows."""
+        """Transformers' Trainer on the same rows."""
         import tempfile
 
         from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -245,9 +288,18 @@ class Bench:
 
         with tempfile.TemporaryDirectory() as place:
             settings = TrainingArguments(
-                place, per_device_train_batch_size=o.micro, gradient_accumulation_steps=o.accumulation, max_steps=total, bf16=self.device.type == "cuda",
-                use_cpu=self.device.type == "cpu", logging_steps=10_000, save_strategy="no", report_to=[], optim="adamw_torch_fused" if self.device.type == "cuda" else "adamw_torch", dataloader_num_workers=0,
-            )  # fmt: skip
+                place,
+                per_device_train_batch_size=o.micro,
+                gradient_accumulation_steps=o.accumulation,
+                max_steps=total,
+                bf16=self.device.type == "cuda",
+                use_cpu=self.device.type == "cpu",
+                logging_steps=10_000,
+                save_strategy="no",
+                report_to=[],
+                optim="adamw_torch_fused" if self.device.type == "cuda" else "adamw_torch",
+                dataloader_num_workers=0,
+            )
             Trainer(model, settings, train_dataset=data, callbacks=[Clock()]).train()
         taken = [b - a for a, b in itertools.pairwise(stamps[o.warmup - 1 :])]
         return self.told("transformers Trainer, rows of one document", taken, rows.numel(), self.flops(model))
@@ -275,9 +327,13 @@ def main() -> None:
         parser.error("--warmup and --steps are 1 or more")
     bench = Bench(options)
     calls = {
-        "control": bench.control, "pretrain": lambda: bench.ours("pretrain"), "sft": lambda: bench.ours("sft"),
-        "dpo": lambda: bench.ours("dpo"), "dpo-online": lambda: bench.ours("dpo", online=True), "trainer": bench.trainer,
-    }  # fmt: skip
+        "control": bench.control,
+        "pretrain": lambda: bench.ours("pretrain"),
+        "sft": lambda: bench.ours("sft"),
+        "dpo": lambda: bench.ours("dpo"),
+        "dpo-online": lambda: bench.ours("dpo", online=True),
+        "trainer": bench.trainer,
+    }
     found: dict[str, dict[str, Any]] = {}
     for part in options.parts:
         if part not in calls:
@@ -290,12 +346,21 @@ def main() -> None:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     if "control" in found and "pretrain" in found:
-        print(f"pretraining over the control step: {100 * (found['pretrain']['seconds'] / found['control']['seconds'] - 1):+.1f} % time")  # fmt: skip
+        print(
+            "pretraining over the control step: "
+            f"{100 * (found['pretrain']['seconds'] / found['control']['seconds'] - 1):+.1f} % time"
+        )
     for part in ("dpo", "dpo-online"):
         if part in found and "sft" in found:
-            print(f"{found[part]['name']}: {found[part]['tokens_per_second'] / found['sft']['tokens_per_second']:.2f} of SFT's tokens/s")  # fmt: skip
+            print(
+                f"{found[part]['name']}: "
+                f"{found[part]['tokens_per_second'] / found['sft']['tokens_per_second']:.2f} of SFT's "
+                "tokens/s"
+            )
     if options.out:
-        options.out.write_text(json.dumps({"options": vars(options) | {"out": ""}, "torch": torch.__version__, "found": found}, indent=1))  # fmt: skip
+        options.out.write_text(
+            json.dumps({"options": vars(options) | {"out": ""}, "torch": torch.__version__, "found": found}, indent=1)
+        )
 
 
 if __name__ == "__main__":

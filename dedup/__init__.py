@@ -1,13 +1,22 @@
-"""Deduplication stages, and a saved index of records."""
+"""Deduplication stages, and a saved index of records.
 
-from dedup.against_index import AgainstIndex
-from dedup.decontaminate import Decontaminate
-from dedup.exact import ExactDedup
-from dedup.index import MinHashIndex
-from dedup.lines import LineDedup
-from dedup.minhash import MinHashDedup
-from dedup.semantic import SemanticDedup
-from dedup.substring import SubstringDedup
+Every name is imported on first use, so that `import dedup` does not load numba.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dedup.against_index import AgainstIndex
+    from dedup.decontaminate import Decontaminate
+    from dedup.exact import ExactDedup
+    from dedup.index import MinHashIndex
+    from dedup.lines import LineDedup
+    from dedup.minhash import MinHashDedup
+    from dedup.semantic import SemanticDedup
+    from dedup.substring import SubstringDedup
 
 __all__ = [
     "AgainstIndex",
@@ -19,3 +28,24 @@ __all__ = [
     "SemanticDedup",
     "SubstringDedup",
 ]
+
+_HOME = {
+    "AgainstIndex": "dedup.against_index",
+    "Decontaminate": "dedup.decontaminate",
+    "ExactDedup": "dedup.exact",
+    "LineDedup": "dedup.lines",
+    "MinHashDedup": "dedup.minhash",
+    "MinHashIndex": "dedup.index",
+    "SemanticDedup": "dedup.semantic",
+    "SubstringDedup": "dedup.substring",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'dedup' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

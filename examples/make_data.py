@@ -165,7 +165,8 @@ def page(rng: random.Random, topic: str) -> str:
         )
         return f"{body}\n{contact}\n详见 http://www.example.com/a/b?id={rng.randint(1, 999)}，谢谢。"
     if kind < 0.72:  # forum residue and repeats
-        return f"@路人甲 {body}\n太好看了太好看了太好看了！！！！\n{rng.randint(2, 90)}点赞 {rng.randint(2, 9)}收藏 5评论\n（全文完）"
+        counts = f"{rng.randint(2, 90)}点赞 {rng.randint(2, 9)}收藏 5评论"
+        return f"@路人甲 {body}\n太好看了太好看了太好看了！！！！\n{counts}\n（全文完）"
     if kind < 0.80:  # full-width letters, circled numbers, spaces between characters
         return "　　" + body.replace("，", "，\u200b", 1).replace("的", "的 ", 3) + "\n①ＡＢＣ　②１２３　Ⅲ．结束"
     return body
@@ -249,8 +250,7 @@ def instructions(rng: random.Random) -> list[dict[str, Any]]:
                     "output": answer,
                 }
             )
-    for row in rng.sample(rows, 20):
-        rows.append({**row, "id": row["id"] + "-copy"})
+    rows += [{**row, "id": row["id"] + "-copy"} for row in rng.sample(rows, 20)]
     flaws = [
         "抱歉，我无法提供这方面的帮助。",
         "作为一个人工智能语言模型，这个问题没有答案。",
@@ -268,7 +268,8 @@ def instructions(rng: random.Random) -> list[dict[str, Any]]:
 def main() -> None:
     made = instructions(random.Random(20261125))
     INSTRUCTIONS.mkdir(exist_ok=True)
-    (INSTRUCTIONS / "instructions.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in made), "utf-8")  # fmt: skip
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in made]
+    (INSTRUCTIONS / "instructions.jsonl").write_text("".join(lines), "utf-8")
     rng = random.Random(20261124)
     DATA.mkdir(exist_ok=True)
     rows = records(rng)

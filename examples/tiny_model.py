@@ -48,14 +48,27 @@ def train_tokenizer(texts: list[str], vocabulary: int):  # type: ignore[no-untyp
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     wrapped.chat_template = TEMPLATE
     return wrapped
 
 
-def train_model(tokenizer, texts: list[str], *, layers: int, width: int, length: int, batch: int, seconds: float, steps: int, seed: int):  # type: ignore[no-untyped-def]  # fmt: skip
+def train_model(  # type: ignore[no-untyped-def]
+    tokenizer,
+    texts: list[str],
+    *,
+    layers: int,
+    width: int,
+    length: int,
+    batch: int,
+    seconds: float,
+    steps: int,
+    seed: int,
+):
     """A LLaMA of this size, trained on the texts until the time or the steps are over."""
     import numpy as np
     import torch
@@ -89,7 +102,8 @@ def train_model(tokenizer, texts: list[str], *, layers: int, width: int, length:
         if step % 100 == 0:
             typer.echo(f"step {step}, loss {loss.item():.3f}, {time.perf_counter() - begun:.0f} s")
         step += 1
-    typer.echo(f"{step} steps, last loss {loss.item():.3f}, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")  # fmt: skip
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    typer.echo(f"{step} steps, last loss {loss.item():.3f}, {size:.1f} M parameters")
     return model.eval()
 
 
@@ -108,20 +122,30 @@ def build(
 ) -> Path:
     """Train both on texts and save them in one folder."""
     tokenizer = train_tokenizer(texts, vocabulary)
-    model = train_model(tokenizer, texts, layers=layers, width=width, length=length, batch=batch, seconds=seconds, steps=steps, seed=seed)  # fmt: skip
+    model = train_model(
+        tokenizer,
+        texts,
+        layers=layers,
+        width=width,
+        length=length,
+        batch=batch,
+        seconds=seconds,
+        steps=steps,
+        seed=seed,
+    )
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out
 
 
 def main(
-    source: Annotated[list[str], typer.Argument(metavar="IN...", help="Records of any readable kind.")],
+    source: Annotated[list[str], typer.Argument(metavar="IN...", help="Files of records of any readable kind.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model.")],
-    minutes: Annotated[float, typer.Option(help="Training time.")] = 3.0,
-    vocabulary: Annotated[int, typer.Option(help="Tokens.")] = 4000,
+    minutes: Annotated[float, typer.Option(help="Largest training time in minutes.")] = 3.0,
+    vocabulary: Annotated[int, typer.Option(help="Number of tokens.")] = 4000,
     layers: int = 3,
     width: int = 128,
-    most: Annotated[int, typer.Option(help="Texts to train on.")] = 30_000,
+    most: Annotated[int, typer.Option(help="Largest number of texts to train on.")] = 30_000,
     seed: int = 0,
 ) -> None:
     """Train a tiny model on texts."""

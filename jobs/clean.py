@@ -1,7 +1,7 @@
-"""Run a recipe as a cluster job: `ray submit cluster.yaml jobs/clean.py -- --recipe recipe.yaml --set output.path=...`.
+"""Run a recipe as a cluster job, on the cluster that it is submitted to; takes the options of `raylib run`.
 
-Also for `ray job submit --working-dir . -- python jobs/clean.py --recipe ...`. Connects to the cluster that it
-runs on; takes the options of `raylib run`.
+ray job submit --working-dir . -- python jobs/clean.py --recipe recipe.yaml
+ray submit cluster.yaml jobs/clean.py -- --recipe recipe.yaml --set output.path=...
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Train on a cluster: `ray job submit --working-dir . -- python jobs/train.py CONFIG.yaml`, or `ray submit cluster.yaml jobs/train.py CONFIG.yaml`.
+"""Train as a cluster job; takes what `raylib train` takes.
 
-Takes what `raylib train` takes.
+ray job submit --working-dir . -- python jobs/train.py CONFIG.yaml
+ray submit cluster.yaml jobs/train.py CONFIG.yaml
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from raylib.errors import ParameterError, nearest
-from raylib.records import set_tables
+from raylib.records import tables_of
 
 if TYPE_CHECKING:
     from quality.models.classifier import TrainOptions
@@ -152,7 +152,7 @@ def classifier_mixture(
     from quality.selection.mixture import mixture_of
     from raylib.token_counts import load_tokenizer
 
-    found = mixture_of(set_tables(source), by, load_tokenizer(tokenizer) if tokenizer else None)
+    found = mixture_of(tables_of(source, scores=True), by, load_tokenizer(tokenizer) if tokenizer else None)
     if json_:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
@@ -186,7 +186,7 @@ def perplexity_train(
     """Count a character n-gram model on clean text, such as `out/kept` of an encyclopedia."""
     from quality.models.ngram import CharacterNgram
 
-    tables = (table for path in source for table in set_tables(path))
+    tables = (table for path in source for table in tables_of(path, scores=True))
     model = CharacterNgram.train(tables, order=order, max_entries=max_entries)
     model.save(out)
     typer.echo(f"model of {model.texts:,} texts: {out}")
@@ -221,7 +221,9 @@ def report_diversity(
     names = [Path(s.rstrip("/")).name or s for s in sets]
     if len(set(names)) < len(names):
         names = [s.rstrip("/") for s in sets]
-    samples = [sample_of(name, set_tables(path), points, seed) for name, path in zip(names, sets, strict=True)]
+    samples = [
+        sample_of(name, tables_of(path, scores=True), points, seed) for name, path in zip(names, sets, strict=True)
+    ]
     options = DiversityOptions(points, embedding, clusters, perplexity, seed, tuple(colour))
     facts = write_report(samples, out, options)
     for name, metrics in facts["metrics"].items():

@@ -1,14 +1,16 @@
 """raylib: from raw text to an aligned model, on Ray.
 
-The public API is small: `read` starts a lazy `Dataset`, `run` executes a `Recipe`.
-Everything is imported on first use, so that `import raylib` stays instant and pulls in
-neither ray nor torch.
+The public API is small: `read` starts a lazy `Dataset`, and `run` executes a `Recipe`. Everything is imported on first
+use, so that `import raylib` takes no time and loads neither ray nor torch.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from raylib.plugins import tool
+from raylib.versions import __version__
 
 if TYPE_CHECKING:
     from dedup.index import open_index
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from raylib.engine import run
     from raylib.errors import RaylibError, RecipeError, RecordError, ShardError, SourceError
     from raylib.recipe import Recipe
-
-from raylib.versions import __version__
 
 __all__ = [
     "Dataset",
@@ -46,13 +46,12 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "open_index":
-        from raylib.plugins import tool
-
         return tool(name)
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        found: object = getattr(importlib.import_module(_HOME[name]), name)
+        return found
     raise AttributeError(f"module 'raylib' has no attribute {name!r}")
 
 

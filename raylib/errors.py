@@ -3,6 +3,7 @@
 RaylibError
 ├── RecipeError                    a recipe or an option of it is wrong
 ├── ParameterError (ValueError)    a parameter of a stage or function is wrong
+├── UnknownNameError (KeyError)    nothing, such as a stage, has this name
 ├── StageError (ValueError)        a stage cannot work with the columns that it is given
 ├── SourceError                    an input cannot be found or opened, or holds no records
 ├── RecordError                    one record cannot be read; it goes to the rejects
@@ -24,6 +25,7 @@ __all__ = [
     "SourceError",
     "StageError",
     "TrainingError",
+    "UnknownNameError",
     "nearest",
 ]
 
@@ -34,6 +36,12 @@ class RaylibError(Exception):
 
 class ParameterError(RaylibError, ValueError):
     """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+
+
+class UnknownNameError(RaylibError, KeyError):
+    """Nothing has this name; names the nearest valid one."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes
 
 
 class RecipeError(RaylibError):

@@ -4,59 +4,114 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from raylib.reading.block import ReadOptions
+from raylib.reading.filesystems import stem_of
+from raylib.reading.layouts import guess_kind
+from raylib.reading.opening import blocks_of
+from raylib.reading.parsing import first_record, parse
+from raylib.reading.sources import SourceFile, find_files
+from raylib.reading.units import Piece
 from raylib.schema import single_chunk
+from raylib.storage.store import Store
 
-__all__ = ["files_of", "set_tables", "source_tables", "tables_of"]
+__all__ = ["RecordFile", "files_of", "tables_of", "with_source"]
+
+_MANIFEST = "manifest.jsonl"
+_BATCH_ROWS = 5000
 
 
-def set_tables(path: str) -> Iterator[pa.Table]:
-    """Tables of a set: the kept records, scores included, of a run's folder, or the records of files.
+class RecordFile(NamedTuple):
+    """A file of records.
 
-    Records without a source are given the name of their file.
+    Attributes:
+        source: Source of records that name none: the file's name without extensions.
+        path: Path of the file.
     """
-    from raylib.reading.sources import find_files
-    from raylib.records import tables_of
-    from raylib.storage.store import Store
 
-    store = Store(path)
-    if "://" in path or (Path(path) / "manifest.jsonl").is_file():
-        import pyarrow.parquet as pq
+    source: str
+    path: str
 
-        names = [n for n in store.names("kept") if n.endswith((".parquet", ".arrow"))]
-        if names or store.exists("manifest.jsonl"):
-            if not names:
-                path = f"{path}/kept"
-            for name in names:
-                if name.endswith(".arrow"):
-                    yield store.read_arrow(name).read_all()
-                else:
-                    yield pq.read_table(pa.BufferReader(store.read(name)))
-            if names:
+    def tables(self, kind: str = "auto") -> Iterator[pa.Table]:
+        """The records, a few thousand at a time.
+
+        A Parquet file that already holds records of a kind is given as it is stored, with scores and other columns.
+
+        Args:
+            kind: Kind that records of other files become; `auto` decides by the first record.
+        """
+        if self.path.endswith(".parquet"):
+            names = set(pq.read_schema(self.path).names)
+            if "id" in names and names & {"messages", "text", "prompt"}:
+                for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
+                    yield pa.Table.from_batches([batch])
                 return
-    for file in find_files(path)[0]:
-        name = file.path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
-        for table in tables_of(file.path):
-            source = pc.if_else(pc.equal(pc.fill_null(table["source"], ""), ""), name, table["source"])
-            yield table.set_column(table.column_names.index("source"), "source", single_chunk(source))
+        yield from tables_of(self.path, kind)
 
 
-def tables_of(path: str, kind: str = "auto") -> Iterator[pa.Table]:
-    """Tables of the readable records of a file, for stages that compare with a set of their own.
+def files_of(sources: Sequence[str]) -> list[RecordFile]:
+    """The files of several sources, in order.
 
-    Raises SourceError when nothing matches the path.
+    Args:
+        sources: Paths of files, folders, globs or URIs, or folders of runs, whose kept files are meant.
+
+    Raises:
+        SourceError: A path matches no file.
     """
-    from raylib.reading.block import ReadOptions
-    from raylib.reading.layouts import guess_kind
-    from raylib.reading.opening import blocks_of
-    from raylib.reading.parsing import first_record, parse
-    from raylib.reading.sources import find_files
-    from raylib.reading.units import Piece
+    found = []
+    for source in sources:
+        place = f"{source.rstrip('/')}/kept" if (Path(source) / _MANIFEST).is_file() else source
+        found += [RecordFile(stem_of(file.path), file.path) for file in find_files(place)[0]]
+    return found
 
-    for file in find_files(path)[0]:
+
+def tables_of(path: str, kind: str = "auto", *, scores: bool = False) -> Iterator[pa.Table]:
+    """The readable records of a path, in tables of bounded size.
+
+    Args:
+        path: Path of a file or folder, a glob, or a URI.
+        kind: Kind that the records become; `auto` decides by the first record.
+        scores: Whether the folder of a run stands for its kept records, which are then given as stored, with the
+            columns that its stages added. Records without a source get the name of their file.
+
+    Raises:
+        SourceError: The path matches no file.
+    """
+    if not scores:
+        yield from _parsed(find_files(path)[0], kind)
+        return
+    place = path
+    if "://" in path or (Path(path) / _MANIFEST).is_file():
+        store = Store(path)
+        names = [name for name in store.names("kept") if name.endswith((".parquet", ".arrow"))]
+        if names:
+            yield from (_stored_table(store, name) for name in names)
+            return
+        if store.exists(_MANIFEST):  # a run that wrote JSON lines
+            place = f"{path}/kept"
+    for file in find_files(place)[0]:
+        for table in _parsed([file], kind):
+            yield with_source(table, stem_of(file.path))
+
+
+def with_source(table: pa.Table, source: str) -> pa.Table:
+    """The table, with this source for the records that have none."""
+    column = table["source"]
+    missing = pc.equal(pc.fill_null(column, ""), "")
+    if not pc.any(missing).as_py():
+        return table
+    filled = pc.if_else(missing, source, column)
+    return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
+
+
+def _parsed(files: Sequence[SourceFile], kind: str) -> Iterator[pa.Table]:
+    """Tables of the readable records of files; the first record of all decides what `auto` is."""
+    for file in files:
         for block in blocks_of(Piece(file), ReadOptions()):
             if kind == "auto":
                 record = first_record(block)
@@ -65,26 +120,8 @@ def tables_of(path: str, kind: str = "auto") -> Iterator[pa.Table]:
                 yield parsed.table
 
 
-def files_of(sources: Sequence[str]) -> list[tuple[str, str]]:
-    """(default source name, path) of every file, in order; of a run's folder its kept files."""
-    from raylib.reading.sources import find_files
-
-    found = []
-    for source in sources:
-        place = f"{source.rstrip('/')}/kept" if (Path(source) / "manifest.jsonl").is_file() else source
-        found += [(f.path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0], f.path) for f in find_files(place)[0]]
-    return found
-
-
-def source_tables(path: str, kind: str = "auto") -> Iterator[pa.Table]:
-    import pyarrow.parquet as pq
-
-    from raylib.records import tables_of
-
-    if path.endswith(".parquet"):
-        schema = pq.read_schema(path)
-        if {"messages", "text", "prompt"} & set(schema.names) and "id" in schema.names:
-            for batch in pq.ParquetFile(path).iter_batches(5000):
-                yield pa.Table.from_batches([batch])
-            return
-    yield from tables_of(path, kind)
+def _stored_table(store: Store, name: str) -> pa.Table:
+    """A whole file of kept records."""
+    if name.endswith(".arrow"):
+        return store.read_arrow(name).read_all()
+    return pq.read_table(pa.BufferReader(store.read(name)))

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raylib.errors import StageError
+
 __all__ = ["KINDS", "MESSAGES", "SCHEMAS", "map_texts", "single_chunk", "text_of"]
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
@@ -54,7 +56,17 @@ def single_chunk(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def text_of(table: pa.Table) -> pa.Array:
-    """All text of each record as one string array: the text, or the messages joined by newlines."""
+    """All text of each record as one string.
+
+    Args:
+        table: Records of any kind.
+
+    Returns:
+        The text of documents. For other kinds, the contents of all messages and answers, joined by newlines.
+
+    Raises:
+        StageError: The table has none of the columns that hold text.
+    """
     if "text" in table.column_names:
         return single_chunk(table["text"])
     parts = []
@@ -63,17 +75,16 @@ def text_of(table: pa.Table) -> pa.Array:
             messages = single_chunk(table[name])
             contents = pa.LargeListArray.from_arrays(_list_offsets(messages), messages.flatten().field("content"))
             parts.append(pc.binary_join(contents, pa.scalar("\n", pa.large_string())))
-    for name in ("chosen", "rejected"):
-        if name in table.column_names:
-            parts.append(single_chunk(table[name]))
+    parts += [single_chunk(table[name]) for name in ("chosen", "rejected") if name in table.column_names]
     if not parts:
-        raise ValueError(f"no text in columns {table.column_names}; expected 'text', 'messages' or 'prompt'")
+        raise StageError(f"no text in columns {table.column_names}; expected 'text', 'messages' or 'prompt'")
     if len(parts) == 1:
         return parts[0]
     return pc.binary_join_element_wise(*parts, pa.scalar("\n", pa.large_string()))
 
 
 def _list_offsets(array: pa.Array) -> pa.Array:
+    """Offsets of a list array, from 0, whatever part of its values it shows; int64."""
     lengths = pc.fill_null(pc.list_value_length(array), 0)
     ends = pc.cumulative_sum(pc.cast(lengths, pa.int64()))
     return pa.concat_arrays([pa.array([0], pa.int64()), ends])
@@ -82,7 +93,10 @@ def _list_offsets(array: pa.Array) -> pa.Array:
 def map_texts(table: pa.Table, rewrite: Callable[[pa.Array], pa.Array]) -> pa.Table:
     """Apply a rewrite of string arrays to every text of a table, message contents included.
 
-    Columns that come back as the very same array are left alone, so an unchanged table costs nothing.
+    Args:
+        table: Records of any kind.
+        rewrite: Function that returns an array of the same length. If it returns the very array that it was given,
+            the column is left alone, so that an unchanged table costs nothing.
     """
     for name in ("text", "chosen", "rejected"):
         if name in table.column_names and pa.types.is_large_string(table.schema.field(name).type):

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from raylib.errors import ShardError
+from raylib.errors import SourceError
+from raylib.plugins import optional
 
-__all__ = ["load_tokenizer"]
+__all__ = ["Encoding", "Tokenizer", "load_tokenizer"]
 
 
-def load_tokenizer(path: str) -> Any:
-    """A `tokenizers` tokenizer from its tokenizer.json, or the folder that holds it. Raises ShardError."""
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise ShardError("output.tokenizer needs the package tokenizers: pip install 'raylib-data[train]'") from error
+class Encoding(Protocol):
+    """The tokens of one text."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """Ids of the tokens."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """What is used of a `tokenizers` tokenizer."""
+
+    def encode_batch_fast(self, input: list[str], *, add_special_tokens: bool) -> Sequence[Encoding]:
+        """The tokens of each text, without their offsets."""
+        ...
+
+
+def load_tokenizer(path: str) -> Tokenizer:
+    """Load a tokenizer.
+
+    Args:
+        path: Path of a `tokenizer.json`, or of the folder that holds it.
+
+    Raises:
+        RaylibError: The package `tokenizers` is not installed.
+        SourceError: There is no tokenizer at this path.
+    """
+    tokenizers = optional("tokenizers", extra="train", purpose="counting tokens")
     file = Path(path)
-    return Tokenizer.from_file(str(file / "tokenizer.json" if file.is_dir() else file))
+    file = file / "tokenizer.json" if file.is_dir() else file
+    if not file.is_file():
+        raise SourceError(f"no tokenizer at {path}; give a tokenizer.json, or the folder that holds one")
+    tokenizer: Tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    return tokenizer

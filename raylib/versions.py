@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 
 def package_version(package: str) -> str:
-    """Version of an installed distribution; empty when it is not installed."""
+    """Version of an installed distribution; empty if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -19,6 +19,6 @@ def package_version(package: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions that a summary records; packages that are not installed are left out."""
+    """Versions by package, as a run's summary records them; packages that are not installed are left out."""
     found = {p: package_version(p) for p in ("ray", "pyarrow", "numpy")}
     return {"raylib": __version__, "python": platform.python_version(), **{p: v for p, v in found.items() if v}}

@@ -21,7 +21,7 @@ from training.config import (
     json_schema,
 )
 
-__all__ = ["json_schema", "training_markdown"]
+__all__ = ["json_schema", "pages", "training_markdown"]
 
 _HEAD = r"""# Training
 
@@ -140,6 +140,11 @@ def training_markdown() -> str:
         ]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Texts of the generated pages, by path in the checkout; `python -m raylib.reference` writes them."""
+    return {"docs/training.md": training_markdown()}
 
 
 def main() -> None:

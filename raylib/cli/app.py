@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from raylib import plugins
-from raylib.cli import importing, jobs, looking, running
+from raylib.cli import importing, jobs, logs, looking, running, schema, versions
 from raylib.errors import RaylibError
 
 __all__ = ["app", "main"]
@@ -22,37 +22,38 @@ app = typer.Typer(
 )
 
 
-def _print_versions(wanted: bool) -> None:
-    if wanted:
-        version()
-        raise typer.Exit
-
-
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Print versions and exit.")] = False,
-) -> None:  # fmt: skip
-    """Options of the program itself."""
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Log what happens; twice: log details, too.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=versions.print_and_exit, is_eager=True, help="Print versions and exit."),
+    ] = False,
+) -> None:
+    """Options of the application itself."""
+    logs.configure(verbose=verbose, quiet=quiet)
 
 
-@app.command()
-def version() -> None:
-    """Print versions."""
-    from raylib.versions import versions
-
-    for package, number in versions().items():
-        typer.echo(f"{package} {number}")
-
-
-for _register in (running.register, *plugins.commands(), jobs.register, looking.register, importing.register):
+for _register in (
+    versions.register,
+    running.register,
+    *plugins.commands(),
+    jobs.register,
+    looking.register,
+    importing.register,
+    schema.register,
+):
     _register(app)
 
 
 def main() -> None:
-    """Entry point: errors that we raise on purpose are one clear line, not a traceback."""
+    """Entry point: errors that raylib raises on purpose are one clear line; anything else shows its traceback."""
     try:
         app(standalone_mode=True)
-    except (RaylibError, ValueError) as error:
+    except RaylibError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import yaml
@@ -12,14 +12,16 @@ from raylib import plugins
 from raylib.errors import RaylibError, RecipeError
 from raylib.recipe.converted import Converted
 
-__all__ = ["convert", "convert_file"]
+__all__ = ["convert", "convert_file", "register"]
 
 
 def import_(
     file: Annotated[Path, typer.Argument(help="Recipe of data-juicer, or configuration of LLaMA-Factory.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; empty: to the terminal.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write. By default the result is printed.")
+    ] = None,
 ) -> None:
-    """Turn a recipe of data-juicer or a configuration of LLaMA-Factory into one of ours; what has no counterpart is told."""
+    """Convert a data-juicer recipe or a LLaMA-Factory config. Settings without an equivalent are listed in comments."""
     made = convert_file(file)
     if out is None:
         typer.echo(made.to_yaml(), nl=False)
@@ -32,22 +34,39 @@ def import_(
 
 
 def convert_file(path: str | Path) -> Converted:
-    """Read and convert. Raises RecipeError when it is neither program's, with what it should hold."""
+    """Read and convert a file.
+
+    Args:
+        path: Path of a YAML file of another program.
+
+    Raises:
+        RecipeError: The file cannot be read, or no importer recognises it; the message says what it should hold.
+    """
     try:
         data = yaml.safe_load(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read {path}: not UTF-8 at byte {error.start}") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not YAML: {error}") from None
     return convert(data, str(path))
 
 
-def convert(data: Any, where: str = "configuration") -> Converted:
-    """Convert a configuration; see `convert_file`."""
-    for importer in plugins.importers():
-        if importer.matches(data):
-            converted: Converted = importer.convert(data, where)
-            return converted
+def convert(data: object, where: str = "configuration") -> Converted:
+    """Convert a configuration that was read from YAML.
+
+    Args:
+        data: The configuration.
+        where: Name of its place, for errors and notes.
+
+    Raises:
+        RecipeError: No importer recognises it; the message says what it should hold.
+    """
+    if isinstance(data, dict):
+        for importer in plugins.importers():
+            if importer.matches(data):
+                return importer.convert(data, where)
     known = "; ".join(importer.RECOGNISED_BY for importer in plugins.importers())
     raise RecipeError(f"{where}: not a configuration that can be converted. Known: {known}")
 

@@ -6,21 +6,30 @@ import os
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raylib.errors import RaylibError
 
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
 __all__ = ["register"]
 
 
 _PATIENCE = 60  # seconds for a cluster to become ready for jobs
-Address = Annotated[str, typer.Option(help="Dashboard of the cluster, http://head:8265; empty: RAY_API_SERVER_ADDRESS or the local one.")]  # fmt: skip
+Address = Annotated[
+    str,
+    typer.Option(
+        help="Dashboard of the cluster, such as http://head:8265. By default RAY_API_SERVER_ADDRESS, or the local one."
+    ),
+]
 Job = Annotated[str, typer.Argument(help="Submission id, as `raylib status` shows it; its beginning is enough.")]
 
 
-def _client(address: str) -> Any:
+def _client(address: str) -> JobSubmissionClient:
+    """A connection to the cluster's dashboard; RaylibError if it does not answer."""
     from raylib.cluster.connection import use_token
 
     use_token()
@@ -32,41 +41,39 @@ def _client(address: str) -> Any:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError) as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise RaylibError(f"no cluster answers at {address}: {words[0].rstrip('.')}; give --address http://HEAD:8265") from None  # fmt: skip
+        reason = words[0].rstrip(".")
+        raise RaylibError(f"no cluster answers at {address}: {reason}; give --address http://HEAD:8265") from None
 
 
-def _find(client: Any, name: str) -> Any:
-    """The one job whose id begins like this."""
+def _find(client: JobSubmissionClient, name: str) -> JobDetails:
+    """The only job whose id begins with this name."""
     jobs = [j for j in client.list_jobs() if j.submission_id]
     found = [j for j in jobs if j.submission_id == name] or [j for j in jobs if j.submission_id.startswith(name)]
     if len(found) != 1:
         known = ", ".join(sorted(j.submission_id for j in found or jobs)[:5]) or "none"
-        raise RaylibError(f"{'several jobs begin with' if found else 'no job'} {name!r}; the cluster has: {known}")
+        problem = "several jobs begin with" if found else "no job"
+        raise RaylibError(f"{problem} {name!r}; the cluster has: {known}")
     return found[0]
 
 
 def submit(
-    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Such as: python jobs/clean.py --recipe r.yaml")],
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND...", help="Command to run, such as: python jobs/clean.py --recipe r.yaml"),
+    ],
     address: Address = "",
-    working_dir: Annotated[Path | None, typer.Option(help="Folder that is copied to the cluster (100 MB at most).")] = None,
-    name: Annotated[str, typer.Option(help="Submission id; empty: made by Ray.")] = "",
+    working_dir: Annotated[
+        Path | None, typer.Option(help="Folder that is copied to the cluster (100 MB at most).")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Submission id. By default Ray makes one.")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the log to the end.")] = True,
-) -> None:  # fmt: skip
+) -> None:
     """Run a command as a job of the cluster: `raylib submit -- python jobs/clean.py --recipe recipe.yaml`."""
     client = _client(address)
-    environment: dict[str, Any] = {"working_dir": str(working_dir)} if working_dir is not None else {}
+    environment: dict[str, object] = {"working_dir": str(working_dir)} if working_dir is not None else {}
     if working_dir is not None:
         environment["excludes"] = [".git", ".venv", "out", "**/__pycache__"]
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            job = client.submit_job(entrypoint=shlex.join(command), runtime_env=environment, submission_id=name or None)
-            break
-        except RuntimeError as error:
-            # a head that has just come up has no agent yet that could start a job
-            if "No available agent" not in str(error) or time.monotonic() > deadline:
-                raise RaylibError(f"the cluster did not take the job: {str(error).strip().splitlines()[-1]}") from None
-            time.sleep(1)
+    job = _submitted(client, shlex.join(command), environment, name)
     typer.echo(f"submitted {job}")
     if wait:
         logs(job, address, follow=True)
@@ -75,12 +82,27 @@ def submit(
             raise RaylibError(f"job {job}: {status}: {client.get_job_info(job).message or ''}".strip())
 
 
+def _submitted(client: JobSubmissionClient, command: str, environment: dict[str, object], name: str) -> str:
+    """Submit a job and return its id; waits until a new cluster is ready for jobs."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        problem = ""
+        try:
+            return str(client.submit_job(entrypoint=command, runtime_env=environment, submission_id=name or None))
+        except RuntimeError as error:
+            problem = str(error)
+        # a head that has just started has no agent yet that could start a job
+        if "No available agent" not in problem or time.monotonic() > deadline:
+            raise RaylibError(f"the cluster did not accept the job: {problem.strip().splitlines()[-1]}")
+        time.sleep(1)
+
+
 def status(
-    job: Annotated[str, typer.Argument(help="Only this one.")] = "",
+    job: Annotated[str, typer.Argument(help="Show this job only.")] = "",
     address: Address = "",
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of jobs to show.")] = 20,
 ) -> None:
-    """Jobs of the cluster, newest first."""
+    """List the jobs of the cluster, newest first."""
     from rich.console import Console
     from rich.table import Table
 
@@ -94,14 +116,19 @@ def status(
         begun = (row.start_time or 0) / 1000
         ended = (row.end_time or 1000 * time.time()) / 1000
         started = time.strftime("%m-%d %H:%M", time.localtime(begun)) if begun else ""
-        table.add_row(row.submission_id, str(row.status.value), started, f"{(ended - begun) / 60:.1f}" if begun else "", row.entrypoint[:80])  # fmt: skip
+        minutes = f"{(ended - begun) / 60:.1f}" if begun else ""
+        table.add_row(row.submission_id, str(row.status.value), started, minutes, row.entrypoint[:80])
     Console().print(table)
     if job and jobs[0].message:
         typer.echo(jobs[0].message)
 
 
-def logs(job: Job, address: Address = "", follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it ends.")] = False) -> None:  # fmt: skip
-    """What a job printed."""
+def logs(
+    job: Job,
+    address: Address = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the job ends.")] = False,
+) -> None:
+    """Print the log of a job."""
     import asyncio
 
     client = _client(address)
@@ -117,8 +144,12 @@ def logs(job: Job, address: Address = "", follow: Annotated[bool, typer.Option("
     asyncio.run(tail())
 
 
-def stop(job: Job, address: Address = "", wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 30.0) -> None:  # fmt: skip
-    """Ask a job to stop. What it has committed stays: the same command goes on from there."""
+def stop(
+    job: Job,
+    address: Address = "",
+    wait: Annotated[float, typer.Option(min=0, help="Number of seconds to wait for the job to end.")] = 30.0,
+) -> None:
+    """Ask a job to stop. Its committed work is kept: the same command continues from there."""
     client = _client(address)
     found = _find(client, job).submission_id
     running = client.stop_job(found)

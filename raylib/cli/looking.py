@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from raylib.errors import RaylibError
+__all__ = ["register"]
 
 
 def inspect(
     path: Annotated[str, typer.Argument(help="File, folder, glob or URI; or the output folder of a run.")],
-    samples: Annotated[int, typer.Option("--samples", "-n", help="How many records to show.")] = 3,
-    encoding: Annotated[str, typer.Option(help="auto or a codec name.")] = "auto",
+    samples: Annotated[int, typer.Option("--samples", "-n", help="Number of records to show.")] = 3,
+    encoding: Annotated[str, typer.Option(help="Character encoding: the name of a codec, or auto.")] = "auto",
     limit: Annotated[int | None, typer.Option(help="Look at the first N records only.")] = None,
 ) -> None:
     """Show what a data set holds: files, kind, schema, counts, sources, lengths, unreadable records, samples."""
@@ -26,7 +26,7 @@ def inspect(
 
 
 def rules(
-    name: Annotated[str, typer.Argument(help="A rule to explain; empty: list all.")] = "",
+    name: Annotated[str, typer.Argument(help="Stage to explain. By default all stages are listed.")] = "",
 ) -> None:
     """List all stages, or explain one: parameters, defaults, examples."""
     from rich.console import Console
@@ -37,11 +37,7 @@ def rules(
 
     console = Console()
     if name:
-        try:
-            info = stage_info(name)
-        except KeyError as error:
-            raise RaylibError(error.args[0]) from None
-        console.print(stage_markdown(info), highlight=False, markup=False)
+        console.print(stage_markdown(stage_info(name)), highlight=False, markup=False)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "kind", "what it does"):
@@ -54,8 +50,10 @@ def rules(
 
 def diff(
     out: Annotated[str, typer.Argument(help="Output folder of a run.")],
-    rule: Annotated[str, typer.Option("--rule", "-r", help="Only this stage.")] = "",
-    samples: Annotated[int, typer.Option("--samples", "-n", help="Changed texts to show for each stage.")] = 3,
+    rule: Annotated[str, typer.Option("--rule", "-r", help="Show this stage only.")] = "",
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", help="Number of changed texts to show for each stage.")
+    ] = 3,
 ) -> None:
     """Show what each rule changed or rejected, on the sampled records of a run."""
     from rich.console import Console
@@ -70,9 +68,9 @@ def diff(
 def ui(
     out: Annotated[str, typer.Argument(help="Output folder of a run, or folder of a training run.")],
     host: Annotated[
-        str, typer.Option(help="Address to listen on; anything but loopback asks for a token.")
+        str, typer.Option(help="Address to listen on. Any address but loopback requires a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8700,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8700,
 ) -> None:
     """Serve a live page of a run: progress, funnel, rejects with search. RAYLIB_UI_TOKEN sets the token."""
     import os

@@ -10,6 +10,8 @@ import typer
 from raylib.cli.progress import run_shown
 from raylib.cli.settings import overrides
 
+__all__ = ["register"]
+
 
 def run(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
@@ -21,7 +23,7 @@ def run(
     ] = False,
     address: Annotated[str, typer.Option(help="Address of a running Ray cluster.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N records.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress display.")] = False,
 ) -> None:
     """Run a recipe: read, clean, deduplicate, write, report."""
     from raylib.recipe import Recipe
@@ -33,5 +35,5 @@ def run(
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the `raylib` application."""
+    """Add this command to the `raylib` application."""
     app.command()(run)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 
 from raylib.errors import RaylibError
@@ -11,8 +9,16 @@ from raylib.errors import RaylibError
 __all__ = ["overrides"]
 
 
-def overrides(items: list[str]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
+def overrides(items: list[str]) -> dict[str, object]:
+    """Values by dotted key.
+
+    Args:
+        items: The options as given, `key=value`; a value is YAML.
+
+    Raises:
+        RaylibError: An option has no `=`, or its value is not YAML.
+    """
+    out: dict[str, object] = {}
     for item in items:
         key, sign, value = item.partition("=")
         if not sign or not key:

@@ -1,4 +1,4 @@
-"""A local Ray in a process of its own, so that this one can work while it comes up, and need not wait when it ends.
+"""A local Ray in a separate process, so that this one can work while it starts and need not wait while it ends.
 
 The helper owns the cluster and lives as long as its standard input is open: when the process that started it ends,
 however it ends, the helper and with it all of Ray's processes end too.
@@ -57,7 +57,7 @@ class LocalCluster:
             "object_store_memory": self.object_store_memory,
             "include_dashboard": self.dashboard,
         }
-        # a session of its own: an interrupt at the terminal is for us to handle
+        # a separate session: this process alone handles an interrupt at the terminal
         self._process = subprocess.Popen(
             [sys.executable, "-m", "raylib.cluster.local", json.dumps(options)],
             stdin=subprocess.PIPE,

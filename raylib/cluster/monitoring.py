@@ -1,129 +1,325 @@
-"""Grafana dashboard, alerts and Prometheus configuration, made of the metrics: `python -m raylib.cluster.monitoring [FOLDER]`."""
+"""Grafana dashboard, alerts and Prometheus configuration, generated from the metrics.
+
+`python -m raylib.cluster.monitoring [FOLDER]` writes them to `deploy/monitoring` or to another folder.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, groupby
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from raylib.cluster.metrics import METRICS
 
-__all__ = ["ALERTS", "PANELS", "alerts", "dashboard", "prometheus", "write"]
+__all__ = ["ALERTS", "PANELS", "Alert", "Panel", "Query", "alerts", "dashboard", "prometheus", "write"]
 
 
-# (row, title, [(expression, legend)], unit)
-PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...], str], ...] = (
-    ("Data", "Documents a second", (("sum by (run) (rate(ray_raylib_records_in_total[1m]))", "{{run}}"),), "short"),
-    ("Data", "Input bytes a second", (("sum by (run) (rate(ray_raylib_bytes_total[1m]))", "{{run}}"),), "Bps"),
-    ("Data", "Shards committed and failed", (("sum by (run, phase, outcome) (ray_raylib_shards_total)", "{{run}} {{phase}} {{outcome}}"),), "short"),
-    ("Data", "Rejected share of what is read", (("sum by (run) (rate(ray_raylib_rejects_total[5m])) / sum by (run) (rate(ray_raylib_records_in_total[5m]))", "{{run}}"),), "percentunit"),
-    ("Data", "Rejects by reason", (("topk(12, sum by (run, stage, reason) (rate(ray_raylib_rejects_total[5m])))", "{{run}} {{stage}}/{{reason}}"),), "short"),
-    ("Data", "Where the time goes", (("topk(12, sum by (run, stage) (rate(ray_raylib_stage_seconds_total[5m])))", "{{run}} {{stage}}"),), "short"),
-    ("Data", "Seconds since a shard was committed", (("time() - max by (run) (ray_raylib_last_shard_timestamp_seconds)", "{{run}}"),), "s"),
-    ("Data", "Records by stage", (("sum by (run, stage, outcome) (ray_raylib_records_total)", "{{run}} {{stage}} {{outcome}}"),), "short"),
-    ("Training", "Loss", (("ray_raylib_train_loss", "{{run}}"), ("ray_raylib_train_eval_loss", "{{run}} evaluation")), "short"),
-    ("Training", "Perplexity of evaluation", (("ray_raylib_train_eval_perplexity", "{{run}}"),), "short"),
-    ("Training", "Gradient norm", (("ray_raylib_train_grad_norm", "{{run}}"),), "short"),
-    ("Training", "Learning rate", (("ray_raylib_train_lr", "{{run}}"),), "sci"),
-    ("Training", "Tokens a second and worker", (("ray_raylib_train_tgs", "{{run}}"),), "short"),
-    ("Training", "TFLOPs a worker", (("ray_raylib_train_tflops", "{{run}}"),), "short"),
-    ("Training", "Model FLOPs utilisation", (("ray_raylib_train_mfu", "{{run}}"),), "percentunit"),
-    ("Training", "A step's time", (("ray_raylib_train_seconds_data", "{{run}} reading"), ("ray_raylib_train_seconds_model", "{{run}} passes"), ("ray_raylib_train_seconds_update", "{{run}} optimizer")), "s"),
-    ("Training", "Tokens so far", (("ray_raylib_train_tokens", "{{run}}"),), "short"),
-    ("Training", "Seconds since each worker's last step", (("time() - max by (run, rank) (ray_raylib_train_heartbeat_timestamp_seconds)", "{{run}} worker {{rank}}"),), "s"),
-    ("Machines", "Volume of outputs, used", (("max by (run) (ray_raylib_storage_used_share)", "{{run}}"),), "percentunit"),
-    ("Machines", "Disks of nodes, used", (("ray_node_disk_utilization_percentage / 100", "{{instance}}"),), "percentunit"),
-    ("Machines", "Memory of worker 0", (("ray_raylib_train_memory_gb", "{{run}}"),), "decgbytes"),
-    ("Machines", "Memory of nodes, used", (("ray_node_mem_used / ray_node_mem_total", "{{instance}}"),), "percentunit"),
-)  # fmt: skip
-# (name, expression, for, what is wrong, what to do)
-ALERTS: tuple[tuple[str, str, str, str, str], ...] = (
-    ("RaylibStorageFull", "max by (run) (ray_raylib_storage_used_share) > 0.8 or max by (instance) (ray_node_disk_utilization_percentage) / 100 > 0.8", "1m",
-     "A volume is over 80 % full", "Free some, or move output.path: a run stops when it cannot write, and goes on when it is started again."),
-    ("RaylibStageStalled", "time() - max by (run) (ray_raylib_last_shard_timestamp_seconds) > 900", "1m",
-     "No shard of a run was committed for 15 minutes", "Look at its actors on the dashboard, and at the log with `raylib logs`; a shard that cannot be done is quarantined, one that is endless is not."),
-    ("RaylibRankHung", "time() - max by (run, rank) (ray_raylib_train_heartbeat_timestamp_seconds) > 600", "1m",
-     "A training worker did no step for 10 minutes", "The watchdog ends it after hang_minutes and leaves stacks-RANK.txt in the run's folder."),
-    ("RaylibRejectRateJump", "(sum by (run) (rate(ray_raylib_rejects_total[5m])) / sum by (run) (rate(ray_raylib_records_in_total[5m]))) > 0.05 + 2 * (sum by (run) (rate(ray_raylib_rejects_total[1h])) / sum by (run) (rate(ray_raylib_records_in_total[1h])))", "5m",
-     "Twice as many records are rejected as in the hour before", "Look for a new source or a damaged file: `raylib ui OUT`, rejects by reason."),
-    ("RaylibLossSpike", "ray_raylib_train_loss > 1.5 * avg_over_time(ray_raylib_train_loss[30m])", "2m",
-     "The loss is half above its level of the last 30 minutes", "A lower learning rate or a longer warm-up; the data of these steps is in metrics.jsonl."),
-)  # fmt: skip
+Json = dict[str, object]
+_SOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
+_COLUMNS = 3
+_WIDTH = 24 // _COLUMNS  # Grafana's grid is 24 wide
+_HEIGHT = 8
+_FIRST_ROW_ID = 1001  # rows and panels share one numbering
+_DISCOVERY = "/tmp/ray/prom_metrics_service_discovery.json"  # the head of a Ray cluster lists its nodes there
+_NOTE = "# Generated by `python -m raylib.cluster.monitoring`; change raylib/cluster/monitoring.py instead.\n"
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana imports it."""
-    panels: list[dict[str, Any]] = []
-    y, column, row = 0, 0, ""
-    for number, (name, title, queries, unit) in enumerate(PANELS, 1):
-        if name != row:
-            y += 8 if column else 0
-            panels.append({"type": "row", "title": name, "id": 1000 + number, "collapsed": False, "panels": [], "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}})  # fmt: skip
-            y, column, row = y + 1, 0, name
-        used = [m for m in METRICS.values() if any(f"ray_{m.name}" in q for q, _ in queries)]
-        panels.append(
-            {
-                "type": "timeseries", "title": title, "id": number, "description": " ".join(m.description for m in used),
-                "datasource": {"type": "prometheus", "uid": "${datasource}"}, "gridPos": {"x": 8 * column, "y": y, "w": 8, "h": 8},
-                "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
-                "targets": [{"refId": chr(65 + i), "expr": _filtered(q), "legendFormat": legend} for i, (q, legend) in enumerate(queries)],
-            }
-        )  # fmt: skip
-        column += 1
-        if column == 3:
-            y, column = y + 8, 0
-    variables = [
+@dataclass(frozen=True)
+class Query:
+    """A line, or a group of lines, of a panel.
+
+    Attributes:
+        expression: What Prometheus evaluates.
+        legend: Name of a line, with labels in double braces.
+    """
+
+    expression: str
+    legend: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A graph of the dashboard.
+
+    Attributes:
+        row: Row of the dashboard that it belongs to.
+        title: What it shows.
+        queries: Its lines.
+        unit: Unit of the values, as Grafana names it.
+    """
+
+    row: str
+    title: str
+    queries: tuple[Query, ...]
+    unit: str = "short"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A rule that fires.
+
+    Attributes:
+        name: Name of the rule.
+        expression: Fires while this has a result.
+        wait: How long the expression must have a result first, such as `5m`.
+        summary: What is wrong.
+        description: What to do.
+    """
+
+    name: str
+    expression: str
+    wait: str
+    summary: str
+    description: str
+
+
+def _data(title: str, expression: str, legend: str, unit: str = "short") -> Panel:
+    return Panel("Data", title, (Query(expression, legend),), unit)
+
+
+def _training(title: str, name: str, unit: str = "short") -> Panel:
+    return Panel("Training", title, (Query(f"ray_raylib_train_{name}", "{{run}}"),), unit)
+
+
+def _machines(title: str, expression: str, legend: str, unit: str = "percentunit") -> Panel:
+    return Panel("Machines", title, (Query(expression, legend),), unit)
+
+
+def _rejected_share(window: str) -> str:
+    """Share of the records read that were rejected in a window of time, by run."""
+    rates = (f"sum by (run) (rate(ray_raylib_{n}[{window}]))" for n in ("rejects_total", "records_in_total"))
+    return " / ".join(rates)
+
+
+PANELS: tuple[Panel, ...] = (
+    _data("Records read per second", "sum by (run) (rate(ray_raylib_records_in_total[1m]))", "{{run}}"),
+    _data("Input bytes per second", "sum by (run) (rate(ray_raylib_bytes_total[1m]))", "{{run}}", "Bps"),
+    _data(
+        "Shards committed and failed",
+        "sum by (run, phase, outcome) (ray_raylib_shards_total)",
+        "{{run}} {{phase}} {{outcome}}",
+    ),
+    _data("Share of records rejected", _rejected_share("5m"), "{{run}}", "percentunit"),
+    _data(
+        "Records rejected per second, by reason",
+        "topk(12, sum by (run, stage, reason) (rate(ray_raylib_rejects_total[5m])))",
+        "{{run}} {{stage}}/{{reason}}",
+    ),
+    _data(
+        "Where the time goes",
+        "topk(12, sum by (run, stage) (rate(ray_raylib_stage_seconds_total[5m])))",
+        "{{run}} {{stage}}",
+    ),
+    _data(
+        "Time since the last committed shard",
+        "time() - max by (run) (ray_raylib_last_shard_timestamp_seconds)",
+        "{{run}}",
+        "s",
+    ),
+    _data(
+        "Records by stage and outcome",
+        "sum by (run, stage, outcome) (ray_raylib_records_total)",
+        "{{run}} {{stage}} {{outcome}}",
+    ),
+    Panel(
+        "Training",
+        "Loss",
+        (Query("ray_raylib_train_loss", "{{run}}"), Query("ray_raylib_train_eval_loss", "{{run}} evaluation")),
+    ),
+    _training("Evaluation perplexity", "eval_perplexity"),
+    _training("Gradient norm", "grad_norm"),
+    _training("Learning rate", "lr", "sci"),
+    _training("Tokens per second and worker", "tgs"),
+    _training("TFLOPS per worker", "tflops"),
+    _training("Model FLOPs utilisation (MFU)", "mfu", "percentunit"),
+    Panel(
+        "Training",
+        "Time per step",
+        (
+            Query("ray_raylib_train_seconds_data", "{{run}} data"),
+            Query("ray_raylib_train_seconds_model", "{{run}} forward and backward"),
+            Query("ray_raylib_train_seconds_update", "{{run}} optimizer"),
+        ),
+        "s",
+    ),
+    _training("Tokens trained on", "tokens"),
+    Panel(
+        "Training",
+        "Time since each worker's last step",
+        (
+            Query(
+                "time() - max by (run, rank) (ray_raylib_train_heartbeat_timestamp_seconds)", "{{run}} worker {{rank}}"
+            ),
+        ),
+        "s",
+    ),
+    _machines("Output volume used", "max by (run) (ray_raylib_storage_used_share)", "{{run}}"),
+    _machines("Node disk used", "ray_node_disk_utilization_percentage / 100", "{{instance}}"),
+    _machines("Memory of worker 0", "ray_raylib_train_memory_gb", "{{run}}", "decgbytes"),
+    _machines("Node memory used", "ray_node_mem_used / ray_node_mem_total", "{{instance}}"),
+)
+ALERTS: tuple[Alert, ...] = (
+    Alert(
+        "RaylibStorageFull",
+        "max by (run) (ray_raylib_storage_used_share) > 0.8"
+        " or max by (instance) (ray_node_disk_utilization_percentage) / 100 > 0.8",
+        "1m",
+        "A volume is more than 80 % full",
+        "Free space or move output.path. A run stops when it cannot write, and continues from its last committed shard"
+        " when you start it again.",
+    ),
+    Alert(
+        "RaylibStageStalled",
+        "time() - max by (run) (ray_raylib_last_shard_timestamp_seconds) > 900",
+        "1m",
+        "A run has not committed a shard for 15 minutes",
+        "Check the actors of the run on Ray's dashboard, and its log with `raylib logs`. A shard that fails is retried"
+        " and then quarantined; a shard that never ends is not.",
+    ),
+    Alert(
+        "RaylibRankHung",
+        "time() - max by (run, rank) (ray_raylib_train_heartbeat_timestamp_seconds) > 600",
+        "1m",
+        "A training worker has not completed a step for 10 minutes",
+        "The watchdog stops the worker after hang_minutes and writes stacks-RANK.txt to the folder of the run.",
+    ),
+    Alert(
+        "RaylibRejectRateJump",
+        f"({_rejected_share('5m')}) > 0.05 + 2 * ({_rejected_share('1h')})",
+        "5m",
+        "The share of rejected records is more than twice that of the last hour",
+        "Look for a new source or a damaged file: `raylib ui OUT` shows the rejected records by reason.",
+    ),
+    Alert(
+        "RaylibLossSpike",
+        "ray_raylib_train_loss > 1.5 * avg_over_time(ray_raylib_train_loss[30m])",
+        "2m",
+        "The loss is more than 50 % above its average of the last 30 minutes",
+        "Lower the learning rate or warm up longer. metrics.jsonl has the loss of each step by source of its data.",
+    ),
+)
+
+
+def dashboard() -> Json:
+    """The dashboard, as Grafana imports it."""
+    return {
+        "title": "raylib",
+        "uid": "raylib",
+        "tags": ["ray", "raylib"],
+        "schemaVersion": 39,
+        "version": 1,
+        "refresh": "10s",
+        "timezone": "browser",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": _variables()},
+        "panels": list(_placed()),
+    }
+
+
+def _variables() -> list[Json]:
+    """What a user of the dashboard chooses: the data source and the runs."""
+    runs = 'query_result(group by (run) ({__name__=~"ray_raylib_.*"}))'
+    return [
         {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"},
         {
-            "name": "run", "type": "query", "label": "Run", "datasource": {"type": "prometheus", "uid": "${datasource}"}, "refresh": 2, "multi": True, "includeAll": True, "allValue": ".*",
-            "query": {"query": 'query_result(group by (run) ({__name__=~"ray_raylib_.*"}))', "refId": "run"}, "regex": '/run="([^"]+)"/',
+            "name": "run",
+            "type": "query",
+            "label": "Run",
+            "datasource": _SOURCE,
+            "refresh": 2,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".*",
+            "query": {"query": runs, "refId": "run"},
+            "regex": '/run="([^"]+)"/',
         },
-    ]  # fmt: skip
+    ]
+
+
+def _placed() -> Iterator[Json]:
+    """Rows and panels in their places, three panels side by side."""
+    numbers, y = count(1), 0
+    for row_id, (name, panels) in enumerate(groupby(PANELS, key=lambda panel: panel.row), _FIRST_ROW_ID):
+        place = {"x": 0, "y": y, "w": 24, "h": 1}
+        yield {"type": "row", "title": name, "id": row_id, "collapsed": False, "panels": [], "gridPos": place}
+        y += 1
+        column = 0
+        for panel in panels:
+            if column == _COLUMNS:
+                y, column = y + _HEIGHT, 0
+            yield _graph(panel, next(numbers), column * _WIDTH, y)
+            column += 1
+        y += _HEIGHT
+
+
+def _graph(panel: Panel, number: int, x: int, y: int) -> Json:
+    """A panel, as Grafana reads it; described by the metrics that it shows."""
+    shown = [m for m in METRICS.values() if any(f"ray_{m.name}" in query.expression for query in panel.queries)]
     return {
-        "title": "raylib", "uid": "raylib", "tags": ["ray", "raylib"], "schemaVersion": 39, "version": 1, "refresh": "10s", "timezone": "browser",
-        "time": {"from": "now-1h", "to": "now"}, "templating": {"list": variables}, "panels": panels,
-    }  # fmt: skip
-
-
-def _filtered(query: str) -> str:
-    """The expression for the runs that the dashboard's variable names."""
-    for name in sorted(METRICS, key=len, reverse=True):
-        query = query.replace(f"ray_{name}[", f'ray_{name}{{run=~"$run"}}[').replace(f"ray_{name})", f'ray_{name}{{run=~"$run"}})')  # fmt: skip
-        if query == f"ray_{name}":
-            query += '{run=~"$run"}'
-    return query
-
-
-def alerts() -> dict[str, Any]:
-    """Rules as Prometheus reads them."""
-    rules = [
-        {"alert": name, "expr": expression, "for": wait, "labels": {"severity": "warning"}, "annotations": {"summary": what, "description": do}}
-        for name, expression, wait, what, do in ALERTS
-    ]  # fmt: skip
-    return {"groups": [{"name": "raylib", "rules": rules}]}
-
-
-def prometheus() -> dict[str, Any]:
-    """A configuration that finds the nodes of a Ray cluster by the file that its head writes."""
-    return {
-        "global": {"scrape_interval": "10s", "evaluation_interval": "10s"},
-        "rule_files": ["alerts.yml"],
-        "scrape_configs": [
-            {"job_name": "ray", "file_sd_configs": [{"files": ["/tmp/ray/prom_metrics_service_discovery.json"]}]}
+        "type": "timeseries",
+        "title": panel.title,
+        "id": number,
+        "description": " ".join(metric.description for metric in shown),
+        "datasource": _SOURCE,
+        "gridPos": {"x": x, "y": y, "w": _WIDTH, "h": _HEIGHT},
+        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "targets": [
+            {"refId": chr(ord("A") + i), "expr": _filtered(query.expression), "legendFormat": query.legend}
+            for i, query in enumerate(panel.queries)
         ],
     }
 
 
+def _filtered(expression: str) -> str:
+    """The expression for the runs that are chosen on the dashboard."""
+    chosen = '{run=~"$run"}'
+    for name in sorted(METRICS, key=len, reverse=True):
+        for after in ("[", ")"):
+            expression = expression.replace(f"ray_{name}{after}", f"ray_{name}{chosen}{after}")
+        if expression == f"ray_{name}":
+            expression += chosen
+    return expression
+
+
+def alerts() -> Json:
+    """The alerts, as Prometheus reads them."""
+    rules = [
+        {
+            "alert": alert.name,
+            "expr": alert.expression,
+            "for": alert.wait,
+            "labels": {"severity": "warning"},
+            "annotations": {"summary": alert.summary, "description": alert.description},
+        }
+        for alert in ALERTS
+    ]
+    return {"groups": [{"name": "raylib", "rules": rules}]}
+
+
+def prometheus() -> Json:
+    """A configuration of Prometheus that finds the nodes of a Ray cluster through the file that its head writes."""
+    return {
+        "global": {"scrape_interval": "10s", "evaluation_interval": "10s"},
+        "rule_files": ["alerts.yml"],
+        "scrape_configs": [{"job_name": "ray", "file_sd_configs": [{"files": [_DISCOVERY]}]}],
+    }
+
+
 def write(folder: Path) -> None:
-    """Write all of it."""
+    """Write the dashboard, the alerts and the configuration of Prometheus.
+
+    Args:
+        folder: Where the three files go; it is created if it does not exist.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "grafana-raylib.json").write_text(json.dumps(dashboard(), indent=1) + "\n")
-    note = "# Made by `python -m raylib.cluster.monitoring`; change raylib/cluster/monitoring.py instead.\n"
     for name, data in (("alerts.yml", alerts()), ("prometheus.yml", prometheus())):
-        (folder / name).write_text(note + yaml.safe_dump(data, sort_keys=False, width=160))
+        (folder / name).write_text(_NOTE + yaml.safe_dump(data, sort_keys=False, width=160))
 
 
 if __name__ == "__main__":

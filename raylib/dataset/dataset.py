@@ -1,64 +1,37 @@
-"""Dataset: the lazy Python API. Each method adds a step; nothing runs until a result is asked for.
-
->>> import raylib
->>> ds = raylib.read("pages/*.jsonl.gz").clean("wechat").exact_dedup()
->>> ds.count(), ds.rejected.to_pandas().groupby("reason").size()
-"""
+"""Dataset, the lazy Python API: each method adds a step, and nothing runs until a result is asked for."""
 
 from __future__ import annotations
 
 import atexit
-import html
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raylib.cluster.connection import default_mode
-from raylib.dataset.functions import Filter, Map
+from raylib.dataset.display import html_of, plan_text, text_of_row
+from raylib.dataset.functions import Condition, Map, filter_of, spec_of
 from raylib.dataset.rejected import Rejected
 from raylib.engine import RunResult, run
+from raylib.errors import UnknownNameError
 from raylib.plugins import tool
-from raylib.recipe import EngineOptions, InputOptions, OutputOptions, Recipe, StageSpec
-from raylib.recipe.stages import source_chain
+from raylib.recipe import EngineOptions, InputOptions, Recipe, StageSpec
+from raylib.recipe.chains import source_chain
 from raylib.stage import GlobalStage, stage_info, stage_names
 from raylib.storage.store import Store
 
-__all__ = ["Dataset", "read"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
+    from dedup.index import Match, MinHashIndex
 
-def read(
-    path: str | Path | Sequence[str | Path],
-    *,
-    kind: str = "auto",
-    encoding: str = "auto",
-    text: str | Sequence[str] | None = None,
-    **options: Any,
-) -> Dataset:
-    """Start a dataset from a file, glob, folder, URI or a list of these. Reads nothing yet.
-
-    Args:
-        path: where the records are; jsonl, JSON arrays, Parquet, Arrow, CSV, TSV, text, zip and tar,
-            also compressed by gzip, zstd, bz2 or xz.
-        kind: auto, document, conversation, preference or safety.
-        encoding: auto or a codec name.
-        text: for documents, the field (or fields) that hold the text.
-        options: further keys of the recipe's `input` section.
-
-    Raises:
-        RecipeError: for unknown options.
-    """
-    paths = [str(p) for p in path] if isinstance(path, (list, tuple)) else str(path)
-    data = {"path": paths, "kind": kind, "encoding": encoding, **options}
-    if text is not None:
-        data["text"] = text if isinstance(text, str) else list(text)
-    recipe = Recipe.from_dict({"input": data, "output": {"path": "-"}}, "read()")
-    return Dataset(recipe.input)
+__all__ = ["Dataset"]
 
 
 @dataclass
@@ -66,15 +39,23 @@ class _Cache:
     """The result of a plan, shared by everything that looks at the same dataset."""
 
     result: RunResult | None = None
-    index: Any = None
+    index: MinHashIndex | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A plan over an input. Immutable: every method returns a new dataset.
+    """A plan over an input. Immutable: every method that adds a step returns a new dataset.
 
-    Small inputs run in this process; `.on("ray")` (or a Ray that is already initialised) runs the same
-    plan on a cluster, with the same result.
+        ds = raylib.read("pages/*.jsonl.gz").clean("wechat").exact_dedup()
+        ds.count(), ds.rejected.to_pandas().groupby("reason").size()
+
+    Every stage is a method under its recipe name: `ds.length(min=100)`. Small inputs run in this process;
+    `.on("ray")` (or a Ray that is already initialised) runs the same plan on a cluster, with the same result.
+
+    Attributes:
+        input: What to read, and how.
+        stages: Steps so far.
+        engine: How to run; None chooses by whether Ray is initialised.
     """
 
     input: InputOptions
@@ -85,10 +66,19 @@ class Dataset:
     # ---- steps --------------------------------------------------------------------------------
 
     def _with(self, *specs: StageSpec) -> Dataset:
+        """This plan and these steps."""
         return replace(self, stages=(*self.stages, *specs), _cache=_Cache())
 
-    def stage(self, name: str, **parameters: Any) -> Dataset:
-        """Add any stage by its recipe name; `ds.stage("length", min=100)` is also `ds.length(min=100)`."""
+    def stage(self, name: str, **parameters: object) -> Dataset:
+        """Add any stage by its recipe name; `ds.stage("length", min=100)` is also `ds.length(min=100)`.
+
+        Args:
+            name: Name of the stage (`raylib rules` lists all).
+            parameters: Parameters of the stage; others keep their defaults.
+
+        Raises:
+            RecipeError: The name or a parameter is unknown, or a value is wrong.
+        """
         spec = StageSpec(name, parameters)
         spec.make()
         return self._with(spec)
@@ -98,50 +88,70 @@ class Dataset:
             raise AttributeError(name)
         try:
             stage_info(name)
-        except KeyError as error:
-            raise AttributeError(f"Dataset has no method or stage {name!r}: {error.args[0]}") from None
+        except UnknownNameError as error:
+            raise AttributeError(f"Dataset has no method or stage {name!r}: {error}") from None
         return lambda **parameters: self.stage(name, **parameters)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *stage_names()})
 
     def clean(self, source: str = "web") -> Dataset:
-        """Add the ready chain of a source (`wechat`, `wiki`, `news`, ...) or of a YAML file with `stages`."""
+        """Add all stages of a ready chain.
+
+        Args:
+            source: Name of a source (`wechat`, `wiki`, `news`, ...), or path of a YAML file with a `stages` list.
+
+        Raises:
+            RecipeError: There is no such chain.
+        """
         return self._with(*source_chain(source))
 
-    def filter(self, condition: str | Callable[[pa.Table], Any] | pc.Expression) -> Dataset:
-        """Keep records by an expression (`"length(text) > 200"`), an Arrow expression, or a function table -> booleans.
+    def filter(self, condition: str | Condition) -> Dataset:
+        """Keep the records for which a condition holds. The others are in `rejected`.
 
-        What is filtered out is in `rejected` like everything else.
+        Args:
+            condition: An expression (`"length(text) > 200"`), an Arrow expression, or a function that maps a table to
+                one boolean per row.
         """
         if isinstance(condition, str):
             return self.stage("keep_where", where=condition)
-        label = str(condition) if isinstance(condition, pc.Expression) else getattr(condition, "__name__", "function")
-        return self._with(StageSpec("filter", object=Filter(condition, f"not: {label}")))
+        return self._with(StageSpec("filter", object=filter_of(condition)))
 
     def map(self, function: Callable[[pa.Table], pa.Table]) -> Dataset:
-        """Apply a function to tables of records; it may change and add columns but not rows."""
+        """Apply a function to tables of records.
+
+        Args:
+            function: Function that may change and add columns, but must keep the number of rows.
+        """
         return self._with(StageSpec("map", object=Map(function)))
 
-    def score(self, *scorers: Any) -> Dataset:
-        """Add scores as columns: `ds.score(ifd("path/to/model"), difficulty())`.
+    def score(self, *scorers: object) -> Dataset:
+        """Add scores as columns: `ds.score(ifd("path/to/model"), difficulty())`. No record is rejected by that.
 
-        A scorer is a stage object (see `quality.scorers`) or the name of a stage. Nothing is cut: look first, then
-        `keep_where` or `select`.
+        Args:
+            scorers: Stage objects (see `quality.scorers`), or names of stages.
+
+        Raises:
+            ParameterError: A scorer is neither of these.
         """
-        return self._with(*(_spec_of(s) for s in scorers))
+        return self._with(*(spec_of(s) for s in scorers))
 
     def keep_where(self, where: str) -> Dataset:
-        """Keep records for which a condition over columns holds: `ds.keep_where("ifd < 1 and quality >= 4")`."""
+        """Keep the records for which an expression holds: `ds.keep_where("ifd < 1 and quality >= 4")`."""
         return self.stage("keep_where", where=where)
 
     def select(
-        self, k: int = 0, *, fraction: float = 0.0, by: str = "", diverse: bool = True, **parameters: Any
+        self, k: int = 0, *, fraction: float = 0.0, by: str = "", diverse: bool = True, **parameters: object
     ) -> Dataset:
-        """Keep the best `k` records (or a fraction): `ds.select(k=2000, by="quality", diverse=True)`.
+        """Keep the best records: `ds.select(k=2000, by="quality", diverse=True)`.
 
-        With `diverse`, records too close to a better one are passed over (Deita's selection); the built-in embedding
-        is added for that when the plan has none, and taken away again. `parameters` are those of the stage `select`.
+        Args:
+            k: Number of records to keep.
+            fraction: Share of records to keep, in place of `k`.
+            by: Column, or arithmetic over columns, by which records are ranked; higher is better.
+            diverse: Whether records that are too close to a better one are skipped (Deita's selection). If the plan
+                has no embedding, the built-in one is added for that and dropped afterwards.
+            parameters: Further parameters of the stage `select`.
         """
         method = parameters.pop("method", "deita" if diverse else "top")
         stage = StageSpec("select", {"k": k, "fraction": fraction, "by": by, "method": method, **parameters})
@@ -150,8 +160,16 @@ class Dataset:
             return self._with(stage)
         return self._with(StageSpec("embed"), stage, StageSpec("drop_columns", {"columns": ("embedding",)}))
 
-    def on(self, mode: str = "ray", **options: Any) -> Dataset:
-        """Choose the engine: `ray` or `inline`, and its options (`actors=4`, `address="auto"`)."""
+    def on(self, mode: str = "ray", **options: object) -> Dataset:
+        """Choose how the plan runs.
+
+        Args:
+            mode: `ray`, or `inline` (in this process).
+            options: Further keys of the recipe's `engine` section, such as `actors=4` or `address="auto"`.
+
+        Raises:
+            RecipeError: An option is unknown or wrong.
+        """
         recipe = Recipe.from_dict(
             {"input": {"path": "-"}, "output": {"path": "-"}, "engine": {"mode": mode, **options}}, "on()"
         )
@@ -159,19 +177,39 @@ class Dataset:
 
     # ---- results ------------------------------------------------------------------------------
 
-    def recipe(self, output: str | Path = "-", **options: Any) -> Recipe:
-        """The recipe of this plan."""
+    def recipe(self, output: str | Path = "-", **options: object) -> Recipe:
+        """The recipe of this plan.
+
+        Args:
+            output: Path of the run's folder.
+            options: Further keys of the recipe's `output` section.
+
+        Raises:
+            RecipeError: An option is unknown or wrong.
+        """
         engine = self.engine or EngineOptions(mode=default_mode())
-        return Recipe("dataset", self.input, OutputOptions(path=str(output), **options), engine, self.stages)
+        output_options = {"path": str(output), **options}
+        written = Recipe.from_dict({"input": {"path": "-"}, "output": output_options}, "dataset").output
+        return Recipe("dataset", self.input, written, engine, self.stages)
 
-    def write(self, path: str | Path, *, fresh: bool = False, **options: Any) -> RunResult:
-        """Run the plan into a folder: kept and rejected records, summary and report, as `raylib run` does.
+    def write(self, path: str | Path, *, fresh: bool = False, **options: object) -> RunResult:
+        """Run the plan into a folder, as `raylib run` does: kept and rejected records, summary and report.
 
-        `options` are keys of the recipe's `output` section (`format="jsonl"`).
+        Args:
+            path: Path of the folder. A run that was interrupted there continues.
+            fresh: Whether an earlier run's output is deleted first.
+            options: Further keys of the recipe's `output` section, such as `format="jsonl"`.
+
+        Returns:
+            The folder and the summary.
+
+        Raises:
+            RaylibError: The run failed; its class says whether by the recipe, the input or shards.
         """
         return run(self.recipe(path, **options), fresh=fresh)
 
     def _result(self) -> RunResult:
+        """The result of the plan, run once into a temporary folder."""
         if self._cache.result is None:
             folder = tempfile.mkdtemp(prefix="raylib-dataset-")
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -179,50 +217,51 @@ class Dataset:
         return self._cache.result
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Counts by stage, reason and source (runs the plan)."""
         return self._result().summary
 
     def count(self) -> int:
         """Number of kept records."""
-        return int(self.summary["records_kept"])
+        return int(self._result().summary["records_kept"])
 
     def to_arrow(self) -> pa.Table:
         """All kept records as one table."""
         tables = list(self.iter_tables())
         return pa.concat_tables(tables, promote_options="default")
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pd.DataFrame:
         """All kept records as a pandas DataFrame."""
         return self.to_arrow().to_pandas()
 
     def iter_tables(self) -> Iterator[pa.Table]:
-        """Kept records, one table a shard: for results that do not fit into memory."""
+        """Kept records, one table per shard: for results that do not fit into memory."""
         store = Store(self._result().path)
         for name in store.names("kept"):
             yield store.read_arrow(name).read_all()
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, object]]:
         for table in self.iter_tables():
             yield from table.to_pylist()
 
     def __len__(self) -> int:
         return self.count()
 
-    def take(self, n: int = 5) -> list[dict[str, Any]]:
-        """The first `n` kept records. Without global stages only as much input is read as needed."""
+    def take(self, n: int = 5) -> list[dict[str, object]]:
+        """The first `n` kept records. Without global stages only as much input is read as necessary."""
         if self._cache.result is None and n > 0:
             head = self._head(n)
             if head is not None:
                 return head
-        rows: list[dict[str, Any]] = []
+        rows: list[dict[str, object]] = []
         for table in self.iter_tables():
             rows += table.slice(0, n - len(rows)).to_pylist()
             if len(rows) >= n:
                 break
         return rows
 
-    def _head(self, n: int) -> list[dict[str, Any]] | None:
+    def _head(self, n: int) -> list[dict[str, object]] | None:
+        """The first records from the beginning of the input; None if that cannot give them."""
         if any(isinstance(s.make(), GlobalStage) for s in self.stages):
             return None
         with tempfile.TemporaryDirectory(prefix="raylib-head-") as folder:
@@ -233,11 +272,19 @@ class Dataset:
             whole = result.summary["records_in"] < max(1000, 20 * n)
         return rows[:n] if len(rows) >= n or whole else None
 
-    def similar(self, text: str, k: int = 5, min_similarity: float = 0.3) -> list[Any]:
-        """The kept records most similar to a text, best first: `Match(id, source, similarity, text)`.
+    def similar(self, text: str, k: int = 5, min_similarity: float = 0.3) -> list[Match]:
+        """The kept records most similar to a text, by the estimated Jaccard of character 5-grams.
 
-        Estimated Jaccard of character 5-grams, from a MinHash index that the first call makes (and runs the
-        plan for). `raylib.open_index` asks an index that was saved.
+        The first call makes a MinHash index (and runs the plan for it). `raylib.open_index` opens an index that was
+        saved.
+
+        Args:
+            text: The text to compare with.
+            k: Largest number of records.
+            min_similarity: Smallest similarity, from 0 to 1.
+
+        Returns:
+            `Match(id, source, similarity, text)`, best first.
         """
         if self._cache.index is None:
             folder = Path(tempfile.mkdtemp(prefix="raylib-index-"))
@@ -254,27 +301,32 @@ class Dataset:
         embedding: str = "",
         seed: int = 0,
         path: str | Path | None = None,
-    ) -> Any:
+    ) -> Figure:
         """A t-SNE map of the kept records (runs the plan), as a matplotlib figure that a notebook shows.
 
-        color: source, cluster, or any column. compare: another dataset, drawn beside this one in the same space.
-        points: drawn at random from each. embedding: as of `raylib report diversity`. path: also write the
-        interactive page (`diversity.html`) and the picture into this folder.
+        Args:
+            color: Column by which points are coloured; `source`, `cluster`, or any other.
+            compare: Another dataset, drawn beside this one in the same space.
+            points: Number of records that are drawn from each dataset at random.
+            embedding: `tfidf`, a sentence-transformers model, or empty for the column `embedding`, if there is one.
+            seed: Seed of sampling, clusters and t-SNE.
+            path: Folder to which the interactive page (`diversity.html`) and the picture are written, if given.
+
+        Raises:
+            RaylibError: A package of the extra `report` is not installed.
         """
         sets = {"records": self} if compare is None else {"before": self, "after": compare}
         tables = {name: ds.iter_tables() for name, ds in sets.items()}
-        return tool("plot_tsne")(tables, path, points=points, embedding=embedding, seed=seed, colour=(color,))
+        drawn = tool("plot_tsne")(tables, path, points=points, embedding=embedding, seed=seed, colour=(color,))
+        figure: Figure = drawn
+        return figure
 
     def show(self, n: int = 5, width: int = 300) -> None:
         """Print the first `n` kept records, each text cut to `width` characters."""
         for row in self.take(n):
             head = ", ".join(f"{k}={row[k]!r}" for k in ("id", "source") if row.get(k))
-            text = row.get("text")
-            if text is None:
-                text = "\n".join(
-                    f"[{m['role']}] {m['content']}" for m in row.get("messages") or row.get("prompt") or []
-                )
-            print(f"--- {head}\n{text[:width]}{'…' if len(text) > width else ''}")
+            text = text_of_row(row)
+            sys.stdout.write(f"--- {head}\n{text[:width]}{'…' if len(text) > width else ''}\n")
 
     @property
     def rejected(self) -> Rejected:
@@ -287,47 +339,12 @@ class Dataset:
         return Path(self._result().path) / "report.html"
 
     def plan(self) -> str:
-        """The steps in words."""
-        lines = [f"read {self.input.path} (kind={self.input.kind}, encoding={self.input.encoding})"]
-        for spec in self.stages:
-            shown = ", ".join(f"{k}={v!r}" for k, v in spec.parameters.items())
-            if spec.object is not None:
-                shown = getattr(spec.object, "label", repr(spec.object))
-            lines.append(f"  {spec.name}({shown})")
-        engine = (self.engine or EngineOptions(mode=default_mode())).mode
-        lines.append(f"engine: {engine}; {'has run' if self._cache.result else 'not run yet'}")
-        return "\n".join(lines)
+        """The steps in words, one per line."""
+        engine = self.engine or EngineOptions(mode=default_mode())
+        return plan_text(self.input, self.stages, engine, has_run=self._cache.result is not None)
 
     def __repr__(self) -> str:
         return f"<raylib.Dataset\n{self.plan()}>"
 
     def _repr_html_(self) -> str:
-        shown = f"<pre>{html.escape(self.plan())}</pre>"
-        if self._cache.result is None:
-            return shown
-        summary = self._cache.result.summary
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{c['in']:,}</td><td>{c['rejected']:,}</td><td>{c['changed']:,}</td></tr>"
-            for name, c in summary["by_stage"].items()
-        )
-        return (
-            f"{shown}<p>{summary['records_in']:,} records in, {summary['records_kept']:,} kept, "
-            f"{summary['records_rejected']:,} rejected</p>"
-            f"<table><tr><th>stage</th><th>in</th><th>rejected</th><th>changed</th></tr>{rows}</table>"
-        )
-
-
-def _spec_of(scorer: Any) -> StageSpec:
-    """The spec of a stage object, so that recipes and resume see its name and parameters."""
-    if isinstance(scorer, str):
-        spec = StageSpec(scorer)
-        spec.make()
-        return spec
-    for name in stage_names():
-        info = stage_info(name)
-        if type(scorer) is info.make:
-            given = {f: getattr(scorer, f) for f, default in info.parameters.items() if getattr(scorer, f) != default}
-            return StageSpec(name, given)
-    if callable(scorer):
-        return StageSpec(type(scorer).__name__, object=scorer)
-    raise TypeError(f"score: {scorer!r} is no stage; use one of quality.scorers, such as ifd('path/to/model')")
+        return html_of(self.plan(), None if self._cache.result is None else self._cache.result.summary)

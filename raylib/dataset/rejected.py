@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from raylib.engine import RunResult
 from raylib.schema import text_of
 from raylib.storage.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Rejected"]
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """The rejects of a run, as a table, a DataFrame or records."""
+    """The rejects of a run: original records with `stage`, `reason` and `detail`. Iterates over records.
+
+    Attributes:
+        result: The run.
+    """
 
     result: RunResult
 
     def to_arrow(self) -> pa.Table:
-        import pyarrow.parquet as pq
-
+        """All rejects as one table."""
         store = Store(self.result.path)
         return pa.concat_tables([pq.read_table(pa.BufferReader(store.read(n))) for n in store.names("rejected")])
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pd.DataFrame:
+        """All rejects as a pandas DataFrame."""
         return self.to_arrow().to_pandas()
 
     def count(self) -> int:
+        """Number of rejects."""
         return int(self.result.summary["records_rejected"])
 
     def __len__(self) -> int:
         return self.count()
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, object]]:
         yield from self.to_arrow().to_pylist()
 
     def show(self, n: int = 5, width: int = 200) -> None:
@@ -44,7 +54,8 @@ class Rejected:
         table = self.to_arrow().slice(0, n)
         texts = text_of(table).to_pylist()
         for row, text in zip(table.to_pylist(), texts, strict=True):
-            print(f"--- {row['id']}: {row['stage']}/{row['reason']}: {row['detail']}\n{(text or '')[:width]}")
+            head = f"--- {row['id']}: {row['stage']}/{row['reason']}: {row['detail']}"
+            sys.stdout.write(f"{head}\n{(text or '')[:width]}\n")
 
     def __repr__(self) -> str:
         reasons = "\n".join(f"  {k}: {v:,}" for k, v in self.result.summary["by_reason"].items())

@@ -51,15 +51,15 @@ class Clock:
 def finish(
     plan: Plan, store: Store, ledger: Ledger, executor: Executor, shuffles: Sequence[Shuffle], clock: Clock
 ) -> Summary:
-    """Check the books, write summary and report, and delete what nobody needs.
+    """Check the books, write summary and report, and delete files that are not needed any more.
 
     Args:
         plan: The run.
         store: Its folder.
-        ledger: What was done.
-        executor: Did it.
+        ledger: Finished and failed tasks.
+        executor: Says when its workers were ready.
         shuffles: State after each segment.
-        clock: When it was done.
+        clock: Moments of the run.
 
     Returns:
         The numbers of the run.
@@ -180,8 +180,13 @@ def _sections(plan: Plan, store: Store, shuffles: Sequence[Shuffle]) -> dict[str
             continue
         section = stage.section(shuffle.notes, sketches_of(store, shuffle.segment, shuffle.shards))
         if section is not None:
-            sections[segment.sketch.name] = section.to_json() if isinstance(section, Section) else section
+            sections[segment.sketch.name] = _section_json(section)
     return sections
+
+
+def _section_json(section: Section | Mapping[str, object]) -> Mapping[str, object]:
+    """The section as the template reads it; a stage of another package may give it in this form."""
+    return section.to_json() if isinstance(section, Section) else section
 
 
 def _delete_work(store: Store, last: int) -> None:

@@ -39,20 +39,20 @@ def run(
     """Run a recipe; continue an earlier run of it in the same output folder.
 
     Args:
-        recipe: What to do.
+        recipe: Input, output, engine options and stages.
         fresh: Delete the output of an earlier run first.
-        limit: Read only the first `limit` records, in one task.
-        progress: Hears about phases and finished shards.
+        limit: Number of records to read, in one task. None reads all.
+        progress: Callbacks for phases and finished shards.
 
     Returns:
-        The output folder and the numbers of the run.
+        The output folder and the content of `summary.json`.
 
     Raises:
-        RecipeError: before any work, when the recipe is wrong; later, when a stage lacks the columns it needs.
-        SourceError: the input cannot be found or holds no records, or the output folder holds something else.
-        ShardError: after the report was written, when shards were quarantined; at once, when the output cannot be
-            written to any more.
-        RaylibError: no worker can be set up.
+        RecipeError: Before any work, if the recipe is wrong; later, if a stage needs a column that does not exist.
+        SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
+            else; after the first segment, if the input holds no records.
+        ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
+        RaylibError: If no worker can be set up.
     """
     try:
         return _run(recipe, fresh, limit, progress or Progress())
@@ -92,7 +92,7 @@ def _run(recipe: Recipe, fresh: bool, limit: int | None, progress: Progress) -> 
 
 
 def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:
-    """Note in the folder that the run begins, and what it is."""
+    """Write the header of the manifest and the resolved recipe."""
     logger.info("%s: %d units, %d segments", plan.recipe.name, len(plan.units), len(plan.job.segments))
     titles = tuple(segment.title for segment in plan.job.segments)
     ledger.start(RunHeader(plan.chain[-1], time.time(), versions(), plan.input_bytes, titles))
@@ -106,9 +106,9 @@ def _run_segment(
 
     Args:
         plan: The run.
-        ledger: Knows what is done.
+        ledger: Finished tasks.
         executor: Does tasks.
-        progress: Hears about phases.
+        progress: Callbacks for phases.
         number: Number of the segment.
         before: State after the segment before.
 

@@ -17,7 +17,7 @@ from raylib.storage.names import Phase, ShardName
 __all__ = ["first_tasks", "next_tasks"]
 
 
-_ACTORS_A_READER = 16  # so many actors are kept busy by one reader of a large file
+_ACTORS_A_READER = 16  # number of actors that one reader of a large file keeps busy
 _FIRST = Phase.segment(0)
 
 
@@ -26,7 +26,7 @@ def first_tasks(plan: Plan, ledger: Ledger, executor: Executor) -> Iterator[Shar
 
     Args:
         plan: The run.
-        ledger: Knows what is done.
+        ledger: Finished tasks.
         executor: Reads large files; on large clusters several side by side.
 
     Yields:
@@ -81,7 +81,7 @@ def _done_blocks(ledger: Ledger, unit: int, whole: str, blocks: int | None) -> s
     """Blocks of a large file that an earlier run did.
 
     Args:
-        ledger: Knows what is done.
+        ledger: Finished tasks.
         unit: Number of the unit that the file is.
         whole: Fingerprint of the file.
         blocks: Number of blocks; None while the file was never read to its end.
@@ -108,7 +108,7 @@ def next_tasks(plan: Plan, ledger: Ledger, number: int, before: Shuffle) -> Iter
 
     Args:
         plan: The run.
-        ledger: Knows what is done.
+        ledger: Finished tasks.
         number: Number of the segment.
         before: What the global stage before it decided.
 
@@ -116,7 +116,7 @@ def next_tasks(plan: Plan, ledger: Ledger, number: int, before: Shuffle) -> Iter
         A task for each shard that is not done.
     """
     shards = ledger.shards(number - 1)
-    for ordinal, shard in enumerate(sorted(shards)):
+    for ordinal, shard in enumerate(sorted(shards, key=str)):
         key = digest(plan.chain[number], shards[shard].key, before.key)
         if not ledger.resume(Phase.segment(number), shard, key):
             yield ShardTask(number, shard, key, verdicts=before.runs, shared=before.shared, ordinal=ordinal)

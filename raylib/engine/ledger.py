@@ -1,4 +1,4 @@
-"""The ledger of a run: what is done by the manifest, what was done before, what failed, how far the run is."""
+"""The ledger of a run: finished tasks of this run and of earlier ones, failed tasks, and progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ledger:
     Args:
         store: Folder of the run.
         output: The folder as the user wrote it, for messages.
-        progress: Hears about every finished task.
+        progress: Callbacks for finished tasks.
 
     Attributes:
         failures: Tasks whose shards were quarantined.

@@ -1,4 +1,4 @@
-"""Loading a shard: parsed from its input, or as the segment before left it, with verdicts applied."""
+"""Loading a shard: parsed from the input, or read from the files of the segment before, with verdicts applied."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from raylib.engine.chain import Batch, Chain
 from raylib.engine.sketches import rows_between
 from raylib.engine.tasks import Job, ShardTask
 from raylib.reading.block import Block
+from raylib.reading.filesystems import stem_of
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import parse
-from raylib.schema import SCHEMAS, single_chunk
+from raylib.records import with_source
+from raylib.schema import SCHEMAS
 from raylib.stage import Applier
 from raylib.storage.names import Phase, RunFiles
 from raylib.storage.originals import split_original
@@ -61,7 +63,7 @@ def read_shard(job: Job, task: ShardTask, block: Block | None, chain: Chain, cou
                 table = table.slice(0, left)
                 bad = bad.slice(0, max(left - len(table), 0))
                 left -= len(table) + len(bad)
-            table = _with_source(table, job.default_source or _stem(item.path))
+            table = with_source(table, job.default_source or stem_of(item.path))
             chain.statistics.read(table, bad)
             chain.rejects.add(bad)
             yield Batch.of(table, table)
@@ -75,20 +77,6 @@ def _blocks(job: Job, task: ShardTask, block: Block | None) -> Iterable[Block]:
     if block is not None:
         return [block]
     return (item for piece in task.pieces for item in blocks_of(piece, job.read))
-
-
-def _stem(path: str) -> str:
-    return path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
-
-
-def _with_source(table: pa.Table, default: str) -> pa.Table:
-    """The table with a source for the records that have none."""
-    source = table["source"]
-    missing = pc.equal(source, "")
-    if not pc.any(missing).as_py():
-        return table
-    filled = pc.if_else(missing, default, source)
-    return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
 
 
 def load_shard(

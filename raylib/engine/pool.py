@@ -108,7 +108,7 @@ class Pool:
                 yield from self._take(reference, retries)
 
     def _fill(self, tasks: Iterator[Task], again: deque[Task], exhausted: bool) -> bool:
-        """Send tasks to all actors that have room; whether there are no more tasks."""
+        """Send tasks to all actors that have room. Returns whether `tasks` has ended."""
         for slot in self._free_slots():
             if again:
                 self._send(slot, again.popleft())
@@ -132,7 +132,7 @@ class Pool:
         slot.waiting.append((slot.actor.process.remote(task.bare, block), task))
 
     def _take(self, reference: ray.ObjectRef, retries: _Retries) -> Iterator[tuple[Task, Result]]:
-        """What a reference that is done means: an actor has started, or has done its task, or has died."""
+        """Handle a reference that is done: an actor has started, has done its task, or has died."""
         for slot in self._slots:
             if reference == slot.ready and not slot.alive:
                 self._check_start(slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
@@ -99,9 +100,10 @@ class RayExecutor:
         While Ray is coming up, this process reads; the reader passes over what it has read.
         """
         given = 0
-        if self._head_start is not None:
+        reads_here = not self._only_drives
+        if reads_here:
             for block in without_skipped(piece, options, skip):
-                if self._head_start is None:
+                if self._only_drives:
                     break  # the reader gives this one
                 yield block
                 given += 1
@@ -117,6 +119,11 @@ class RayExecutor:
         for number, reference in enumerate(reader.remote(piece, options, passed)):
             if number >= given:
                 yield None if number in skip else reference
+
+    @property
+    def _only_drives(self) -> bool:
+        """Whether this process leaves all tasks and reading to actors."""
+        return self._head_start is None
 
     def run(self, tasks: Iterator[Task], *, model: bool = False) -> Iterator[tuple[Task, Result]]:
         """Do tasks, in this process until an actor is there."""
@@ -164,7 +171,7 @@ class RayExecutor:
         return True
 
     def close(self) -> None:
-        """End the actors of a cluster that goes on; begin to end a cluster that was started here."""
+        """End the actors on a cluster of others; begin to end a cluster that was started here."""
         if self._cluster is None:
             for pool in (self._pool, self._gpu_pool):
                 if pool is not None:
@@ -185,9 +192,7 @@ class RayExecutor:
 
 def _ray() -> ModuleType:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray  # noqa: PLC0415 - loads in seconds
-
-    return ray
+    return importlib.import_module("ray")  # loads in seconds
 
 
 def _object_store_bytes(actors: int, block_bytes: int) -> int:

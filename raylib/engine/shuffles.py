@@ -25,7 +25,7 @@ KEY_SPACE = 1 << 64
 
 @dataclass(frozen=True)
 class Shuffle:
-    """How far the rounds of one global stage are.
+    """State of the rounds of one global stage.
 
     Attributes:
         segment: Number of the segment before the stage.
@@ -61,7 +61,7 @@ class Shuffle:
 
 
 def no_shuffle(segment: int) -> Shuffle:
-    """What stands between two segments without a global stage."""
+    """The state between two segments without a global stage."""
     return Shuffle(segment, (), "", 0)
 
 
@@ -70,9 +70,9 @@ def shuffle_after(plan: Plan, ledger: Ledger, executor: Executor, progress: Prog
 
     Args:
         plan: The run.
-        ledger: Knows what is done.
+        ledger: Finished tasks.
         executor: Does tasks.
-        progress: Hears about each round.
+        progress: Callbacks for rounds.
         number: Number of the segment.
 
     Returns:
@@ -87,7 +87,7 @@ def shuffle_after(plan: Plan, ledger: Ledger, executor: Executor, progress: Prog
     shards = ledger.shards(number)
     shuffle = Shuffle(
         number,
-        shards=tuple(sorted(shards)),
+        shards=tuple(sorted(shards, key=str)),
         key=digest(plan.chain[number], sorted((str(s), e.key) for s, e in shards.items())),
         bytes=sum(e.sketch_bytes for e in shards.values()),
     )

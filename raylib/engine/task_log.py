@@ -88,8 +88,12 @@ class TaskLog(logging.Handler):
 
     def take(self) -> tuple[LogLine, ...]:
         """The lines since the last call."""
-        taken = tuple(self._lines)
-        self._lines.clear()
+        self.acquire()  # a stage may log from threads
+        try:
+            taken = tuple(self._lines)
+            self._lines.clear()
+        finally:
+            self.release()
         return taken
 
 

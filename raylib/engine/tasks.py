@@ -184,7 +184,7 @@ def segments_of(stages: tuple[StageSpec, ...]) -> tuple[Segment, ...]:
 
     Returns:
         The segments. A global stage is sketched at the end of one and applied at the start of the next; a stage with a
-        model has one of its own, so that what it scored is committed at once and its actors do nothing else.
+        model has a separate one, so that its scores are committed at once and its actors do nothing else.
     """
     segments: list[Segment] = []
     apply: StageSpec | None = None

@@ -1,4 +1,4 @@
-"""What one worker does with one task: load a shard, run the fused stages, write, count; or a round of a global stage.
+"""A worker does one task at a time: load a shard, run the fused stages, write and count; or a round of a global stage.
 
 Knows nothing of Ray: the engine runs the same `Worker` in this process (`inline`) or as an actor.
 """

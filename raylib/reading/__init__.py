@@ -1,1 +1,1 @@
-"""Files to tables: finding inputs, opening them, parsing records of a kind."""
+"""Files to tables: find inputs, open them, parse records of a kind."""

@@ -1,8 +1,8 @@
-"""Coercion of records from the layouts that data sets really come in, and back into these."""
+"""Coercion of parsed records, in any known layout, to rows of a kind."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeGuard
 
 import orjson
 
@@ -21,7 +21,7 @@ from raylib.reading.layouts import (
 __all__ = ["coerce", "plain_document"]
 
 
-def _check_characters(value: Any) -> None:
+def _check_characters(value: object) -> None:
     """Refuse NUL bytes and lone surrogates: neither survives a tokenizer or a Parquet file unharmed."""
     if isinstance(value, str):
         if "\x00" in value:
@@ -39,27 +39,30 @@ def _check_characters(value: Any) -> None:
 
 
 def coerce(
-    record: Any, kind: str, *, default_id: str = "", default_source: str = "", text_fields: tuple[str, ...] = ()
-) -> dict[str, Any]:
+    record: object, kind: str, *, default_id: str = "", default_source: str = "", text_fields: tuple[str, ...] = ()
+) -> dict[str, object]:
     """Turn one parsed record into a row of `SCHEMAS[kind]`.
 
     Args:
-        record: a mapping as parsed from a file, in any known layout (see `layout`).
-        kind: one of `KINDS`.
-        default_id: id for a record that has none (the readers give `file:line`).
-        default_source: source for a record that has none.
-        text_fields: for documents, the fields whose values, joined by newlines, are the text;
-            by default the first of text, content, raw_content, body, ..., or title+question+answer.
+        record: A mapping as parsed from a file, in any known layout (see `layout`).
+        kind: One of `KINDS`.
+        default_id: Id of a record that has none (the readers give `file:line`).
+        default_source: Source of a record that has none.
+        text_fields: For documents, the fields whose values, joined by newlines, are the text; by default the first
+            of text, content, raw_content, body, ..., or title+question+answer.
+
+    Returns:
+        A value for every column of the schema.
 
     Raises:
-        RecordError: with a short `reason` (missing_field, wrong_type, unknown_layout, empty_text,
-            nul_byte, lone_surrogate, not_an_object) and the field in `detail`.
+        RecordError: The record cannot be coerced; with a short `reason` (missing_field, wrong_type, unknown_layout,
+            empty_text, nul_byte, lone_surrogate, not_an_object) and the field in `detail`.
     """
     if not isinstance(record, dict):
         raise RecordError("not_an_object", f"expected an object, got {type_name(record)}")
     used: set[str] = {"meta", "source"}
     if kind == "document":
-        row: dict[str, Any] = {"text": document_text(record, used, text_fields)}
+        row: dict[str, object] = {"text": document_text(record, used, text_fields)}
     elif kind == "conversation":
         row = {"messages": conversation_of(record, used)}
     elif kind == "preference":
@@ -80,8 +83,8 @@ def coerce(
 _PLAIN = ({"id", "text", "source"}, {"id", "text"}, {"text", "source"}, {"text"})
 
 
-def plain_document(record: Any) -> bool:
-    """True for `{id, source, text}` of non-empty strings as orjson gives them: nothing to coerce or to check.
+def plain_document(record: object) -> TypeGuard[dict[str, str]]:
+    """Whether a record is `{id, source, text}` of strings as orjson gives them, so that nothing needs coercion.
 
     Nine in ten documents look like this; the short cut reads them four times faster.
     """
@@ -94,6 +97,7 @@ def plain_document(record: Any) -> bool:
 
 
 def _category(record: Fields, used: set[str]) -> str | None:
+    """The category of a safety record."""
     field = first_field(record, ("category", "type", "typical", "label"))
     if field is None or record[field] is None:
         return None
@@ -102,6 +106,7 @@ def _category(record: Fields, used: set[str]) -> str | None:
 
 
 def _identifier(record: Fields, used: set[str]) -> str:
+    """The id of a record as a string; empty if it has none."""
     field = first_field(record, ID_FIELDS)
     value = record.get(field) if field else None
     if value is None or isinstance(value, (dict, list, float)):
@@ -113,6 +118,7 @@ def _identifier(record: Fields, used: set[str]) -> str:
 
 
 def _meta(record: Fields, used: set[str]) -> str | None:
+    """`meta` and all fields that were not used, as a JSON string."""
     extra = {k: v for k, v in record.items() if k not in used}
     meta = record.get("meta")
     if isinstance(meta, str) and not extra:

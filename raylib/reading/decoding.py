@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from typing import Any
 
-from raylib.reading.decompression import CHUNK
+from raylib.reading.decompression import CHUNK, ByteStream
 from raylib.reading.encodings import detect_encoding, normalise_encoding
 
 __all__ = ["Pushback"]
@@ -16,9 +15,19 @@ _HEAD = 1 << 16
 
 
 class Pushback:
-    """A byte stream whose head can be looked at before it is read; wide encodings become UTF-8."""
+    """A byte stream whose head can be looked at before it is read; wide encodings become UTF-8.
 
-    def __init__(self, stream: Any, encoding: str, chunk: int) -> None:
+    Args:
+        stream: Bytes as stored.
+        encoding: `auto`, or the name of a codec.
+        chunk: Largest number of bytes to read at once.
+
+    Attributes:
+        encoding: Codec of the bytes that `chunks` gives.
+        head: First bytes of the stream (64 KiB, or all if there are fewer), without a byte order mark.
+    """
+
+    def __init__(self, stream: ByteStream, encoding: str, chunk: int) -> None:
         self._stream, self._chunk = stream, max(1, min(chunk, CHUNK))
         head = b""
         while len(head) < _HEAD and (data := stream.read(_HEAD - len(head))):
@@ -30,7 +39,7 @@ class Pushback:
             self.encoding = "utf-8"
         self._decoder = None
         if self.encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
-            # a newline byte can be half of a character there, so these are turned into UTF-8 first
+            # a newline byte can be half of a character there, so these are converted to UTF-8 first
             self._decoder = codecs.getincrementaldecoder(self.encoding)("replace")
             self.encoding = "utf-8"
             head = self._decoder.decode(head).encode("utf-8", "replace")
@@ -42,6 +51,7 @@ class Pushback:
         return getattr(self._stream, "error", None)
 
     def chunks(self) -> Iterator[bytes]:
+        """All bytes of the stream in `encoding`, the head first."""
         yield self.head
         while data := self._stream.read(self._chunk):
             yield self._decoder.decode(data).encode("utf-8", "replace") if self._decoder else data

@@ -9,39 +9,58 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from typing import IO, Any
+from typing import IO, Protocol, cast
 
-__all__ = ["CHUNK", "READ_ERRORS", "Bomb", "Limited", "decompressed", "error_of", "read_all"]
+import zstandard
+
+from raylib.reading.block import Unreadable
+
+__all__ = ["CHUNK", "READ_ERRORS", "Bomb", "ByteStream", "Limited", "decompressed", "error_of", "read_all"]
 
 
 CHUNK = 1 << 20
 READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
 
 
+class ByteStream(Protocol):
+    """Anything that bytes can be read from: files of pyarrow, members of archives, decompressors."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes at most; empty at the end."""
+        ...
+
+
 class Bomb(OSError):
-    pass
+    """A compressed file expands to more than `input.max_expansion` allows."""
 
 
 class Limited(io.RawIOBase):
     """A reader that ends early, with the reason in `error`, when its stream is damaged or a bomb.
 
-    What was read before the damage is worth having, so the error waits until that was worked through.
+    The bytes before the damage are still useful, so the error is kept until they have been processed.
+
+    Args:
+        stream: Stream of decompressed bytes.
+        compressed: Size of the compressed data in bytes.
+        factor: Largest allowed ratio of decompressed to compressed bytes (beyond 256 MiB).
     """
 
-    def __init__(self, stream: IO[bytes], compressed: int, factor: float) -> None:
-        # read1 gives what is there before it runs into the end of a cut file; read would lose it
+    def __init__(self, stream: ByteStream, compressed: int, factor: float) -> None:
+        # read1 returns the bytes before the end of a truncated file; read would lose them
         self._read, self._out = getattr(stream, "read1", stream.read), 0
         self._limit = max(256 << 20, int(compressed * factor))
         self.error: Exception | None = None
 
     def readable(self) -> bool:
+        """Always true; part of the interface of `io`."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, at most a megabyte; empty at the end and after an error."""
         if self.error is not None:
             return b""
         try:
-            data = self._read(min(size, CHUNK) if size and size > 0 else CHUNK)
+            data: bytes = self._read(min(size, CHUNK) if size and size > 0 else CHUNK)
         except READ_ERRORS as error:
             self.error = error
             return b""
@@ -51,28 +70,34 @@ class Limited(io.RawIOBase):
         return data
 
 
-def decompressed(stream: Any, compression: str) -> Any:
+def decompressed(stream: ByteStream, compression: str) -> ByteStream:
+    """A stream of the decompressed bytes; `compression` is gzip, bz2, xz or zstd."""
+    source = cast(IO[bytes], stream)
     if compression == "gzip":
-        return gzip.GzipFile(fileobj=stream)
+        return gzip.GzipFile(fileobj=source)
     if compression == "bz2":
-        return bz2.BZ2File(stream)
+        return bz2.BZ2File(source)
     if compression == "xz":
-        return lzma.LZMAFile(stream)
-    import zstandard
-
-    reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+        return lzma.LZMAFile(source)
+    reader: ByteStream = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
     return reader
 
 
-def error_of(error: BaseException) -> tuple[str, str]:
+def error_of(error: BaseException) -> Unreadable:
+    """The reason and detail with which a reading error is reported in the rejects."""
     if isinstance(error, Bomb):
-        return "expansion_limit", str(error)
+        return Unreadable("expansion_limit", str(error))
     if isinstance(error, EOFError):
-        return "truncated_file", str(error) or "the file ends in the middle"
-    return "unreadable_file", f"{type(error).__name__}: {error}"
+        return Unreadable("truncated_file", str(error) or "the file ends in the middle")
+    return Unreadable("unreadable_file", f"{type(error).__name__}: {error}")
 
 
-def read_all(stream: Any, limit: int = 1 << 30) -> bytes:
+def read_all(stream: ByteStream, limit: int = 1 << 30) -> bytes:
+    """All bytes of a stream.
+
+    Raises:
+        Bomb: The stream holds more than `limit` bytes.
+    """
     parts, total = [], 0
     while data := stream.read(CHUNK):
         total += len(data)

@@ -23,7 +23,11 @@ _COMMON = frozenset("的一是在不了有和人这中大为上个国我以要�
 
 
 def normalise_encoding(name: str) -> str:
-    """The canonical codec name; GBK and GB2312 are read as their superset GB18030. Raises SourceError."""
+    """The canonical codec name; GBK and GB2312 are read as their superset GB18030.
+
+    Raises:
+        SourceError: Python has no codec of this name.
+    """
     try:
         canonical = codecs.lookup(name).name
     except LookupError:
@@ -32,6 +36,7 @@ def normalise_encoding(name: str) -> str:
 
 
 def _decodes(head: bytes, encoding: str) -> str | None:
+    """The decoded head, or None if it is not in this encoding."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     try:
         return decoder.decode(head, final=False)  # a character cut at the end of the head is fine
@@ -41,11 +46,17 @@ def _decodes(head: bytes, encoding: str) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def detect_encoding(head: bytes) -> str:
-    """The encoding of a text that begins with `head` (64 KiB or more where there is more).
+    """The encoding of a text, by its first bytes.
 
-    UTF-8 unless a byte order mark says otherwise or it does not decode; then GB18030, Big5 or damaged
-    UTF-8, whichever gives more of the commonest characters and fewer undecodable bytes. A head that is nothing of these is
-    called UTF-8, so that its bad lines are rejected one by one.
+    UTF-8 unless a byte order mark says otherwise or the bytes do not decode; then GB18030, Big5 or damaged UTF-8,
+    whichever gives more of the commonest characters and fewer undecodable bytes. Bytes in none of these are called
+    UTF-8, so that their bad lines are rejected one by one.
+
+    Args:
+        head: First bytes of the text; at least 64 KiB of a longer text.
+
+    Returns:
+        Name of a Python codec.
     """
     for mark, name in _MARKS:
         if head.startswith(mark):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
+import fsspec
 import pyarrow.fs as pafs
 
 from raylib.errors import SourceError
 
-__all__ = ["FORMATS", "file_format", "open_filesystem", "split_query"]
+__all__ = ["FORMATS", "file_format", "open_filesystem", "split_query", "stem_of"]
 
 
 FORMATS = {
@@ -30,8 +31,8 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", "
 
 
 def file_format(path: str) -> tuple[str, str]:
-    """(format, compression) by file name; format is "" when the extension is unknown."""
-    name = split_query(path)[0].rsplit("/", 1)[-1].lower() if "://" in path else path.rsplit("/", 1)[-1].lower()
+    """Format and compression by the name of a file; the format is empty if the extension is unknown."""
+    name = (split_query(path)[0] if "://" in path else path).rsplit("/", 1)[-1].lower()
     compression = ""
     for suffix, codec in COMPRESSIONS.items():
         if name.endswith(suffix):
@@ -41,16 +42,23 @@ def file_format(path: str) -> tuple[str, str]:
     return FORMATS.get(extension, ""), compression
 
 
+def stem_of(path: str) -> str:
+    """Name of a file without folders and extensions: the source of records that name none."""
+    return path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
+
+
 def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI, and the path within it. pyarrow first, then any fsspec scheme."""
+    """The file system of a path or URI, and the path within it: pyarrow's where it has one, otherwise fsspec's.
+
+    Raises:
+        SourceError: Neither of them can open the URI.
+    """
     if "://" not in path:
         return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
     try:
         return pafs.FileSystem.from_uri(path)
     except (ValueError, OSError) as arrow_error:
         try:
-            import fsspec
-
             system, inner = fsspec.core.url_to_fs(path)
         except (ValueError, ImportError) as error:
             raise SourceError(f"cannot open {path!r}: {arrow_error}; fsspec: {error}") from None
@@ -58,6 +66,6 @@ def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
 
 
 def split_query(uri: str) -> tuple[str, str]:
-    """`s3://bucket/path` and `?region=...&endpoint_override=...`; a `?` without `=` behind it is a glob."""
+    """Split a URI: `s3://bucket/path` and `?region=...`. A `?` that no `=` follows is part of a glob."""
     path, mark, query = uri.rpartition("?")
     return (path, mark + query) if mark and "=" in query and "/" not in query.split("=")[0] else (uri, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from raylib.errors import RecordError
 
@@ -44,11 +43,17 @@ _QUESTION_FIELDS = ("question", "ask", "query", "instruction", "问")
 _ANSWER_FIELDS = ("answer", "std_answer", "output", "response", "答")
 ID_FIELDS = ("id", "uniqueKey", "uuid", "doc_id")
 _REJECTED_FIELDS = ("rejected", "reject")
-Fields = Mapping[str, Any]
+Fields = Mapping[str, object]
 Message = dict[str, str]
+_LAYOUTS = (  # the first whose fields are all there
+    ("sharegpt", ("conversations",)),
+    ("openai", ("messages",)),
+    ("alpaca", ("instruction", "output")),
+)
 
 
 def _text(record: Fields, name: str, used: set[str]) -> str:
+    """The string in a field, which counts as used from then on."""
     value = record[name]
     used.add(name)
     if not isinstance(value, str):
@@ -57,6 +62,7 @@ def _text(record: Fields, name: str, used: set[str]) -> str:
 
 
 def _optional_text(record: Fields, name: str, used: set[str]) -> str:
+    """The string in a field; empty if the field is missing or null."""
     if record.get(name) is None:
         used.add(name)
         return ""
@@ -64,31 +70,34 @@ def _optional_text(record: Fields, name: str, used: set[str]) -> str:
 
 
 def first_field(record: Fields, names: tuple[str, ...]) -> str | None:
+    """The first of these fields that a record has."""
     return next((n for n in names if n in record), None)
 
 
-def type_name(value: Any) -> str:
-    if value is None:
-        return "null"
-    return {dict: "an object", list: "a list", bool: "a boolean", int: "a number", float: "a number"}.get(
-        type(value), type(value).__name__
-    )
+_TYPE_NAMES = {dict: "an object", list: "a list", bool: "a boolean", int: "a number", float: "a number"}
 
 
-def _message(role: Any, content: Any, where: str) -> Message:
+def type_name(value: object) -> str:
+    """The type of a value in the words of JSON, for error messages."""
+    return "null" if value is None else _TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def _message(role: object, content: object, where: str) -> Message:
+    """A message with one of our roles; of OpenAI's content parts only text can be kept."""
     if role not in _ROLES:
         raise RecordError("wrong_value", f"{where}: unknown role {role!r}")
-    if isinstance(content, list):  # OpenAI content parts: only text can be kept
-        parts: list[Any] = [p.get("text") for p in content if isinstance(p, dict) and p.get("type") == "text"]
-        if len(parts) != len(content) or not all(isinstance(p, str) for p in parts):
+    if isinstance(content, list):
+        parts: list[object] = [p.get("text") for p in content if isinstance(p, dict) and p.get("type") == "text"]
+        texts = [p for p in parts if isinstance(p, str)]
+        if len(texts) != len(content):
             raise RecordError("wrong_type", f"{where}: only text content parts are supported")
-        content = "".join(parts)
+        content = "".join(texts)
     if not isinstance(content, str):
         raise RecordError("wrong_type", f"{where}: content should be a string, is {type_name(content)}")
-    return {"role": _ROLES[role], "content": content}
+    return {"role": _ROLES[str(role)], "content": content}
 
 
-def _turns(value: Any, field: str) -> list[Message]:
+def _turns(value: object, field: str) -> list[Message]:
     """Messages from an OpenAI list, a ShareGPT list or alternating strings."""
     if not isinstance(value, list):
         raise RecordError("wrong_type", f"field {field!r} should be a list, is {type_name(value)}")
@@ -112,12 +121,9 @@ def layout(record: Fields) -> str:
         return "preference"
     if isinstance(record.get("data"), list):
         return "data"
-    if "conversations" in record:
-        return "sharegpt"
-    if "messages" in record:
-        return "openai"
-    if "instruction" in record and "output" in record:
-        return "alpaca"
+    for name, fields in _LAYOUTS:
+        if all(field in record for field in fields):
+            return name
     if first_field(record, _TEXT_FIELDS):
         return "document"
     if first_field(record, _QUESTION_FIELDS) and first_field(record, _ANSWER_FIELDS):
@@ -137,10 +143,22 @@ def guess_kind(record: Fields) -> str:
     return "document"
 
 
+_TURN_FIELDS = {"data": "data", "sharegpt": "conversations", "openai": "messages"}
+
+
 def conversation_of(record: Fields, used: set[str]) -> list[Message]:
+    """The messages of a record in any layout that holds a conversation.
+
+    Args:
+        record: The record.
+        used: Names of fields; those that the messages come from are added.
+
+    Raises:
+        RecordError: The record holds no conversation, or a field has a wrong type.
+    """
     found = layout(record)
-    if found in ("data", "sharegpt", "openai"):
-        field = {"data": "data", "sharegpt": "conversations", "openai": "messages"}[found]
+    if found in _TURN_FIELDS:
+        field = _TURN_FIELDS[found]
         used.add(field)
         messages = _turns(record[field], field)
         system = record.get("system")
@@ -148,22 +166,7 @@ def conversation_of(record: Fields, used: set[str]) -> list[Message]:
             messages.insert(0, {"role": "system", "content": system})
         used.add("system")
     elif found in ("alpaca", "qa", "prompt"):
-        question = "prompt" if found == "prompt" else first_field(record, _QUESTION_FIELDS)
-        answer = first_field(record, (*_ANSWER_FIELDS, "completion"))
-        assert question is not None and answer is not None
-        asked = _text(record, question, used)
-        if found == "alpaca":
-            extra = _optional_text(record, "input", used)
-            asked = f"{asked}\n{extra}" if extra else asked
-        elif question == "ask" and isinstance(record.get("title"), str) and record["title"] not in asked:
-            asked = f"{_text(record, 'title', used)}\n{asked}"
-        messages = _history(record, used)
-        messages += [
-            {"role": "user", "content": asked},
-            {"role": "assistant", "content": _text(record, answer, used)},
-        ]
-        if isinstance(record.get("system"), str) and record["system"]:
-            messages.insert(0, {"role": "system", "content": _text(record, "system", used)})
+        messages = _question_and_answer(record, found, used)
     else:
         raise RecordError(
             "unknown_layout",
@@ -175,7 +178,32 @@ def conversation_of(record: Fields, used: set[str]) -> list[Message]:
     return messages
 
 
+def _question_and_answer(record: Fields, found: str, used: set[str]) -> list[Message]:
+    """The messages of a record whose question and answer are fields, with history and system prompt."""
+    question = "prompt" if found == "prompt" else first_field(record, _QUESTION_FIELDS)
+    answer = first_field(record, (*_ANSWER_FIELDS, "completion"))
+    assert question is not None
+    assert answer is not None
+    asked = _text(record, question, used)
+    if found == "alpaca":
+        extra = _optional_text(record, "input", used)
+        asked = f"{asked}\n{extra}" if extra else asked
+    elif question == "ask":
+        title = record.get("title")
+        if isinstance(title, str) and title not in asked:
+            asked = f"{_text(record, 'title', used)}\n{asked}"
+    messages = _history(record, used)
+    messages += [
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": _text(record, answer, used)},
+    ]
+    if isinstance(record.get("system"), str) and record["system"]:
+        messages.insert(0, {"role": "system", "content": _text(record, "system", used)})
+    return messages
+
+
 def _history(record: Fields, used: set[str]) -> list[Message]:
+    """Earlier turns in `history`, a list of (question, answer)."""
     history = record.get("history")
     if history is None:
         return []
@@ -188,17 +216,29 @@ def _history(record: Fields, used: set[str]) -> list[Message]:
     return messages
 
 
+def _document_fields(record: Fields) -> tuple[str, ...]:
+    """The fields that hold a document's text: a text, or title, question and answer."""
+    found = first_field(record, _TEXT_FIELDS)
+    if found:
+        return (found,)
+    question, answer = first_field(record, _QUESTION_FIELDS), first_field(record, _ANSWER_FIELDS)
+    if not (question or answer):
+        return ()
+    return tuple(n for n in ("title", question, answer) if n is not None and n in record)
+
+
 def document_text(record: Fields, used: set[str], text_fields: tuple[str, ...]) -> str:
-    names = text_fields or ()
-    if not names:
-        found = first_field(record, _TEXT_FIELDS)
-        if found:
-            names = (found,)
-        else:
-            question, answer = first_field(record, _QUESTION_FIELDS), first_field(record, _ANSWER_FIELDS)
-            names = tuple(n for n in ("title", question, answer) if n is not None and n in record)
-            if not (question or answer):
-                names = ()
+    """The text of a document.
+
+    Args:
+        record: The record.
+        used: Names of fields; those that the text comes from are added.
+        text_fields: Fields whose values, joined by newlines, are the text; if empty, the usual ones are looked for.
+
+    Raises:
+        RecordError: A field is missing or not a string, or all are empty.
+    """
+    names = text_fields or _document_fields(record)
     missing = [n for n in names if n not in record]
     if not names or missing:
         wanted = missing[0] if missing else "text"
@@ -210,21 +250,31 @@ def document_text(record: Fields, used: set[str], text_fields: tuple[str, ...]) 
     return text
 
 
-def _answer(value: Any, field: str) -> str:
+def _answer(value: object, field: str) -> str:
+    """An answer given as a string, as a message, or as a whole dialogue (its last turn)."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
         return _turns([value], field)[0]["content"]
     if isinstance(value, list):
         turns = _turns(value, field)
-        if turns and isinstance(value[0], dict):  # the whole dialogue: the answer is its last turn
+        if turns and isinstance(value[0], dict):
             return turns[-1]["content"]
         if len(value) == 1:
             return turns[0]["content"]
     raise RecordError("wrong_type", f"field {field!r} should be a string or a message, is {type_name(value)}")
 
 
-def preference_of(record: Fields, used: set[str]) -> dict[str, Any]:
+def preference_of(record: Fields, used: set[str]) -> dict[str, object]:
+    """Prompt, chosen and rejected answer of a preference.
+
+    Args:
+        record: The record.
+        used: Names of fields; those that the values come from are added.
+
+    Raises:
+        RecordError: A part is missing, or a field has a wrong type.
+    """
     rejected_field = first_field(record, _REJECTED_FIELDS)
     if "chosen" not in record or rejected_field is None:
         raise RecordError("missing_field", "a preference needs 'chosen' and 'rejected' (or 'reject')")
@@ -243,9 +293,10 @@ def preference_of(record: Fields, used: set[str]) -> dict[str, Any]:
             prompt = [{"role": "user", "content": f"{value}\n{extra}" if extra else value}]
         else:
             prompt = _turns(value, prompt_field)
-    if isinstance(record.get("system"), str) and record["system"]:
+    system = record.get("system")
+    if isinstance(system, str) and system:
         used.add("system")
-        prompt.insert(0, {"role": "system", "content": record["system"]})
+        prompt.insert(0, {"role": "system", "content": system})
     return {
         "prompt": prompt,
         "chosen": _answer(record["chosen"], "chosen"),
@@ -254,6 +305,15 @@ def preference_of(record: Fields, used: set[str]) -> dict[str, Any]:
 
 
 def safety_of(record: Fields, used: set[str]) -> list[Message]:
+    """The messages of a safety record: a conversation, or a prompt alone.
+
+    Args:
+        record: The record.
+        used: Names of fields; those that the messages come from are added.
+
+    Raises:
+        RecordError: The record holds neither, or a field has a wrong type.
+    """
     if layout(record) in ("unknown", "document"):
         field = first_field(record, ("prompt", *_TEXT_FIELDS, *_QUESTION_FIELDS))
         if field is None:

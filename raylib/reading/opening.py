@@ -1,4 +1,4 @@
-"""The door of `raylib.reading`: the blocks of a piece of a file."""
+"""The entrance of `raylib.reading`: the blocks of a piece of a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ __all__ = ["blocks_of"]
 
 
 def blocks_of(piece: Piece, options: ReadOptions) -> Iterator[Block]:
-    """Blocks of a file (or a part of a Parquet or Arrow file), in order. Reading errors become error blocks."""
+    """Blocks of a file (or a part of a Parquet or Arrow file), in order.
+
+    Args:
+        piece: What to read.
+        options: How to read.
+
+    Returns:
+        Blocks of whole records. Reading errors become error blocks and are never raised.
+    """
     path = piece.file.path
     found, compression = file_format(path)
     try:

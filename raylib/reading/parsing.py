@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import orjson
@@ -31,7 +30,12 @@ csv.field_size_limit(1 << 27)
 
 @dataclass(frozen=True)
 class Parsed:
-    """A table of records in `SCHEMAS[kind]`, and the rejects met while reading it (same columns + reason)."""
+    """Records read from a block.
+
+    Attributes:
+        table: Records in `SCHEMAS[kind]`.
+        rejects: Unreadable records, with the same columns and `stage`, `reason` and `detail`.
+    """
 
     table: pa.Table
     rejects: pa.Table
@@ -39,37 +43,51 @@ class Parsed:
 
 @dataclass
 class _Builder:
+    """Rows and rejects of one path until there are enough for a table."""
+
     kind: str
     path: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    rejects: list[tuple[dict[str, Any], str, str]] = field(default_factory=list)
+    rows: list[Mapping[str, object]] = field(default_factory=list)
+    rejects: list[tuple[dict[str, str], str, str]] = field(default_factory=list)
     size: int = 0
 
     def reject(self, line: int, reason: str, detail: str, raw: str) -> None:
+        """Add an unreadable record; `raw` is what its reject shows."""
         raw = raw[:_SHOWN].encode("utf-8", "replace").decode()
-        row: dict[str, Any] = {"id": f"{self.path}:{line}", "source": self.path}
+        row: dict[str, str] = {"id": f"{self.path}:{line}", "source": self.path}
         if self.kind == "document":
             row["text"] = raw
         else:
             row["meta"] = orjson.dumps({"raw": raw}).decode()
         self.rejects.append((row, reason, f"{self.path}:{line}: {detail}"))
 
-    def add(self, record: Any, line: int, raw: str | None, text_fields: tuple[str, ...]) -> None:
+    def add(self, record: object, line: int, raw: str | None, text_fields: tuple[str, ...]) -> None:
+        """Coerce and add a record; `raw` is what its reject shows if it cannot be coerced (None: the record)."""
+        identifier = f"{self.path}:{line:09d}"
         try:
-            row = coerce(
-                record, self.kind, default_id=f"{self.path}:{line:09d}", default_source="", text_fields=text_fields
-            )
+            row = coerce(record, self.kind, default_id=identifier, default_source="", text_fields=text_fields)
         except RecordError as error:
             shown = raw if raw is not None else json.dumps(record, ensure_ascii=False, default=str)
             self.reject(line, error.reason, error.detail, shown)
             return
+        text = row.get("text")
         self.rows.append(row)
-        self.size += len(row["text"]) if "text" in row else 400
+        self.size += len(text) if isinstance(text, str) else 400
+
+    def add_plain(self, record: dict[str, str], line: int) -> None:
+        """Add a plain document, which needs no coercion."""
+        if "id" not in record:
+            record["id"] = f"{self.path}:{line:09d}"
+        record.setdefault("source", "")
+        self.rows.append(record)
+        self.size += len(record["text"])
 
     def full(self) -> bool:
+        """Whether there are enough rows or rejects for a table."""
         return self.size >= _BATCH_CHARACTERS or len(self.rows) >= _BATCH_ROWS or len(self.rejects) >= _BATCH_ROWS
 
     def take(self) -> Parsed:
+        """Everything held, as tables; the builder is empty afterwards."""
         schema = SCHEMAS[self.kind]
         columns = [pa.array([r.get(f.name) for r in self.rows], f.type) for f in schema]
         table = pa.Table.from_arrays(columns, schema=schema)
@@ -85,7 +103,16 @@ class _Builder:
 
 
 def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterator[Parsed]:
-    """Tables of bounded size (about 1 M characters) from a block. Never raises for bad records."""
+    """Tables of the records of a block. Bad records become rejects and never raise.
+
+    Args:
+        block: A block of whole records.
+        kind: One of `KINDS`.
+        text_fields: For documents, the fields that hold the text; if empty, the usual ones are looked for.
+
+    Returns:
+        Tables of about 300,000 characters each, in order.
+    """
     builder = _Builder(kind, block.path)
     if block.error is not None:
         raw = block.data.decode(block.encoding, "replace")
@@ -109,7 +136,7 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
 
 
 def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | None:
-    """A table of plain documents without a flaw needs no Python at all: `text`, and perhaps id, source and meta."""
+    """A block of plain documents without a flaw, converted without Python; None if it is anything else."""
     table, schema = block.table, SCHEMAS[kind]
     if table is None or kind != "document" or text_fields or "text" not in table.column_names:
         return None
@@ -118,19 +145,11 @@ def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | N
     columns = []
     for name, wanted in zip(schema.names, schema.types, strict=True):
         if name in table.column_names:
-            try:
-                column = table[name].combine_chunks().cast(wanted)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                return None
-            if name == "source":
-                column = pc.fill_null(column, "")
-            elif name != "meta" and column.null_count:
-                return None
-        elif name == "id":
-            lines = pa.array(np.char.zfill(np.arange(block.first_line, block.first_line + len(table)).astype(str), 9))
-            column = pc.binary_join_element_wise(pa.scalar(block.path), lines, ":")
+            column = _direct_column(table[name], name, wanted)
         else:
-            column = pa.repeat(pa.scalar("", wanted), len(table)) if name == "source" else pa.nulls(len(table), wanted)
+            column = _missing_column(block, name, wanted, len(table))
+        if column is None:
+            return None
         columns.append(column)
     text = columns[schema.get_field_index("text")]
     data = text.buffers()[2]
@@ -141,6 +160,25 @@ def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | N
     whole = pa.Table.from_arrays(columns, schema=schema)
     empty = mark_rejected(whole.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string()))
     return Parsed(whole, empty)
+
+
+def _direct_column(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Array | None:
+    """A column as the schema wants it; None if its type or a missing value does not allow that."""
+    try:
+        cast = column.combine_chunks().cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    if name == "source":
+        return pc.fill_null(cast, "")
+    return None if name != "meta" and cast.null_count else cast
+
+
+def _missing_column(block: Block, name: str, wanted: pa.DataType, rows: int) -> pa.Array:
+    """What stands for a column that a table lacks: `path:line` for ids, empty sources, no meta."""
+    if name == "id":
+        lines = pa.array(np.char.zfill(np.arange(block.first_line, block.first_line + rows).astype(str), 9))
+        return pc.binary_join_element_wise(pa.scalar(block.path), lines, ":")
+    return pa.repeat(pa.scalar("", wanted), rows) if name == "source" else pa.nulls(rows, wanted)
 
 
 def _feed(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
@@ -163,6 +201,7 @@ def _feed(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iter
 
 
 def _decode(block: Block, builder: _Builder) -> str | None:
+    """The text of a document block; None, and a reject, if it does not decode."""
     try:
         return block.data.decode(block.encoding)
     except UnicodeDecodeError as error:
@@ -172,6 +211,7 @@ def _decode(block: Block, builder: _Builder) -> str | None:
 
 
 def _line(raw: bytes, line: int, block: Block, builder: _Builder) -> str | None:
+    """The text of a line; None, and a reject, if it does not decode."""
     try:
         return raw.decode(block.encoding)
     except UnicodeDecodeError as error:
@@ -181,6 +221,7 @@ def _line(raw: bytes, line: int, block: Block, builder: _Builder) -> str | None:
 
 
 def _feed_jsonl(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
+    """Parse JSON lines into the builder; yields whenever the builder is full."""
     utf8 = block.encoding == "utf-8"
     plain = builder.kind == "document" and not text_fields
     for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
@@ -191,32 +232,31 @@ def _feed_jsonl(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -
             if text is None:
                 continue
             raw = text.encode()
-        trusted = plain
         try:
             record = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
-            trusted = False  # what only the standard library reads may hold lone surrogates
-            try:
-                record = _second_opinion(raw, str(error))
-            except RecordError as bad:
-                builder.reject(line, bad.reason, bad.detail, raw[: 4 * _SHOWN].decode("utf-8", "replace"))
-                if builder.full():
-                    yield
-                continue
-        if trusted and plain_document(record):
-            if "id" not in record:
-                record["id"] = f"{block.path}:{line:09d}"
-            record.setdefault("source", "")
-            builder.rows.append(record)
-            builder.size += len(record["text"])
+            _add_refused(raw, line, str(error), builder, text_fields)
         else:
-            builder.add(record, line, None, text_fields)
+            if plain and plain_document(record):
+                builder.add_plain(record, line)
+            else:
+                builder.add(record, line, None, text_fields)
         if builder.full():
             yield
 
 
-def _second_opinion(raw: bytes, complaint: str) -> Any:
-    """What orjson refuses but the standard library reads (NaN, huge numbers), or the exact reason why not."""
+def _add_refused(raw: bytes, line: int, complaint: str, builder: _Builder, text_fields: tuple[str, ...]) -> None:
+    """Add or reject a line that orjson refuses; never as a plain document, as it may hold lone surrogates."""
+    try:
+        record = _second_opinion(raw, complaint)
+    except RecordError as error:
+        builder.reject(line, error.reason, error.detail, raw[: 4 * _SHOWN].decode("utf-8", "replace"))
+    else:
+        builder.add(record, line, None, text_fields)
+
+
+def _second_opinion(raw: bytes, complaint: str) -> object:
+    """What orjson refuses but the standard library reads (NaN, huge numbers); RecordError with the exact reason."""
     if b"\x00" in raw:
         raise RecordError("nul_byte", f"NUL byte at byte {raw.index(0)} of the line")
     try:
@@ -224,15 +264,17 @@ def _second_opinion(raw: bytes, complaint: str) -> Any:
     except UnicodeDecodeError as error:
         raise RecordError("bad_encoding", f"not utf-8 at byte {error.start} of the line") from None
     try:
-        return json.loads(text)  # lone surrogates get through here; `coerce` names the field
+        record: object = json.loads(text)  # lone surrogates get through here; `coerce` names the field
     except RecursionError:
         raise RecordError("bad_json", "nested too deeply") from None
     except ValueError:
         cut = text.lstrip().startswith("{") and not text.rstrip().endswith("}")
         raise RecordError("cut_line" if cut else "bad_json", complaint) from None
+    return record
 
 
 def _feed_csv(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
+    """Parse CSV records into the builder; yields whenever the builder is full."""
     delimiter, *names = block.header
     try:
         text = block.data.decode(block.encoding)
@@ -261,6 +303,7 @@ def _feed_csv(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> 
 
 
 def _decodable_lines(block: Block, builder: _Builder) -> Iterator[str]:
+    """Lines of a damaged CSV block, those that do not decode as empty ones."""
     for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
         text = _line(raw, line, block, builder)
         if text is not None and raw:
@@ -269,8 +312,8 @@ def _decodable_lines(block: Block, builder: _Builder) -> Iterator[str]:
             yield "\n"  # keeps line numbers right
 
 
-def first_record(block: Block) -> Any:
-    """The first readable raw record of a block, or None; used to guess the kind of a data set."""
+def first_record(block: Block) -> dict[str, object] | None:
+    """The first readable raw record of a block, from which the kind of a data set is guessed."""
     if block.error is not None:
         return None
     if block.format == "table":

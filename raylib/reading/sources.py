@@ -1,10 +1,4 @@
-"""Find input files and cut them into units of work.
-
-A path, a glob, a folder, a list of these, or a URI (file://, s3://, any fsspec scheme) becomes a
-list of `SourceFile`; `plan` groups small files and cuts Parquet and Arrow files into `Unit`s that
-a worker reads by itself, and marks large sequential files (`streamed`), which a reader cuts into
-blocks. The plan depends on names, sizes and options only, never on the number of workers.
-"""
+"""Find input files: a path, a glob, a folder, a URI (file://, s3://, any fsspec scheme), or a list of these."""
 
 from __future__ import annotations
 
@@ -14,7 +8,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.fs as pafs
 
@@ -26,7 +19,13 @@ __all__ = ["SourceFile", "find_files"]
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One input file: its path or URI as the user knows it, and what identifies its content."""
+    """One input file: its path, and what identifies its content.
+
+    Attributes:
+        path: Path or URI as the user knows it.
+        size: Size in bytes.
+        modified_ns: Time of the last change in nanoseconds since 1970; 0 if the file system does not know it.
+    """
 
     path: str
     size: int
@@ -34,10 +33,17 @@ class SourceFile:
 
 
 def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFile], list[str]]:
-    """All input files, sorted within each given path, and the paths that were passed over.
+    """All input files, and the files that were passed over.
 
-    A folder gives the files with a known extension below it; others are listed in the second value.
-    Raises SourceError when a path matches nothing.
+    Args:
+        paths: A path, glob, folder or URI, or a list of these.
+
+    Returns:
+        The input files, sorted within each given path; and the paths of files below a folder whose extension is
+        unknown.
+
+    Raises:
+        SourceError: A path matches no file.
     """
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not given:
@@ -58,6 +64,7 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFil
 
 
 def _expand_local(path: str) -> tuple[list[SourceFile], list[str]]:
+    """Files of a local path, glob or folder, and those that were passed over."""
     expanded = os.path.expanduser(path)
     if os.path.isfile(expanded):
         return [_local_file(expanded)], []
@@ -82,6 +89,7 @@ def _local_file(path: str) -> SourceFile:
 
 
 def _expand_uri(uri: str) -> tuple[list[SourceFile], list[str]]:
+    """Files of a URI, which may be a glob or a folder, and those that were passed over."""
     uri, query = split_query(uri)
     base, pattern = uri, ""
     if any(c in uri for c in "*?["):
@@ -104,5 +112,5 @@ def _expand_uri(uri: str) -> tuple[list[SourceFile], list[str]]:
     return [f for f in found if file_format(f.path)[0]], [f.path for f in found if not file_format(f.path)[0]]
 
 
-def _remote_file(prefix: str, info: Any, query: str) -> SourceFile:
+def _remote_file(prefix: str, info: pafs.FileInfo, query: str) -> SourceFile:
     return SourceFile(prefix + info.path + query, info.size or 0, info.mtime_ns or 0)

@@ -1,14 +1,13 @@
-"""Blocks of one uncompressed stream, by its format."""
+"""Blocks of one stream, decompressed if necessary, by its format."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 
 from raylib.reading.block import Block, ReadOptions
-from raylib.reading.decompression import Limited, decompressed, read_all
+from raylib.reading.decompression import ByteStream, Limited, decompressed, read_all
 from raylib.reading.tables import table_blocks
 from raylib.reading.text import text_blocks
 
@@ -16,12 +15,23 @@ __all__ = ["stream_blocks"]
 
 
 def stream_blocks(
-    path: str, found: str, compression: str, stream: Any, size: int, options: ReadOptions
+    path: str, found: str, compression: str, stream: ByteStream, size: int, options: ReadOptions
 ) -> Iterator[Block]:
-    if compression:
-        limited: Any = Limited(decompressed(stream, compression), size, options.max_expansion)
-    else:
-        limited = stream
+    """Blocks of a stream that is read from the beginning to the end.
+
+    Args:
+        path: Path that blocks and error messages show.
+        found: Format by the file's name; empty if the name does not tell it.
+        compression: gzip, bz2, xz, zstd, or empty.
+        stream: Bytes as stored.
+        size: Number of bytes as stored, for the limit on expansion.
+        options: How to read.
+
+    Raises:
+        OSError: The stream is damaged, or a bomb. Blocks before the damage have been given by then. Other errors of
+            reading (`READ_ERRORS`) pass through as well.
+    """
+    limited = Limited(decompressed(stream, compression), size, options.max_expansion) if compression else stream
     if found in ("parquet", "arrow"):
         yield from table_blocks(path, found, pa.BufferReader(read_all(limited)), 0, None)
         return

@@ -5,23 +5,33 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import Any
 
 from raylib.reading.arrays import array_blocks
-from raylib.reading.block import Block, ReadOptions
+from raylib.reading.block import Block, ReadOptions, Unreadable
 from raylib.reading.decoding import Pushback
+from raylib.reading.decompression import ByteStream
 
 __all__ = ["split_header", "text_blocks"]
 
 
 def _dialect(found: str, header: str) -> str:
+    """The delimiter of a CSV or TSV file, by its header."""
     if found == "tsv":
         return "\t"
     return max(",;\t|", key=lambda d: (header.count(d), d == ","))
 
 
 def split_header(data: bytes, encoding: str, found: str) -> tuple[tuple[str, ...], bytes, int]:
-    """Column names of a CSV block, the rest of the block, and how many lines the header took."""
+    """Split the header off the first block of a CSV or TSV file.
+
+    Args:
+        data: First bytes of the file, with at least one whole record.
+        encoding: Codec of `data`.
+        found: `csv` or `tsv`.
+
+    Returns:
+        The delimiter followed by the names of the columns; the rest of the block; the number of lines of the header.
+    """
     end = 0
     while True:
         newline = data.find(b"\n", end)
@@ -34,7 +44,15 @@ def split_header(data: bytes, encoding: str, found: str) -> tuple[tuple[str, ...
     return (_dialect(found, text), *names), data[end:], data.count(b"\n", 0, end)
 
 
-def text_blocks(path: str, found: str, stream: Any, options: ReadOptions) -> Iterator[Block]:
+def text_blocks(path: str, found: str, stream: ByteStream, options: ReadOptions) -> Iterator[Block]:
+    """Blocks of a decompressed stream of text.
+
+    Args:
+        path: Path that blocks and error messages show.
+        found: `jsonl`, `json`, `csv`, `tsv` or `txt`; if empty, the first character decides.
+        stream: Decompressed bytes.
+        options: How to read.
+    """
     source = Pushback(stream, options.encoding, options.block_bytes)
     first = source.head.lstrip()[:1]
     if found == "json":
@@ -54,22 +72,24 @@ def text_blocks(path: str, found: str, stream: Any, options: ReadOptions) -> Ite
 
 
 def _document_block(path: str, source: Pushback, options: ReadOptions) -> Iterator[Block]:
+    """A whole file as one document."""
     parts, total = [], 0
     for data in source.chunks():
         parts.append(data)
         total += len(data)
         if total > options.max_record_bytes:
-            yield Block(
-                path, "document", 1, parts[0][:1000], source.encoding, error=_too_long("document", total, options)
-            )
+            error = _too_long("document", total, options)
+            yield Block(path, "document", 1, parts[0][:1000], source.encoding, error=error)
             return
-    if source.error is None:  # half a document is no document
+    if source.error is None:  # half a document is not a document
         yield Block(path, "document", 1, b"".join(parts), source.encoding)
 
 
-def _too_long(what: str, size: int, options: ReadOptions) -> tuple[str, str]:
+def _too_long(what: str, size: int, options: ReadOptions) -> Unreadable:
+    """The reject of a line or document of at least `size` bytes."""
     limit = options.max_record_bytes >> 20
-    return f"{what}_too_long", f"{what} of over {size >> 20} MiB, the limit is {limit} MiB (input.max_record_mb)"
+    detail = f"{what} of over {size >> 20} MiB, the limit is {limit} MiB (input.max_record_mb)"
+    return Unreadable(f"{what}_too_long", detail)
 
 
 def _border(data: bytes | bytearray, start_quote: bool) -> int:
@@ -88,7 +108,7 @@ def _border(data: bytes | bytearray, start_quote: bool) -> int:
 
 def _cut_lines(
     source: Pushback, options: ReadOptions, *, quoted: bool
-) -> Iterator[tuple[bytes, int, tuple[str, str] | None]]:
+) -> Iterator[tuple[bytes, int, Unreadable | None]]:
     """Runs of whole lines (whole records when `quoted`), each with its first line number."""
     held = bytearray()
     line = 1
@@ -125,11 +145,10 @@ def _cut_lines(
 
 
 def _csv_blocks(path: str, found: str, source: Pushback, options: ReadOptions) -> Iterator[Block]:
+    """Blocks of whole CSV records; the header is carried by every block."""
     header: tuple[str, ...] = ()
     for data, line, error in _cut_lines(source, options, quoted=True):
         if error is None and not header:
-            from raylib.reading.text import split_header
-
             header, data, used = split_header(data, source.encoding, found)
             line += used
             if not data:

@@ -1,11 +1,16 @@
-"""Units of work: pieces of files that together make one shard."""
+"""Units of work: pieces of files that together make one shard.
+
+The plan depends on names, sizes and options only, never on the number of workers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from raylib.reading.filesystems import file_format, open_filesystem
 from raylib.reading.sources import SourceFile
@@ -18,7 +23,13 @@ _EXPANSION = 8  # a compressed text is taken to be this many times larger when s
 
 @dataclass(frozen=True)
 class Piece:
-    """A file, or the row groups [start, stop) of a Parquet file or batches of an Arrow file."""
+    """A file, or a part of a Parquet or Arrow file.
+
+    Attributes:
+        file: The file.
+        start: Index of the first row group (Parquet) or batch (Arrow).
+        stop: Index behind the last one; None reads to the end.
+    """
 
     file: SourceFile
     start: int = 0
@@ -27,7 +38,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Unit:
-    """Work that is planned as one: pieces that one worker reads, or one large file that a reader cuts."""
+    """Work that is planned as one: pieces that one worker reads, or one large file that a reader cuts.
+
+    Attributes:
+        number: Position in the plan, from 0; part of the names of the unit's shards.
+        pieces: What to read.
+        streamed: Whether a reader cuts the file into blocks, each of which becomes a shard.
+    """
 
     number: int
     pieces: tuple[Piece, ...]
@@ -35,14 +52,18 @@ class Unit:
 
     @property
     def bytes(self) -> int:
+        """Size in bytes of the files that begin in this unit."""
         return sum(p.file.size for p in self.pieces if p.start == 0)
 
 
 def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:
-    """Cut files into units of about `batch_bytes` raw bytes, in input order.
+    """Cut files into units, in input order.
 
-    Small files are packed together; files over `batch_bytes` are streamed, Parquet and Arrow files
-    are cut at row groups.
+    Small files are packed together, large ones are streamed, and large Parquet and Arrow files are cut at row groups.
+
+    Args:
+        files: Files to read.
+        batch_bytes: Size of a unit in raw (decompressed) bytes, about.
     """
     number = 0
     packed: list[Piece] = []
@@ -75,10 +96,9 @@ def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:
 
 
 def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterator[tuple[int, int]]:
+    """Ranges of row groups or batches, each of about `batch_bytes`."""
     system, inner = open_filesystem(file.path)
     if found == "parquet":
-        import pyarrow.parquet as pq
-
         with system.open_input_file(inner) as stream:
             metadata = pq.ParquetFile(stream).metadata
         sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
@@ -95,8 +115,7 @@ def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterato
 
 
 def _arrow_batch_sizes(system: pafs.FileSystem, inner: str, size: int) -> list[int]:
-    import pyarrow as pa
-
+    """Estimated sizes of the batches of an Arrow file in bytes."""
     with system.open_input_file(inner) as stream:
         try:
             count = pa.ipc.open_file(stream).num_record_batches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
 import yaml
 
@@ -12,13 +12,19 @@ __all__ = ["Converted"]
 
 @dataclass
 class Converted:
-    """kind: recipe or training. data: as YAML holds it. notes: what was not, or not exactly, carried over."""
+    """A recipe or training configuration that was made from another program's.
 
-    kind: str
-    data: dict[str, Any]
+    Attributes:
+        kind: Whether it is a `recipe` or a `training` configuration.
+        data: The recipe or configuration, as YAML holds it.
+        notes: Settings that were not, or not exactly, carried over.
+    """
+
+    kind: Literal["recipe", "training"]
+    data: dict[str, object]
     notes: list[str] = field(default_factory=list)
 
     def to_yaml(self) -> str:
-        """The file, notes first."""
+        """The file's text, notes first."""
         head = "".join(f"# {line}\n" for note in self.notes for line in note.splitlines())
         return head + yaml.safe_dump(self.data, sort_keys=False, allow_unicode=True, width=120)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import pydantic
 import yaml
 
+from raylib.errors import RecipeError
 from raylib.recipe.converted import Converted
+from raylib.recipe.recipe import Recipe
 
-__all__ = ["RECOGNISED_BY", "convert", "matches", "operators_markdown"]
+__all__ = ["RECOGNISED_BY", "convert", "matches", "operators", "operators_markdown"]
 
 RECOGNISED_BY = "a data-juicer recipe (a mapping with the list `process`)"
+_NO_LIMIT = 1 << 31  # theirs is sys.maxsize
+
+Parameters = Mapping[str, object]
+Stage = str | dict[str, object]
+Made = tuple[list[Stage], str]  # stages, and a note about what differs
 
 
-Parameters = Mapping[str, Any]
-Stage = Any
-Rule = Callable[[Parameters], tuple[list[Stage], str]]
-
-
-class _Read(Mapping[str, Any]):
+class _Read(Mapping[str, object]):
     """Parameters of an operator that remember which of them a rule has looked at."""
 
     def __init__(self, given: Parameters) -> None:
         self._given, self.seen = given, set[str]()
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         self.seen.add(name)
         return self._given[name]
 
@@ -37,169 +41,217 @@ class _Read(Mapping[str, Any]):
         return len(self._given)
 
     def left(self) -> list[str]:
-        """Those that nobody has looked at and that say something (nulls, zeros and false are off)."""
-        return sorted(n for n, v in self._given.items() if n not in self.seen and n not in _JUICER_SILENT and v)  # fmt: skip
+        """Parameters that no rule has read and that are set to a non-default (truthy) value."""
+        return sorted(n for n, v in self._given.items() if n not in self.seen and n not in _HOW_IT_RUNS and v)
 
 
 # parameters about how an operator runs, not about what it does
-_JUICER_SILENT = {"batch_size", "num_proc", "text_key", "cpu_required", "mem_required", "accelerator", "skip_op_error"}
+_HOW_IT_RUNS = {"batch_size", "num_proc", "text_key", "cpu_required", "mem_required", "accelerator", "skip_op_error"}
 
 
-def _as(name: str, note: str = "", defaults: Parameters | None = None, **names: str) -> Rule:
-    """A stage with some parameters under other names; `defaults` are theirs where ours differ."""
+@dataclass(frozen=True)
+class Operator:
+    """An operator and what it becomes; an entry of `data_juicer.yaml`, where the fields are explained."""
 
-    def rule(p: Parameters) -> tuple[list[Stage], str]:
-        made = dict(defaults or {})
-        for ours, theirs in names.items():
-            value = p.get(theirs)
-            if value is not None and not (isinstance(value, int | float) and value >= 1 << 31):  # sys.maxsize: no limit
-                made[ours] = value
-        return [{name: made} if made else name], note
+    stage: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, object] = field(default_factory=dict)
+    rule: str = ""
+    note: str = ""
+    example: dict[str, object] = field(default_factory=dict)
 
-    return rule
+    def convert(self, parameters: Parameters) -> Made:
+        """Stages for the operator with these parameters, and a note about what differs."""
+        if self.rule:
+            return _RULES[self.rule](parameters)
+        if not self.stage:
+            return [], self.note
+        return [_renamed(self.stage, parameters, self.names, self.defaults)], self.note
 
 
-def _without(note: str) -> Rule:
-    """No stage: the note says what to use."""
-    return lambda p: ([], note)
+def operators() -> dict[str, Operator]:
+    """The operators that have a counterpart, by name."""
+    text = Path(__file__).with_name("data_juicer.yaml").read_text("utf-8")
+    return pydantic.TypeAdapter(dict[str, Operator]).validate_python(yaml.safe_load(text))
 
 
-def _language(p: Parameters) -> tuple[list[Stage], str]:
-    wanted = p.get("lang") or []
-    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+def _renamed(stage: str, given: Parameters, names: Mapping[str, str], defaults: Parameters) -> Stage:
+    """A stage whose parameters have other names there."""
+    made = dict(defaults)
+    for ours, theirs in names.items():
+        value = given.get(theirs)
+        if value is not None and not (isinstance(value, (int, float)) and value >= _NO_LIMIT):
+            made[ours] = value
+    return {stage: made} if made else stage
+
+
+def _number(given: Parameters, name: str, default: float) -> float:
+    """A number among the parameters of an operator."""
+    value = given.get(name, default)
+    try:
+        return float(value) if isinstance(value, (int, float)) else float(str(value))
+    except ValueError:
+        raise RecipeError(f"{name} should be a number, is {value!r}") from None
+
+
+def _language(p: Parameters) -> Made:
+    """`language` for a language or a list of these."""
+    lang = p.get("lang") or []
+    wanted = list(lang) if isinstance(lang, (list, tuple)) else [lang]
     if not wanted:
         return [], "without `lang` it filters nothing"
     note = "our detector has no `min_score`: short texts are judged by script" if "min_score" in p else ""
     return [{"language": {"allowed": wanted}}], note
 
 
-def _convert_chinese(p: Parameters) -> tuple[list[Stage], str]:
+def _chinese_convert(p: Parameters) -> Made:
+    """`to_simplified`, in the direction that the mode names."""
     mode = str(p.get("mode", "s2t"))
-    return [{"to_simplified": {"direction": mode}}] if mode != "t2s" else ["to_simplified"], ""
+    return [{"to_simplified": {"direction": mode}} if mode != "t2s" else "to_simplified"], ""
 
 
-def _personal(kind: str) -> Rule:
-    return lambda p: ([{"remove_personal_data": {"kinds": [kind]}}], "")
+def _repetition(p: Parameters) -> Made:
+    """`character_repetition` by n-grams."""
+    made: dict[str, object] = {"n": int(_number(p, "rep_len", 10)), "max": _number(p, "max_ratio", 0.5)}
+    note = "the share of n-grams that occurred before, in place of the share of the most frequent ones"
+    return [{"character_repetition": made}], note
 
 
-def _repetition(p: Parameters) -> tuple[list[Stage], str]:
-    made = {"n": int(p.get("rep_len", 10)), "max": float(p.get("max_ratio", 0.5))}
-    return [
-        {"character_repetition": made}
-    ], "the share of n-grams that occurred before, in place of the share of the most frequent ones"
+def _letters(p: Parameters) -> Made:
+    """`alphanumeric_ratio` of characters."""
+    stage = _renamed("alphanumeric_ratio", p, {"min": "min_ratio", "max": "max_ratio"}, {})
+    by_token = "letters and digits among characters, not among a tokenizer's tokens"
+    return [stage], by_token if p.get("tokenization") else ""
 
 
-def _letters(p: Parameters) -> tuple[list[Stage], str]:
-    stages, _ = _as("alphanumeric_ratio", min="min_ratio", max="max_ratio")(p)
-    return stages, "letters and digits among characters, not among a tokenizer's tokens" if p.get(
-        "tokenization"
-    ) else ""
+def _perplexity(p: Parameters) -> Made:
+    """Nothing: a language model has to be named first."""
+    limit = p.get("max_ppl", 1500)
+    return [], f"needs a model of yours: `- perplexity: {{model: FOLDER}}`, then `- keep_where: perplexity < {limit}`"
 
 
-def _exact(p: Parameters) -> tuple[list[Stage], str]:
+def _exact(p: Parameters) -> Made:
+    """`exact_dedup` of folded texts."""
     folded = p.get("lowercase") and p.get("ignore_non_character")
-    return [
-        "exact_dedup"
-    ], "" if folded else "texts that differ in width, case, white space and punctuation only count as equal here"
+    note = "texts that differ in width, case, white space and punctuation only count as equal here"
+    return ["exact_dedup"], "" if folded else note
 
 
-def _minhash(p: Parameters) -> tuple[list[Stage], str]:
-    made: dict[str, Any] = {"threshold": float(p.get("jaccard_threshold", 0.7)), "ngram": int(p.get("window_size", 5))}
+# bands are chosen by the threshold, texts are folded, and the shuffle has no such settings
+_MINHASH_INTERNALS = (
+    "num_bands",
+    "num_rows_per_band",
+    "lowercase",
+    "ignore_pattern",
+    "hash_func",
+    "union_find_parallel_num",
+    "union_threshold",
+    "max_pending_edge_buffer_task",
+    "num_edge_buffer_task_returns",
+    "max_pending_filter_tasks",
+    "num_filter_task_returns",
+    "merge_batch_size",
+    "hashtable_memory_limit",
+)
+
+
+def _minhash(p: Parameters) -> Made:
+    """`minhash_dedup` with the same threshold, length of shingles and number of permutations."""
+    made: dict[str, object] = {
+        "threshold": _number(p, "jaccard_threshold", 0.7),
+        "ngram": int(_number(p, "window_size", 5)),
+    }
     if p.get("num_permutations"):
-        made["permutations"] = int(p["num_permutations"])
-    for name in ("num_bands", "num_rows_per_band", "lowercase", "ignore_pattern", "hash_func", "union_find_parallel_num", "union_threshold", "max_pending_edge_buffer_task", "num_edge_buffer_task_returns", "max_pending_filter_tasks", "num_filter_task_returns", "merge_batch_size", "hashtable_memory_limit"):  # fmt: skip
-        p.get(name)  # bands are chosen by the threshold, texts are folded, and the shuffle has no knobs of this kind
-    note = "" if p.get("tokenization", "space") == "character" else "shingles are characters here (`unit: word` for words), which Chinese needs"  # fmt: skip
-    return [{"minhash_dedup": made}], note
+        made["permutations"] = int(_number(p, "num_permutations", 0))
+    for name in _MINHASH_INTERNALS:
+        p.get(name)  # counts as read
+    by_character = p.get("tokenization", "space") == "character"
+    note = "shingles are characters here (`unit: word` for words), which Chinese needs"
+    return [{"minhash_dedup": made}], "" if by_character else note
 
 
 def _field(name: str) -> str:
-    """A field of theirs as an expression of ours: what is no column of ours is in `meta`."""
+    """A field of theirs as an expression of ours: whatever is not one of our columns is in `meta`."""
     for prefix in ("meta.", "__dj__stats__.", "__dj__meta__."):
         name = name.removeprefix(prefix)
     if name in ("text", "source", "id", ""):
         return name
-    return "meta" + "".join(
-        f".{p}" if p.isidentifier() else f"[{json.dumps(p, ensure_ascii=False)}]" for p in name.split(".")
-    )
+    parts = (f".{p}" if p.isidentifier() else f"[{json.dumps(p, ensure_ascii=False)}]" for p in name.split("."))
+    return "meta" + "".join(parts)
 
 
-def _number(p: Parameters) -> tuple[list[Stage], str]:
+def _number_field(p: Parameters) -> Made:
+    """`keep_where` with the limits of a number."""
     name = _field(str(p.get("field_key", "")))
-    tests = [f"{name} {sign} {p[key]}" for sign, key in ((">=", "min_value"), ("<=", "max_value")) if p.get(key) is not None and abs(p[key]) < 1 << 31]  # fmt: skip
-    return (
-        ([{"keep_where": " and ".join(tests)}], "")
-        if name and tests
-        else ([], "without a field and a limit it filters nothing")
-    )
+    tests = []
+    for sign, key in ((">=", "min_value"), ("<=", "max_value")):
+        limit = p.get(key)
+        if isinstance(limit, (int, float)) and abs(limit) < _NO_LIMIT:
+            tests.append(f"{name} {sign} {limit}")
+    if not name or not tests:
+        return [], "without a field and a limit it filters nothing"
+    return [{"keep_where": " and ".join(tests)}], ""
 
 
-def _values(p: Parameters) -> tuple[list[Stage], str]:
-    name, values = _field(str(p.get("field_key", ""))), list(p.get("target_value") or [])
+def _value_field(p: Parameters) -> Made:
+    """`keep_where` with the allowed values of a field."""
+    name, given = _field(str(p.get("field_key", ""))), p.get("target_value")
+    values = given if isinstance(given, list) else []
     if not name or not values:
         return [], "without a field and values it filters nothing"
-    return [{"keep_where": f"{name} in ({', '.join(repr(v) if isinstance(v, int | float) else json.dumps(str(v), ensure_ascii=False) for v in values)},)"}], ""  # fmt: skip
+    shown = (repr(v) if isinstance(v, (int, float)) else json.dumps(str(v), ensure_ascii=False) for v in values)
+    return [{"keep_where": f"{name} in ({', '.join(shown)},)"}], ""
 
 
-_OPERATORS: dict[str, Rule] = {
-    "chinese_convert_mapper": _convert_chinese,
-    "fix_unicode_mapper": _as("fix_encoding"),
-    "punctuation_normalization_mapper": _as("normalise_characters"),
-    "whitespace_normalization_mapper": _as("normalise_whitespace"),
-    "clean_links_mapper": _as("remove_urls", placeholder="repl"),
-    "clean_html_mapper": _as("strip_markup"),
-    "clean_email_mapper": _personal("email"),
-    "clean_ip_mapper": _personal("ip"),
-    "remove_repeat_sentences_mapper": _as("remove_repeats", "repeated phrases go, at least `min_length` characters long"),
-    "remove_table_text_mapper": _as("table_page", "rejects pages that are tables, rather than cutting tables out"),
-    "remove_specific_chars_mapper": _as("keep_valid_characters", "keeps what is text, rather than dropping a list"),
-    "remove_non_chinese_character_mapper": _as("keep_valid_characters", "keeps Latin letters and digits too"),
-    "remove_bibliography_mapper": _as("cut_boilerplate_ends", "cuts known endings of pages"),
-    "text_length_filter": _as("length", defaults={"min": 10}, min="min_len", max="max_len"),
-    "language_id_score_filter": _language,
-    "alphanumeric_filter": _letters,
-    "special_characters_filter": _as("symbol_ratio", "ordinary punctuation, digits and spaces do not count as special here", {"max": 0.25}, max="max_ratio"),
-    "average_line_length_filter": _as("line_length", "lines without text do not count", {"min_mean": 10}, min_mean="min_len", max_mean="max_len"),
-    "maximum_line_length_filter": _as("line_length", "", {"min_longest": 10, "min_mean": 0}, min_longest="min_len"),
-    "character_repetition_filter": _repetition,
-    "word_repetition_filter": _as("repetition", "duplicate lines and paragraphs, and n-grams of characters, in place of n-grams of words"),
-    "flagged_words_filter": _as("sensitive", "by words found, not by their share; point `lexicon` at your own list"),
-    "stopwords_filter": _without("no list of stop words: `garbled` and `common_character_ratio` find text that is no language"),
-    "perplexity_filter": lambda p: ([], f"needs a model of yours: `- perplexity: {{model: FOLDER}}`, then `- keep_where: perplexity < {p.get('max_ppl', 1500)}`"),
-    "llm_quality_score_filter": _without("`- judge: {model: NAME, base_url: ADDRESS}`, then `- keep_where: quality >= 4`"),
-    "llm_difficulty_score_filter": _without("`- difficulty_features` needs no model; `- ifd: {model: FOLDER}` measures with one"),
-    "specified_numeric_field_filter": _number,
-    "specified_field_filter": _values,
-    "document_deduplicator": _exact,
-    "ray_document_deduplicator": _exact,
-    "document_minhash_deduplicator": _minhash,
-    "ray_bts_minhash_deduplicator": _minhash,
-    "document_simhash_deduplicator": _as("minhash_dedup", "MinHash in place of SimHash: Jaccard of shingles, not Hamming distance"),
-    "document_line_deduplicator": _as("line_dedup"),
-    "topk_specified_field_selector": _without("`- select: {k: NUMBER, by: COLUMN}`, and with `diverse: true` not only the best but different ones"),
-    "random_selector": _without("`raylib run --limit N` for a look; `- resample` for a share of each domain"),
-}  # fmt: skip
+_RULES: dict[str, Callable[[Parameters], Made]] = {
+    "chinese_convert": _chinese_convert,
+    "exact": _exact,
+    "language": _language,
+    "letters": _letters,
+    "minhash": _minhash,
+    "number_field": _number_field,
+    "perplexity": _perplexity,
+    "repetition": _repetition,
+    "value_field": _value_field,
+}
 
 
 def operators_markdown() -> str:
-    """The table of operators for docs/migration.md: theirs, ours with the values that follow from theirs, what differs."""
+    """The table of operators for docs/migration.md: theirs, the stages that they become, what differs."""
     lines = ["| data-juicer | raylib | what differs |", "|---|---|---|"]
-    examples: dict[str, Parameters] = {
-        "language_id_score_filter": {"lang": "zh"},
-        "specified_numeric_field_filter": {"field_key": "meta.score", "min_value": 4},
-        "specified_field_filter": {"field_key": "source", "target_value": ["wiki", "news"]},
-        "chinese_convert_mapper": {"mode": "t2s"},
-    }
-    for name in sorted(_OPERATORS):
-        made, note = _OPERATORS[name](examples.get(name, {}))
-        stages = ", ".join(yaml.safe_dump(s, default_flow_style=True, width=1000, allow_unicode=True).removesuffix("...\n").strip() for s in made)  # fmt: skip
+    for name, operator in sorted(operators().items()):
+        made, note = operator.convert(operator.example)
+        stages = ", ".join(_on_one_line(stage) for stage in made)
         stages = stages.removeprefix("{").removesuffix("}") if stages.startswith("{") else stages
         lines.append(f"| {name} | {f'`{stages}`' if stages else ''} | {note} |")
     return "\n".join(lines) + "\n"
 
 
-_JUICER_KEYS = {"project_name", "dataset_path", "export_path", "np", "text_keys", "process"}
-_JUICER_IRRELEVANT = {"open_tracer", "use_cache", "ds_cache_dir", "executor_type", "ray_address", "open_monitor", "use_checkpoint", "temp_dir", "op_fusion", "cache_compress", "keep_stats_in_res_ds", "keep_hashes_in_res_ds", "trace_num", "export_shard_size", "export_in_parallel", "suffixes"}  # fmt: skip
+def _on_one_line(stage: Stage) -> str:
+    """A stage as YAML."""
+    text: str = yaml.safe_dump(stage, default_flow_style=True, width=1000, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
+_CARRIED_OVER = {"project_name", "dataset_path", "export_path", "np", "text_keys", "process"}
+_IRRELEVANT = {
+    "open_tracer",
+    "use_cache",
+    "ds_cache_dir",
+    "executor_type",
+    "ray_address",
+    "open_monitor",
+    "use_checkpoint",
+    "temp_dir",
+    "op_fusion",
+    "cache_compress",
+    "keep_stats_in_res_ds",
+    "keep_hashes_in_res_ds",
+    "trace_num",
+    "export_shard_size",
+    "export_in_parallel",
+    "suffixes",
+}
 
 
 def matches(data: object) -> bool:
@@ -207,37 +259,74 @@ def matches(data: object) -> bool:
     return isinstance(data, dict) and isinstance(data.get("process"), list)
 
 
-def convert(data: Mapping[str, Any], where: str) -> Converted:
+def convert(data: Mapping[str, object], where: str) -> Converted:
+    """Convert a data-juicer recipe.
+
+    Args:
+        data: The recipe as YAML gives it; `matches(data)` holds.
+        where: Name of its file, for errors and the first note.
+
+    Returns:
+        A valid recipe, with a note for everything that was not, or not exactly, carried over.
+
+    Raises:
+        RecipeError: A parameter of an operator is wrong.
+    """
+    process = data["process"]
+    stages, notes = _stages(process if isinstance(process, list) else [], where)
+    recipe: dict[str, object] = {
+        "name": str(data.get("project_name", "imported")),
+        "input": _input(data),
+        "output": _output(data),
+        "stages": stages,
+    }
+    if data.get("np"):
+        recipe["engine"] = {"actors": int(_number(data, "np", 0))}
+    unknown = sorted(set(data) - _CARRIED_OVER - _IRRELEVANT)
+    if unknown:
+        notes.append(f"not carried over: {', '.join(unknown)}")
+    Recipe.from_dict(recipe, where)
+    return Converted("recipe", recipe, [f"made from {where} by `raylib import`", *notes])
+
+
+def _stages(process: list[object], where: str) -> tuple[list[Stage], list[str]]:
+    """Our stages for a list of operators, and notes."""
+    known = operators()
     stages: list[Stage] = []
-    notes = [f"made from {where} by `raylib import`"]
-    for item in data["process"]:
-        name, given = (item, {}) if isinstance(item, str) else next(iter(item.items()))
-        rule = _OPERATORS.get(name)
-        if rule is None:
-            notes.append(f"{name}: no counterpart; `raylib rules` lists what there is")
+    notes: list[str] = []
+    for item in process:
+        name, given = next(iter(item.items())) if isinstance(item, dict) and item else (item, {})
+        if not isinstance(name, str) or not isinstance(given or {}, dict):
+            raise RecipeError(f"{where}: an operator is `- name` or `- name: {{parameter: value}}`, got {item!r}")
+        if name not in known:
+            notes.append(f"{name}: no counterpart; `raylib rules` lists all stages")
             continue
         parameters = _Read(given or {})
-        made, note = rule(parameters)
+        try:
+            made, note = known[name].convert(parameters)
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {name}: {error}") from None
         stages += made
         if note:
             notes.append(f"{name}: {note}")
         if parameters.left():
             notes.append(f"{name}: not carried over: {', '.join(parameters.left())}")
-    text = data.get("text_keys")
-    source: dict[str, Any] = {"path": data.get("dataset_path", "IN"), "kind": "document"}
-    if text and text not in ("text", ["text"]):
-        source["text"] = text
-    export = str(data.get("export_path", "out"))
-    out: dict[str, Any] = {"path": export.rsplit(".jsonl", 1)[0]}
-    if ".jsonl" in export:
-        out["format"] = "jsonl"
-    made_recipe = {"name": str(data.get("project_name", "imported")), "input": source, "output": out, "stages": stages}
-    if data.get("np"):
-        made_recipe["engine"] = {"actors": int(data["np"])}
-    unknown = sorted(set(data) - _JUICER_KEYS - _JUICER_IRRELEVANT)
-    if unknown:
-        notes.append(f"not carried over: {', '.join(unknown)}")
-    from raylib.recipe import Recipe
+    return stages, notes
 
-    Recipe.from_dict(made_recipe, where)
-    return Converted("recipe", made_recipe, notes)
+
+def _input(data: Mapping[str, object]) -> dict[str, object]:
+    """The `input` section of the converted recipe."""
+    made: dict[str, object] = {"path": data.get("dataset_path", "IN"), "kind": "document"}
+    text = data.get("text_keys")
+    if text and text not in ("text", ["text"]):
+        made["text"] = text
+    return made
+
+
+def _output(data: Mapping[str, object]) -> dict[str, object]:
+    """The `output` section of the converted recipe."""
+    export = str(data.get("export_path", "out"))
+    made: dict[str, object] = {"path": export.rsplit(".jsonl", 1)[0]}
+    if ".jsonl" in export:
+        made["format"] = "jsonl"
+    return made

@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
-__all__ = ["Where", "record_lines"]
+__all__ = ["KeyPath", "Where", "record_lines"]
+
+KeyPath = tuple[object, ...]
 
 
 @dataclass(frozen=True)
 class Where:
-    file: str
-    lines: Mapping[tuple[Any, ...], int]
+    """Names the place of a key: `file:line`, as far as lines are known.
 
-    def __call__(self, *path: Any) -> str:
+    Attributes:
+        file: Name of the file, or of whatever else the data came from.
+        lines: Line number by the path of a key, such as `("stages", 2, "length", "min")`.
+    """
+
+    file: str
+    lines: Mapping[KeyPath, int]
+
+    def __call__(self, *path: object) -> str:
+        """The place of a key, or of the nearest key above it whose line is known."""
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.file}:{self.lines[path]}" if path in self.lines else self.file
 
 
-def record_lines(node: yaml.Node, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
+def record_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
+    """Add the line numbers of all keys below a YAML node.
+
+    Args:
+        node: The node.
+        path: Path of the node.
+        lines: Line number by path; is extended.
+    """
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

@@ -5,78 +5,125 @@ from __future__ import annotations
 from typing import Literal
 
 import pydantic
+from pydantic import Field
 
 __all__ = ["EngineOptions", "InputOptions", "Options", "OutputOptions"]
 
 
 class Options(pydantic.BaseModel):
+    """A section of a recipe: unknown keys are errors, values cannot be changed."""
+
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
 class InputOptions(Options):
-    """The `input` part of a recipe.
+    """The `input` section of a recipe; the descriptions of the fields are in docs/recipes.md."""
 
-    path: file, glob, folder, URI, or a list of these.
-    kind: auto, document, conversation, preference or safety. auto looks at the first record.
-    encoding: auto (UTF-8, GB18030, Big5, UTF-16/32 with a byte order mark) or a codec name.
-    text: for documents, the field (or list of fields, joined by newlines) that holds the text.
-    document_per: for .txt files, one document a `file` or a `line`.
-    source: value of `source` for records that have none; default: the file's name.
-    max_record_mb: longer lines and documents go to the rejects.
-    max_expansion: how many times a compressed file may grow before it is taken for a bomb.
-    """
-
-    path: str | list[str]
-    kind: Literal["auto", "document", "conversation", "preference", "safety"] = "auto"
-    encoding: str = "auto"
-    text: str | list[str] | None = None
-    document_per: Literal["file", "line"] = "file"
-    source: str = ""
-    max_record_mb: float = pydantic.Field(64, gt=0, le=512)
-    max_expansion: float = pydantic.Field(200, ge=1)
+    path: str | list[str] = Field(
+        description="Path of the input: a file, glob, folder or URI, or a list of these. A folder stands for all files "
+        "below it whose extension is known."
+    )
+    kind: Literal["auto", "document", "conversation", "preference", "safety"] = Field(
+        "auto", description="Kind of the records. `auto` decides by the first record."
+    )
+    encoding: str = Field(
+        "auto",
+        description="Character encoding of text files: the name of a Python codec, or `auto`, which recognises UTF-8, "
+        "GB18030 and Big5, and UTF-16 and UTF-32 with a byte order mark.",
+    )
+    text: str | list[str] | None = Field(
+        None,
+        description="Field that holds the text of a document, or a list of fields whose values are joined by "
+        "newlines. By default, the usual names (`text`, `content`, `body`, ...) are looked for.",
+    )
+    document_per: Literal["file", "line"] = Field(
+        "file", description="What one document is in a text file: the whole `file`, or a `line`."
+    )
+    source: str = Field(
+        "", description="Value of `source` for records that have none. If empty, the file's name without extensions."
+    )
+    max_record_mb: float = Field(
+        64, gt=0, le=512, description="Largest size of a line or document in MiB. Larger ones are rejected."
+    )
+    max_expansion: float = Field(
+        200,
+        ge=1,
+        description="Largest factor by which a compressed file may grow. A file that grows by more, and to over "
+        "256 MiB, is rejected as a decompression bomb.",
+    )
 
 
 class OutputOptions(Options):
-    """The `output` part of a recipe.
+    """The `output` section of a recipe; the descriptions of the fields are in docs/recipes.md."""
 
-    path: folder (or URI) of the run. format: of the kept records: parquet, jsonl (zstd) or arrow.
-    layout: for jsonl, write conversations back as data, alpaca, sharegpt or openai.
-    samples: how many kept and how many rejected records the report shows.
-    tokenizer: path of a tokenizer.json (or its folder): kept tokens are counted with it.
-    split_by: a column, such as `stage`: kept records go to one folder for each of its values (`kept/stage1`,
-    `kept/stage2` ...), and `splits.json` says what each holds.
-    """
-
-    path: str
-    format: Literal["parquet", "jsonl", "arrow"] = "parquet"
-    layout: Literal["", "data", "alpaca", "sharegpt", "openai"] = ""
-    samples: int = pydantic.Field(100, ge=0, le=1000)
-    tokenizer: str = ""
-    split_by: str = ""
+    path: str = Field(description="Path (or URI) of the run's folder.")
+    format: Literal["parquet", "jsonl", "arrow"] = Field(
+        "parquet", description="Format of the kept records. `jsonl` files are compressed by zstd."
+    )
+    layout: Literal["", "data", "alpaca", "sharegpt", "openai"] = Field(
+        "",
+        description="Layout in which conversations and preferences are written to `jsonl` files. If empty, the "
+        "columns of the record's kind.",
+    )
+    samples: int = Field(
+        100, ge=0, le=1000, description="Number of kept and number of rejected records that the report shows."
+    )
+    tokenizer: str = Field(
+        "",
+        description="Path of a `tokenizer.json` or its folder, with which kept tokens are counted. If empty, tokens "
+        "are not counted.",
+    )
+    split_by: str = Field(
+        "",
+        description="Name of a column, such as `stage`, by which kept records are split: each of its values gets a "
+        "folder (`kept/stage1`, `kept/stage2`, ...), and `splits.json` lists what each folder holds.",
+    )
 
 
 class EngineOptions(Options):
-    """The `engine` part of a recipe.
+    """The `engine` section of a recipe; the descriptions of the fields are in docs/recipes.md."""
 
-    mode: ray or inline (this process, no Ray). address: of a running cluster; empty: the one of the
-    environment, or a local one that is started and stopped with the run. actors: workers; empty: one
-    a CPU. batch_mb: raw megabytes of one task, the unit of work, commit and retry; empty: 4 or 8 by
-    the size of the input. retries: how often a task is tried before its shard is quarantined. resolve_mb: megabytes of rows that a task of a shuffle may hold; a round gets
-    more key ranges where there is more.
-    dashboard: start Ray's dashboard with a local cluster. work_while_starting: an input
-    that one core is done with in about so many seconds is worked on while a local Ray comes up; 0: never. seed: of everything that is sampled.
-    keep_work: keep intermediate shards, so that a changed recipe redoes only what changed.
-    gpus_per_model: GPUs (or a share of one) of an actor that runs a stage with a model, where the cluster has GPUs.
-    """
-
-    mode: Literal["ray", "inline"] = "ray"
-    address: str = ""
-    actors: int | None = pydantic.Field(None, ge=1)
-    batch_mb: float | None = pydantic.Field(None, gt=0, le=1024)
-    retries: int = pydantic.Field(3, ge=1)
-    resolve_mb: float = pydantic.Field(128, gt=0)
-    dashboard: bool = False
-    work_while_starting: float = pydantic.Field(4.0, ge=0)
-    seed: int = 0
-    keep_work: bool = True
-    gpus_per_model: float = pydantic.Field(1.0, gt=0)
+    mode: Literal["ray", "inline"] = Field(
+        "ray", description="Where tasks run: on `ray`, or `inline`, in this process and without Ray."
+    )
+    address: str = Field(
+        "",
+        description="Address of a running Ray cluster. If empty, the cluster that the environment names, or else a "
+        "local Ray that is started and stopped with the run.",
+    )
+    actors: int | None = Field(None, ge=1, description="Number of worker actors. By default, one per CPU.")
+    batch_mb: float | None = Field(
+        None,
+        gt=0,
+        le=1024,
+        description="Size of a task's input in decompressed megabytes; a task is what is worked on, committed and "
+        "retried as one. By default 4 or 8, depending on the size of the input.",
+    )
+    retries: int = Field(
+        3, ge=1, description="Number of times a task is tried. A shard whose task fails every time is quarantined."
+    )
+    resolve_mb: float = Field(
+        128,
+        gt=0,
+        description="Megabytes of rows that one task of a shuffle may hold. Where there are more, the shuffle gets "
+        "more key ranges.",
+    )
+    dashboard: bool = Field(False, description="Whether a local Ray starts its dashboard.")
+    work_while_starting: float = Field(
+        4.0,
+        ge=0,
+        description="Process inputs in the driver while a local Ray starts if one core would finish them within this "
+        "many seconds. 0 disables it.",
+    )
+    seed: int = Field(0, description="Seed of everything that is sampled.")
+    keep_work: bool = Field(
+        True,
+        description="Whether intermediate shards are kept, so that a changed recipe repeats only the stages that "
+        "changed and those after them.",
+    )
+    gpus_per_model: float = Field(
+        1.0,
+        gt=0,
+        description="Number of GPUs, or the share of one, for an actor that runs a stage with a model, where the "
+        "cluster has GPUs.",
+    )

@@ -9,23 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pydantic
 import yaml
 
 from raylib.errors import RecipeError, nearest
-from raylib.recipe.lines import Where, record_lines
+from raylib.recipe.chains import stages_of
+from raylib.recipe.lines import KeyPath, Where, record_lines
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
 from raylib.recipe.overrides import override
-from raylib.recipe.stages import StageSpec, explain, stages_of
+from raylib.recipe.stages import StageSpec, explain
 
 __all__ = ["Recipe"]
+
+Section = TypeVar("Section", bound=Options)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A validated recipe. Build it with `from_file`, `from_dict` or the Dataset API."""
+    """A validated recipe. Build it with `from_file`, `from_dict` or the Dataset API.
+
+    Attributes:
+        name: Name that reports and metrics show.
+        input: What to read, and how.
+        output: Where and how to write.
+        engine: How to run.
+        stages: Stages in the order in which they run.
+    """
 
     name: str
     input: InputOptions
@@ -34,23 +45,43 @@ class Recipe:
     stages: tuple[StageSpec, ...] = ()
 
     @classmethod
-    def from_file(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-        """Read a YAML recipe. Raises RecipeError with file, line, key and the nearest valid name."""
+    def from_file(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
+        """Read a YAML recipe.
+
+        Args:
+            path: Path of the file.
+            overrides: Values by dotted key, as `--set engine.actors=4` gives them.
+
+        Raises:
+            RecipeError: The file cannot be read or is wrong; names file, line, key and the nearest valid name.
+        """
         path = Path(path)
         try:
             text = path.read_text("utf-8-sig")
         except OSError as error:
             raise RecipeError(f"cannot read recipe {path}: {error.strerror or error}") from None
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"cannot read recipe {path}: not UTF-8 at byte {error.start}") from None
         return cls.from_text(text, str(path), overrides)
 
     @classmethod
-    def from_text(cls, text: str, where: str = "recipe", overrides: Mapping[str, Any] | None = None) -> Recipe:
+    def from_text(cls, text: str, where: str = "recipe", overrides: Mapping[str, object] | None = None) -> Recipe:
+        """Parse and validate the text of a YAML recipe.
+
+        Args:
+            text: The text.
+            where: Name of its place, for errors; its stem is the recipe's name if the recipe has none.
+            overrides: Values by dotted key, as `--set engine.actors=4` gives them.
+
+        Raises:
+            RecipeError: The recipe is wrong; names line, key and the nearest valid name.
+        """
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             data = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"{where}: not YAML: {error}") from None
-        lines: dict[tuple[Any, ...], int] = {}
+        lines: dict[KeyPath, int] = {}
         if node is not None:
             record_lines(node, (), lines)
         return cls.from_dict(data, where, lines, overrides)
@@ -58,12 +89,22 @@ class Recipe:
     @classmethod
     def from_dict(
         cls,
-        data: Any,
+        data: object,
         where: str = "recipe",
-        lines: Mapping[tuple[Any, ...], int] | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        lines: Mapping[KeyPath, int] | None = None,
+        overrides: Mapping[str, object] | None = None,
     ) -> Recipe:
-        """Validate a mapping. `overrides` are dotted keys, as of `--set engine.actors=4`."""
+        """Validate a mapping.
+
+        Args:
+            data: The recipe as YAML gives it.
+            where: Name of its place, for errors; its stem is the recipe's name if the recipe has none.
+            lines: Line number by the path of a key, for errors.
+            overrides: Values by dotted key, as `--set engine.actors=4` gives them.
+
+        Raises:
+            RecipeError: The recipe is wrong; names line, key and the nearest valid name.
+        """
         if not isinstance(data, dict):
             raise RecipeError(f"{where}: a recipe is a mapping with input, output and stages")
         data = {k: (dict(v) if isinstance(v, dict) else v) for k, v in data.items()}
@@ -85,7 +126,7 @@ class Recipe:
             stages=stages_of(data.get("stages") or [], at),
         )
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """The resolved recipe: every default written out; a recipe again when no stage is a Python object."""
         return {
             "name": self.name,
@@ -96,10 +137,12 @@ class Recipe:
         }
 
     def to_yaml(self) -> str:
+        """The resolved recipe as YAML."""
         return str(yaml.safe_dump(self.describe(), allow_unicode=True, sort_keys=False))
 
 
-def _section(model: type[Options], data: Any, name: str, at: Where) -> Any:
+def _section(model: type[Section], data: object, name: str, at: Where) -> Section:
+    """A validated section; errors name its key and line."""
     if not isinstance(data, dict):
         raise RecipeError(f"{at(name)}: {name!r} should be a mapping such as {{path: ...}}, is {data!r}")
     for key in data:

@@ -4,71 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pydantic
-import yaml
 
-from raylib.errors import RecipeError, nearest
-from raylib.recipe.lines import Where, record_lines
-from raylib.stage import stage_info
+from raylib.errors import RecipeError, UnknownNameError, nearest
+from raylib.recipe.lines import Where
+from raylib.stage import StageInfo, stage_info
 
-__all__ = [
-    "StageSpec",
-    "expanded",
-    "explain",
-    "source_chain",
-    "source_names",
-    "split_stage",
-    "stage_labels",
-    "stages_of",
-]
+__all__ = ["Parameters", "StageSpec", "explain", "short_form", "spec_of", "split_stage", "stage_labels"]
+
+Parameters: TypeAlias = Mapping[str, object]
+Ready: TypeAlias = object  # anything that `raylib.stage.adapted` accepts
 
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+class WrongParameter(RecipeError):
+    """A stage's parameter is wrong; `key` is its name, as far as that is known."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    """A stage of a recipe: its registry name and parameters, or a ready object from the Python API."""
+    """A stage of a recipe: its registry name and parameters, or a ready object from the Python API.
+
+    Attributes:
+        name: Name in the registry; of a ready object, the name that reports show.
+        parameters: Values by parameter name; parameters that are not given have their defaults.
+        object: A ready stage, used as it is: anything that `raylib.stage.adapted` accepts.
+    """
 
     name: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    object: Any = None
+    parameters: Parameters = field(default_factory=dict)
+    object: Ready | None = None
 
-    def make(self) -> Any:
-        """The stage itself. Raises RecipeError for unknown names, parameters and wrong values."""
+    def make(self) -> Ready:
+        """The stage itself; `raylib.stage.adapted` gives it every hook of the contract.
+
+        Raises:
+            RecipeError: The name or a parameter is unknown, or a value is wrong.
+        """
         if self.object is not None:
             return self.object
-        try:
-            info = stage_info(self.name)
-        except KeyError as error:
-            raise RecipeError(error.args[0]) from None
+        info = _known_stage(self.name)
         known = info.parameters
         for key in self.parameters:
             if key not in known:
-                raise RecipeError(f"stage {self.name!r} has no parameter {key!r}{nearest(key, known)}")
+                message = f"stage {self.name!r} has no parameter {key!r}{nearest(key, known)}"
+                raise WrongParameter(message, key)
         try:
-            return pydantic.TypeAdapter(info.make).validate_python(dict(self.parameters))
+            stage: Ready = pydantic.TypeAdapter(info.make).validate_python(dict(self.parameters))
         except pydantic.ValidationError as error:
-            raise RecipeError(f"stage {self.name!r}: {explain(error)}") from None
+            place = error.errors()[0]["loc"]
+            raise WrongParameter(f"stage {self.name!r}: {explain(error)}", str(place[0]) if place else "") from None
+        return stage
 
-    def describe(self) -> dict[str, Any]:
-        """As it stands in a resolved recipe, defaults included."""
+    def describe(self) -> dict[str, dict[str, Ready]]:
+        """The stage as a resolved recipe shows it, defaults included."""
         if self.object is not None:
             return {self.name: {"python": repr(self.object)}}
         stage = self.make()
-        return {self.name: {f.name: _plain(getattr(stage, f.name)) for f in fields(stage) if f.init}}
+        values = {f.name: getattr(stage, f.name) for f in fields(stage) if f.init}  # type: ignore[arg-type]
+        return {self.name: {name: _plain(value) for name, value in values.items()}}
 
 
-def _plain(value: Any) -> Any:
+def _known_stage(name: str) -> StageInfo:
+    """The registry entry of a stage; RecipeError with the nearest name if there is none."""
+    try:
+        return stage_info(name)
+    except UnknownNameError as error:
+        raise RecipeError(str(error)) from None
+
+
+def _plain(value: object) -> object:
+    """A value as YAML can hold it."""
     if isinstance(value, (tuple, list, set, frozenset)):
         return [_plain(v) for v in value]
     return value
 
 
 def explain(error: pydantic.ValidationError) -> str:
+    """The problems of a validation in one line, each with its key and the value given."""
     problems = []
     for item in error.errors():
         where = ".".join(str(p) for p in item["loc"])
@@ -76,100 +94,40 @@ def explain(error: pydantic.ValidationError) -> str:
     return "; ".join(problems)
 
 
-def expanded(item: Any) -> list[Any]:
-    """A `clean: wechat` item as the stages of its chain, so that each can be overridden; others as they are."""
-    split = split_stage(item)
-    if split is None or split[0] != "clean":
-        return [item]
-    return [{spec.name: dict(spec.parameters)} for spec in _chain(split[1])]
-
-
-def split_stage(item: Any) -> tuple[str, Any] | None:
+def split_stage(item: object) -> tuple[str, object] | None:
+    """Name and parameters of a stage as a recipe gives it; None if it is neither a name nor a mapping of one."""
     if isinstance(item, str):
         return item, {}
     if isinstance(item, dict) and len(item) == 1:
-        return next(iter(item.items()))
+        name, parameters = next(iter(item.items()))
+        return name, parameters
     return None
 
 
-def stages_of(items: Any, at: Where) -> tuple[StageSpec, ...]:
-    if not isinstance(items, list):
-        raise RecipeError(f"{at('stages')}: 'stages' should be a list, is {type(items).__name__}")
-    specs: list[StageSpec] = []
-    for i, item in enumerate(items):
-        split = split_stage(item)
-        if split is None:
-            raise RecipeError(f"{at('stages', i)}: a stage is `- name` or `- name: {{parameter: value}}`, got {item!r}")
-        name, parameters = split
-        if name == "clean":  # a chain of another recipe
-            try:
-                specs += _chain(parameters)
-            except RecipeError as error:
-                raise RecipeError(f"{at('stages', i)}: {error}") from None
-            continue
-        if parameters is None:
-            parameters = {}
-        if not isinstance(parameters, dict):
-            parameters = _short_form(name, parameters)
-        spec = StageSpec(str(name), parameters)
-        try:
-            spec.make()
-        except RecipeError as error:
-            bad = next((k for k in parameters if repr(k) in str(error) or f" {k}:" in str(error)), None)
-            place = at("stages", i, name, bad) if bad else at("stages", i)
-            raise RecipeError(f"{place}: {error}") from None
-        specs.append(spec)
-    return tuple(specs)
-
-
-def _chain(parameters: Any) -> list[StageSpec]:
-    """The stages of `clean: web`, or of `clean: {source: web, length: {min: 100}}`, which changes stages of the chain."""
-    changes = dict(parameters) if isinstance(parameters, dict) else {"source": parameters}
-    source = changes.pop("source", None)
-    if not isinstance(source, str):
-        raise RecipeError(f"write `- clean: wechat` with one of {', '.join(source_names())}")
-    chain = source_chain(source)
-    for name, change in changes.items():
-        names = [spec.name for spec in chain]
-        if name not in names:
-            raise RecipeError(f"clean: the chain {source!r} has no stage {name!r}{nearest(name, names)}")
-        if not isinstance(change, dict):
-            raise RecipeError(f"clean: {name}: write parameters such as {{min: 100}}, got {change!r}")
-        chain = [StageSpec(s.name, {**s.parameters, **change}) if s.name == name else s for s in chain]
-    for spec in chain:
-        spec.make()
-    return chain
-
-
-def _short_form(name: str, value: Any) -> dict[str, Any]:
-    """`- keep_where: "..."`: a single value goes to the stage's first parameter."""
+def spec_of(name: str, parameters: object, at: Where, position: int) -> StageSpec:
+    """A checked stage; errors name its place in the recipe."""
     try:
-        first = next(iter(stage_info(name).parameters), None)
-    except KeyError as error:
-        raise RecipeError(error.args[0]) from None
+        given = parameters if parameters is not None else {}
+        spec = StageSpec(str(name), given if isinstance(given, dict) else short_form(name, given))
+        spec.make()
+    except WrongParameter as error:
+        key = (name, error.key) if error.key else ()
+        raise RecipeError(f"{at('stages', position, *key)}: {error}") from None
+    except RecipeError as error:
+        raise RecipeError(f"{at('stages', position)}: {error}") from None
+    return spec
+
+
+def short_form(name: str, value: object) -> dict[str, object]:
+    """The parameters of `- keep_where: "..."`: a single value is the stage's first parameter.
+
+    Raises:
+        RecipeError: The stage is unknown or has no parameters.
+    """
+    first = next(iter(_known_stage(name).parameters), None)
     if first is None:
         raise RecipeError(f"stage {name!r} takes no parameters, got {value!r}")
     return {first: value}
-
-
-def source_names() -> list[str]:
-    """Names of the ready chains by source: wechat, wiki, news, ..."""
-    return sorted(p.stem for p in (RECIPES / "sources").glob("*.yaml"))
-
-
-def source_chain(name: str) -> list[StageSpec]:
-    """The stages of a ready chain (`recipes/sources/NAME.yaml`), or of a user's YAML file with a `stages` list."""
-    path = RECIPES / "sources" / f"{name}.yaml"
-    if not path.is_file():
-        path = Path(name)
-        if not path.is_file():
-            raise RecipeError(f"unknown source {name!r}{nearest(name, source_names())}")
-    data = yaml.safe_load(path.read_text("utf-8"))
-    lines: dict[tuple[Any, ...], int] = {}
-    node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    if node is not None:
-        record_lines(node, (), lines)
-    return list(stages_of((data or {}).get("stages"), Where(str(path), lines)))
 
 
 def stage_labels(specs: Iterable[StageSpec]) -> list[str]:

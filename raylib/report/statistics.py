@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from raylib.hashing import id_hashes
 from raylib.report.counts import Counts, SplitCounts, add_counts, summed_splits, value_counts
 from raylib.report.samples import KeptSample, RejectedSample, Sample, merge_samples, shard_sample_size, shortened
 from raylib.schema import SCHEMAS, text_of
@@ -228,9 +228,8 @@ class ShardStatistics:
         """Rows that belong in the sample so far, with their draws: those with the smallest hashes of seed and id."""
         if self.sample_size == 0 or len(table) == 0:
             return []
-        hashed = xxhash.xxh64_intdigest
         # 53 bits, so that the draw survives JSON readers that only know doubles
-        draws = np.array([hashed((i or "").encode(), self.seed) >> 11 for i in table["id"].to_pylist()], np.int64)
+        draws = (id_hashes(table, self.seed) >> np.uint64(11)).astype(np.int64)
         ceiling = held[-1]["draw"] if len(held) >= self.sample_size else 1 << 62
         rows = np.flatnonzero(draws <= ceiling)
         rows = rows[np.argsort(draws[rows], kind="stable")][: self.sample_size]

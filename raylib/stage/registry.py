@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, TypeAlias, TypeVar
 
-from raylib.errors import nearest
+from raylib.errors import UnknownNameError, nearest
 from raylib.plugins import load_stages
 from raylib.stage.docstrings import parameters_described, text_of_docstring
 
@@ -116,9 +116,9 @@ def stage_info(name: str) -> StageInfo:
         name: Name in recipes.
 
     Raises:
-        KeyError: if there is no such stage; names the nearest one.
+        UnknownNameError: if there is no such stage; names the nearest one. It is a KeyError, too.
     """
     _load()
     if name not in _REGISTRY:
-        raise KeyError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
+        raise UnknownNameError(f"unknown stage {name!r}{nearest(name, _REGISTRY)}")
     return _REGISTRY[name]

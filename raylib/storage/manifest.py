@@ -28,7 +28,7 @@ class Manifest:
     """`manifest.jsonl`: one line a committed task, appended and flushed by the driver alone.
 
     The last entry of a phase and shard counts; a last line that was cut is ignored. In object storage, where adding a
-    line means writing its file again, lines go on in `manifest-00001.jsonl` and so on.
+    line means writing its file again, lines continue in `manifest-00001.jsonl` and so on.
 
     Attributes:
         entries: The last entry of each phase and shard.

@@ -48,7 +48,8 @@ class Store:
     def size(self, name: str) -> int | None:
         """Size in bytes, None when there is no such file."""
         system, root = self._open()
-        return system.get_file_info(f"{root}/{name}").size
+        size: int | None = system.get_file_info(f"{root}/{name}").size
+        return size
 
     def modified(self, name: str) -> float | None:
         """When a file was last written, in seconds since 1970; None where the storage does not record it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from raylib.plugins import optional
-from raylib.records import source_tables
+from raylib.records import RecordFile
 from training.data.encoding import Encoded, EncoderPlace, TokenOptions, Tools, encode, encode_there, packed
 from training.data.token_set import Kind
 from training.data.tokenizer import Tokenizer
@@ -67,27 +67,26 @@ class Encoder:
         if self._pool is not None:
             self._pool.__exit__(kind, error, traceback)
 
-    def encoded(self, path: str, name: str) -> Iterator[Encoded]:
+    def encoded(self, file: RecordFile) -> Iterator[Encoded]:
         """Records of a file, batch after batch, in their order.
 
         Args:
-            path: The file.
-            name: Source of records that have none.
+            file: The file, with the source of records that have none.
         """
         if self._pool is None:
-            for rows, sources in self._batches(path, name, _BATCH):
+            for rows, sources in self._batches(file, _BATCH):
                 yield encode(rows, sources, self._tools, self._options, self._kind)
             return
         delayed = optional("joblib", extra="train", purpose="raylib tokenize").delayed(encode_there)
         tasks = (
             delayed(packed(rows), sources, self._place, self._options, self._kind)
-            for rows, sources in self._batches(path, name, 4 * _BATCH)
+            for rows, sources in self._batches(file, 4 * _BATCH)
         )
         yield from self._pool(tasks)
 
-    def _batches(self, path: str, name: str, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
+    def _batches(self, file: RecordFile, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
         """Tables of at most `size` records, each with the sources of its records."""
-        for table in source_tables(path, _RECORD_KINDS[self._kind]):
-            sources = [s or name for s in table["source"].to_pylist()]
+        for table in file.tables(_RECORD_KINDS[self._kind]):
+            sources = [s or file.source for s in table["source"].to_pylist()]
             for begin in range(0, len(table), size):
                 yield table.slice(begin, size), sources[begin : begin + size]

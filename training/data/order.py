@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylib.errors import TrainingError
+from raylib.hashing import GOLDEN
 from training.data.rows import Row, Rows
 
 __all__ = ["RowStream"]
@@ -28,7 +29,7 @@ def _shuffled(index: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArra
         while outside.any():
             left, right = value[outside] >> np.uint64(half), value[outside] & mask
             for key in keys:
-                mixed = (right ^ key) * np.uint64(0x9E3779B97F4A7C15)
+                mixed = (right ^ key) * GOLDEN
                 mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
                 left, right = right, left ^ ((mixed >> np.uint64(17)) & mask)
             value[outside] = left << np.uint64(half) | right

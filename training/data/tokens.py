@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from raylib.errors import TrainingError
-from raylib.records import files_of, source_tables
+from raylib.records import RecordFile, files_of
 from training.data.encoder import SMALL, Encoder
 from training.data.encoding import TokenOptions
 from training.data.shuffle import Spill, join
@@ -33,7 +33,7 @@ class _Job:
     """Everything that determines the token files.
 
     Attributes:
-        files: Source name and path of each file.
+        files: Files of records.
         tokenizer: The tokenizer.
         place: Folder of the tokenizer.
         options: How records become tokens.
@@ -41,7 +41,7 @@ class _Job:
         work: Folder of unfinished parts.
     """
 
-    files: list[tuple[str, str]]
+    files: list[RecordFile]
     tokenizer: Tokenizer
     place: str
     options: TokenOptions
@@ -51,7 +51,7 @@ class _Job:
     @property
     def size(self) -> int:
         """Bytes of all input files."""
-        return sum(os.path.getsize(path) for _, path in self.files if os.path.exists(path))
+        return sum(os.path.getsize(file.path) for file in self.files if os.path.exists(file.path))
 
     @property
     def kind(self) -> Kind:
@@ -167,20 +167,20 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
     """Encode each file into a part; returns the parts' folders, and how many were finished before."""
     parts, done_before = [], 0
     with Encoder(job.tokenizer, job.place, kind, job.options, job.work, parallel=parallel) as encoder:
-        for number, (name, path) in enumerate(job.files):
+        for number, file in enumerate(job.files):
             part = job.work / f"{number:06d}"
             if (part / "part.json").is_file():
                 done_before += 1
             else:
                 spill = Spill(part, width=width, buckets=buckets, seed=(job.options.seed, number))
-                for encoded in encoder.encoded(path, name):
+                for encoded in encoder.encoded(file):
                     spill.add(encoded)
                 spill.close()
             parts.append(part)
     return parts, done_before
 
 
-def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOptions) -> str:
+def _key(files: Sequence[RecordFile], tokenizer_path: str, options: TokenOptions) -> str:
     """Fingerprint of the options, of the files' paths, sizes and times, and of the tokenizer's files."""
     facts: list[object] = [vars(options)]
     for _, path in files:
@@ -192,10 +192,10 @@ def _key(files: Sequence[tuple[str, str]], tokenizer_path: str, options: TokenOp
     return hashlib.blake2b(orjson.dumps(facts), digest_size=8).hexdigest()
 
 
-def _guess(files: Sequence[tuple[str, str]]) -> Kind:
+def _guess(files: Sequence[RecordFile]) -> Kind:
     """Kind of samples that the first records are."""
-    for _, path in files:
-        for table in source_tables(path):
+    for file in files:
+        for table in file.tables():
             if "chosen" in table.column_names:
                 return "preference"
             return "sft" if "messages" in table.column_names else "pretrain"

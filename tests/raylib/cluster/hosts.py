@@ -28,7 +28,13 @@ def can_make_hosts() -> bool:
         return False
     name = f"raylib-probe-{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
-    bridge = made and subprocess.run(["ip", "-n", name, "link", "add", "br0", "type", "bridge"], capture_output=True, check=False).returncode == 0  # fmt: skip
+    bridge = (
+        made
+        and subprocess.run(
+            ["ip", "-n", name, "link", "add", "br0", "type", "bridge"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return bridge
 
@@ -40,12 +46,19 @@ def _ip(*arguments: str) -> None:
 
 @dataclass
 class Host:
-    """One of them."""
+    """A host.
+
+    Attributes:
+        number: Its number; 0 is the head.
+        prefix: Beginning of the names of all network namespaces.
+        folder: Where its /tmp/ray is.
+        cpu: Core that its processes are pinned to; None for any.
+    """
 
     number: int
     prefix: str
     folder: Path
-    cpu: int | None = None  # pinned to this core
+    cpu: int | None = None
     _init: subprocess.Popen[bytes] | None = None
     _pid: int = 0
 
@@ -58,17 +71,38 @@ class Host:
         return f"{self.prefix}{self.number}"
 
     def boot(self) -> None:
-        """Its first process."""
+        """Start its first process, which gives it an own /proc, /tmp/ray and /dev/shm."""
         (self.folder / "ray").mkdir(parents=True, exist_ok=True)
         Path("/tmp/ray").mkdir(exist_ok=True)
-        script = f"mount -t proc proc /proc && mount --bind {self.folder}/ray /tmp/ray && mount -t tmpfs -o size=2g tmpfs /dev/shm && exec sleep infinity"  # fmt: skip
+        script = (
+            f"mount -t proc proc /proc && mount --bind {self.folder}/ray /tmp/ray && mount -t tmpfs -o "
+            "size=2g tmpfs /dev/shm && exec sleep infinity"
+        )
         pin = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
-        self._init = subprocess.Popen([*pin, "ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script], stderr=subprocess.DEVNULL)  # fmt: skip
+        self._init = subprocess.Popen(
+            [
+                *pin,
+                "ip",
+                "netns",
+                "exec",
+                self.name,
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                script,
+            ],
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + 10
         while not (
             found := [c for c in psutil.Process(self._init.pid).children(recursive=True) if c.name() == "sleep"]
         ):
-            assert self._init.poll() is None and time.monotonic() < deadline, f"{self.name} does not boot"
+            assert self._init.poll() is None, f"{self.name} does not boot"
+            assert time.monotonic() < deadline, f"{self.name} does not boot"
             time.sleep(0.02)
         self._pid = found[0].pid
 
@@ -82,7 +116,9 @@ class Host:
         env |= {"PATH": f"{_BIN}:{env['PATH']}", "RAY_AUTH_MODE": "token", "GLOO_SOCKET_IFNAME": "eth0", **environment}
         enter = ["nsenter", "-t", str(self._pid), "-n", "-m", "-p", f"--wd={Path(__file__).parents[3]}"]
         pin = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
-        return subprocess.Popen([*enter, *pin, *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+        return subprocess.Popen(
+            [*enter, *pin, *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def run(self, *command: str, timeout: float = 120, **environment: str) -> str:
         """Run a command on this host to its end."""
@@ -128,7 +164,17 @@ class Hosts:
                 _ip("-n", host.name, "link", "set", link, "up")
             self.hosts.append(host)
             host.boot()
-        self.head.run("ray", "start", "--head", f"--node-ip-address={self.head.address}", "--port=6379", "--num-cpus=0", "--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=300000000")  # fmt: skip
+        self.head.run(
+            "ray",
+            "start",
+            "--head",
+            f"--node-ip-address={self.head.address}",
+            "--port=6379",
+            "--num-cpus=0",
+            "--include-dashboard=false",
+            "--disable-usage-stats",
+            "--object-store-memory=300000000",
+        )
         self.ensure()
         return self
 
@@ -141,13 +187,23 @@ class Hosts:
         return f"{self.head.address}:6379"
 
     def ensure(self) -> None:
-        """All workers are there, those that were lost as new ones."""
+        """Bring up all workers again, those that were killed as new machines."""
         for host in self.hosts[1:]:
             if not host.alive:
                 host.boot()
-            raylets = subprocess.run(["nsenter", "-t", str(host._pid), "-p", "-m", "pgrep", "-x", "raylet"], capture_output=True, check=False)  # fmt: skip
+            raylets = subprocess.run(
+                ["nsenter", "-t", str(host._pid), "-p", "-m", "pgrep", "-x", "raylet"], capture_output=True, check=False
+            )
             if raylets.returncode:
-                host.run("ray", "start", f"--address={self.address}", f"--node-ip-address={host.address}", f"--num-cpus={self.cpus}", "--disable-usage-stats", "--object-store-memory=300000000")  # fmt: skip
+                host.run(
+                    "ray",
+                    "start",
+                    f"--address={self.address}",
+                    f"--node-ip-address={host.address}",
+                    f"--num-cpus={self.cpus}",
+                    "--disable-usage-stats",
+                    "--object-store-memory=300000000",
+                )
 
     def connect(self, host: Host, connected: bool) -> None:
         """Pull the network cable of a host, or put it back."""

@@ -5,41 +5,51 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import psutil
 import pytest
 
-from raylib.cluster.local import LocalCluster
 from raylib.engine import run
 from raylib.recipe import Recipe
+from tests.raylib.cluster.work import RECIPES_AT_ONCE
 from tests.raylib.engine.test_kill import STAGES, content, make_input
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.cluster]
-RECIPES = 20
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    made = LocalCluster(num_cpus=2 * RECIPES, object_store_memory=600 << 20)  # CPUs are tickets: each recipe takes two
-    made.start()
-    while (address := made.address(wait=1)) is None:
-        continue
-    yield address
-    made.stop()
 
 
 def test_twenty_recipes_at_once_on_one_cluster(cluster: str, tmp_path: Path) -> None:
     make_input(tmp_path / "in.jsonl", 2000)
-    (tmp_path / "recipe.yaml").write_text(f"input: {{path: {tmp_path}/in.jsonl}}\noutput: {{path: OUT}}\nengine: {{batch_mb: 0.2, actors: 1}}\nstages:{STAGES}")  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(
+        f"input: {{path: {tmp_path}/in.jsonl}}\noutput: {{path: OUT}}\nengine: {{batch_mb: 0.2, actors: "
+        f"1}}\nstages:{STAGES}"
+    )
     run(Recipe.from_file(tmp_path / "recipe.yaml", {"output.path": str(tmp_path / "alone"), "engine.mode": "inline"}))
     env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     runs = [
-        subprocess.Popen([sys.executable, "-m", "raylib", "run", str(tmp_path / "recipe.yaml"), "-q", "--address", cluster, "--set", f"output.path={tmp_path}/out{i}", "--set", f"name=run{i}"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for i in range(RECIPES)
-    ]  # fmt: skip
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "raylib",
+                "run",
+                str(tmp_path / "recipe.yaml"),
+                "-q",
+                "--address",
+                cluster,
+                "--set",
+                f"output.path={tmp_path}/out{i}",
+                "--set",
+                f"name=run{i}",
+            ],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(RECIPES_AT_ONCE)
+    ]
     for i, process in enumerate(runs):
         _, errors = process.communicate(timeout=400)
         assert process.returncode == 0, errors[-3000:]
@@ -51,8 +61,17 @@ def test_ten_thousand_small_files(tmp_path: Path) -> None:
     for i in range(100):
         (folder / f"{i:02d}").mkdir(parents=True)
     for i in range(10_000):
-        (folder / f"{i % 100:02d}" / f"{i:05d}.txt").write_text(f"第{i}篇短文，讲的是同一件小事。" + ("春" if i % 2 else "秋") * 40, "utf-8")  # fmt: skip
-    recipe = Recipe.from_dict({"input": {"path": str(folder)}, "output": {"path": str(tmp_path / "out")}, "engine": {"actors": 2}, "stages": ["collapse_newlines", {"length": {"min": 10}}, "exact_dedup"]})  # fmt: skip
+        (folder / f"{i % 100:02d}" / f"{i:05d}.txt").write_text(
+            f"第{i}篇短文，讲的是同一件小事。" + ("春" if i % 2 else "秋") * 40, "utf-8"
+        )
+    recipe = Recipe.from_dict(
+        {
+            "input": {"path": str(folder)},
+            "output": {"path": str(tmp_path / "out")},
+            "engine": {"actors": 2},
+            "stages": ["collapse_newlines", {"length": {"min": 10}}, "exact_dedup"],
+        }
+    )
     before = psutil.Process().num_fds()
     summary = run(recipe).summary
     assert summary["records_in"] == summary["records_kept"] == 10_000

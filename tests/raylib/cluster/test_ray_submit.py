@@ -1,15 +1,13 @@
-"""`ray submit --start cluster.yaml` over a real sshd: two machines at loopback addresses, a login shell that knows nothing."""
+"""`ray submit --start cluster.yaml` over a real sshd: two machines at loopback addresses, and a bare login shell."""
 
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -17,50 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.raylib.cluster.work import HEAD, WORKER
 from tests.texts import ARTICLE
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.cluster,
-    pytest.mark.skipif(os.geteuid() != 0 or shutil.which("sshd") is None or shutil.which("rsync") is None, reason="needs root, sshd and rsync"),
-]  # fmt: skip
+    pytest.mark.skipif(
+        os.geteuid() != 0 or shutil.which("sshd") is None or shutil.which("rsync") is None,
+        reason="needs root, sshd and rsync",
+    ),
+]
 ROOT = Path(__file__).parents[3]
-HEAD, WORKER = "127.0.0.2", "127.0.0.3"
-
-
-@pytest.fixture
-def machines(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """(private key, home of the remote user): an sshd whose sessions have another home and no path to our environment."""
-    key, host, home = tmp_path / "key", tmp_path / "host", tmp_path / "home"
-    home.mkdir()
-    (home / ".ray").mkdir()
-    for file in (key, host):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
-    (tmp_path / "authorized").write_bytes((tmp_path / "key.pub").read_bytes())
-    Path("/run/sshd").mkdir(exist_ok=True)
-    servers = []
-    # each machine has its own processes: `ray stop` on one does not see those of the other
-    for address in (HEAD, WORKER):
-        settings = tmp_path / f"sshd-{address}"
-        settings.write_text(
-            f"ListenAddress {address}:22\nHostKey {host}\nAuthorizedKeysFile {tmp_path}/authorized\nPidFile none\n"
-            "StrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nMaxStartups 100\n"
-            f"SetEnv HOME={home} PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-        )
-        command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", shutil.which("sshd") or "", "-D", "-e", "-f", str(settings)]  # fmt: skip
-        servers.append(subprocess.Popen(command, stderr=(tmp_path / f"sshd-{address}.log").open("wb")))
-    time.sleep(0.5)
-    assert all(s.poll() is None for s in servers), [p.read_text() for p in tmp_path.glob("sshd-*.log")]
-    # the head reaches the workers with the key that Ray puts into its home; ssh asks the password file where that is
-    link = Path(pwd.getpwuid(os.getuid()).pw_dir) / "ray_bootstrap_key.pem"
-    link.unlink(missing_ok=True)
-    link.symlink_to(home / link.name)
-    yield key, home
-    link.unlink(missing_ok=True)
-    for server in servers:
-        server.kill()  # and with it all that runs on that machine
-        server.wait()
 
 
 def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tmp_path: Path) -> None:
@@ -84,13 +51,22 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
     file = tmp_path / "cluster.yaml"
     file.write_text(yaml.safe_dump(shipped, sort_keys=False))
     source = tmp_path / "in.jsonl"
-    source.write_bytes(b"".join(orjson.dumps({"id": str(i), "text": f"{ARTICLE}{i}" if i % 4 else "短"}) + b"\n" for i in range(400)))  # fmt: skip
+    source.write_bytes(
+        b"".join(orjson.dumps({"id": str(i), "text": f"{ARTICLE}{i}" if i % 4 else "短"}) + b"\n" for i in range(400))
+    )
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"input: {{path: {source}}}\noutput: {{path: {tmp_path}/out}}\nengine: {{batch_mb: 0.05}}\nstages: [{{length: {{min: 10}}}}, exact_dedup]\n")  # fmt: skip
-    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "CI")} | {"PATH": f"{environment}/bin:{os.environ['PATH']}"}  # fmt: skip
+    recipe.write_text(
+        f"input: {{path: {source}}}\noutput: {{path: {tmp_path}/out}}\nengine: {{batch_mb: "
+        f"0.05}}\nstages: [{{length: {{min: 10}}}}, exact_dedup]\n"
+    )
+    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "CI")} | {
+        "PATH": f"{environment}/bin:{os.environ['PATH']}"
+    }
 
     def ray(*arguments: str) -> str:
-        done = subprocess.run(["ray", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280, check=False)  # fmt: skip
+        done = subprocess.run(
+            ["ray", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280, check=False
+        )
         assert done.returncode == 0, f"{arguments}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
@@ -102,33 +78,67 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
         assert sum(pq.read_metadata(p).num_rows for p in (tmp_path / "out" / "kept").iterdir()) == 300
         # the second machine joins, with the token that it was given
         deadline = time.monotonic() + 90
-        while "2 node" not in (nodes := ray("exec", str(file), "python -c \"import raylib.executors as e; e.use_token(); import ray; ray.init('auto', logging_level='ERROR'); print(len([n for n in ray.nodes() if n['Alive']]), 'node(s)')\"")):  # fmt: skip
+        while "2 node" not in (
+            nodes := ray(
+                "exec",
+                str(file),
+                (
+                    "python -c \"import raylib.cluster.connection as c; c.use_token(); import ray; ray.init('auto', "
+                    "logging_level='ERROR'); print(len([n for n in ray.nodes() if n['Alive']]), 'node(s)')\""
+                ),
+            )
+        ):
             assert time.monotonic() < deadline, nodes
             time.sleep(2)
         # jobs of the cluster, by our own commands; the dashboard answers on loopback only, and asks for the token
         raylib = [str(environment / "bin" / "raylib")]
 
         def cli(*arguments: str) -> str:
-            done = subprocess.run([*raylib, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+            done = subprocess.run(
+                [*raylib, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False
+            )
             assert done.returncode == 0, (arguments, done.stdout, done.stderr[-2000:])
             return done.stdout
 
-        said = cli("submit", "--name", "again", "--", "python", str(ROOT / "jobs" / "clean.py"), "--recipe", str(recipe), "--fresh")  # fmt: skip
+        said = cli(
+            "submit",
+            "--name",
+            "again",
+            "--",
+            "python",
+            str(ROOT / "jobs" / "clean.py"),
+            "--recipe",
+            str(recipe),
+            "--fresh",
+        )
         assert "400 records in = 300 kept" in said
-        cli("submit", "--no-wait", "--name", "sleeper", "--", "python", "-c", "print('awake', flush=True); import time; time.sleep(600)")  # fmt: skip
+        cli(
+            "submit",
+            "--no-wait",
+            "--name",
+            "sleeper",
+            "--",
+            "python",
+            "-c",
+            "print('awake', flush=True); import time; time.sleep(600)",
+        )
         deadline = time.monotonic() + 60
         while "awake" not in cli("logs", "sleep"):
             assert time.monotonic() < deadline
             time.sleep(1)
-        assert "RUNNING" in cli("status", "sleeper") and "SUCCEEDED" in cli("status")
+        assert "RUNNING" in cli("status", "sleeper")
+        assert "SUCCEEDED" in cli("status")
         assert "STOPPED" in cli("stop", "sleeper")
         wrong = subprocess.run([*raylib, "logs", "nobody"], env=env, capture_output=True, text=True, check=False)
-        assert wrong.returncode == 1 and "no job 'nobody'; the cluster has: again, sleeper" in wrong.stderr
+        assert wrong.returncode == 1
+        assert "no job 'nobody'; the cluster has: again, sleeper" in wrong.stderr
         with pytest.raises(urllib.error.HTTPError, match=r"401|403"):
             urllib.request.urlopen("http://127.0.0.1:8265/api/jobs/", timeout=10)
         said = ray("submit", str(file), "jobs/clean.py", "--", "--recipe", str(recipe))
         assert "400 records in = 300 kept" in said, "the cluster is up: no --start needed"
     finally:
-        subprocess.run(["ray", "down", "-y", str(file)], cwd=ROOT, env=env, capture_output=True, timeout=120, check=False)  # fmt: skip
+        subprocess.run(
+            ["ray", "down", "-y", str(file)], cwd=ROOT, env=env, capture_output=True, timeout=120, check=False
+        )
     profile = (home / ".profile").read_text()
     assert f"{environment}/bin" in profile, "setup wrote to the remote home, not to ours"

@@ -9,7 +9,7 @@ import yaml
 
 from raylib.errors import RecipeError
 from raylib.recipe import Recipe
-from raylib.recipe.stages import source_chain, source_names
+from raylib.recipe.chains import source_chain, source_names
 
 GOOD = """\
 name: good
@@ -61,7 +61,7 @@ def test_overrides() -> None:
     assert {s.parameters["min"] for s in recipe.stages if s.name == "length"} == {7}
     with pytest.raises(RecipeError, match=r"--set stages\.lenght\.min"):
         load(GOOD, stages__lenght__min=7)
-    with pytest.raises(RecipeError, match="no section"):
+    with pytest.raises(RecipeError, match="is not a section"):
         load(GOOD, name__x=7)
 
 

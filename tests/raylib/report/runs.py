@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from raylib.recipe import Recipe
 from tests.ports import free_port
 from tests.texts import ARTICLE
 
-__all__ = ["HOSTILE", "get", "recipe_file", "served"]
+__all__ = ["HOSTILE", "append_metrics", "get", "recipe_file", "served"]
 
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -41,6 +41,13 @@ def recipe_file(folder: Path, count: int) -> Path:
     Recipe.from_dict(data)
     (folder / "recipe.yaml").write_text(json.dumps(data, ensure_ascii=False), "utf-8")
     return folder / "recipe.yaml"
+
+
+def append_metrics(folder: Path, *lines: Mapping[str, object]) -> None:
+    """Write lines as a training run does."""
+    with (folder / "metrics.jsonl").open("ab") as stream:
+        for line in lines:
+            stream.write(orjson.dumps(line) + b"\n")
 
 
 @contextmanager

@@ -8,32 +8,22 @@ from pathlib import Path
 import orjson
 import pytest
 
-from raylib.engine import run
 from raylib.errors import SourceError
-from raylib.recipe import Recipe
 from raylib.report.live import RunView
-from tests.raylib.report.runs import recipe_file
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """The output of a run over 400 documents, 100 of them too short."""
-    run(Recipe.from_file(recipe_file(tmp_path, 400)))
-    return tmp_path / "out"
-
-
-def test_a_finished_run_shows_its_summary(out: Path) -> None:
-    state = RunView(str(out)).state()
+def test_a_finished_run_shows_its_summary(run_of_400: Path) -> None:
+    state = RunView(str(run_of_400)).state()
     assert state["status"] == "finished"
     assert state["name"] == "页面"
     assert (state["records_in"], state["records_kept"], state["records_rejected"]) == (400, 300, 100)
     assert dict(state["reasons"]) == {"length/too_short_or_long": 100}
 
 
-def test_a_run_without_its_summary_shows_the_same_numbers(out: Path) -> None:
-    finished = RunView(str(out)).state()
-    (out / "summary.json").unlink()
-    running = RunView(str(out)).state()
+def test_a_run_without_its_summary_shows_the_same_numbers(run_of_400: Path) -> None:
+    finished = RunView(str(run_of_400)).state()
+    (run_of_400 / "summary.json").unlink()
+    running = RunView(str(run_of_400)).state()
     assert running["status"] == "running"
     assert running["name"] == "out"
     for key in ("records_in", "records_kept", "records_rejected", "bytes_done", "reasons", "started"):
@@ -44,12 +34,12 @@ def test_a_run_without_its_summary_shows_the_same_numbers(out: Path) -> None:
     assert [phase["title"] for phase in running["phases"]] == [first, f"rounds after {first}", "exact_dedup"]
 
 
-def test_a_view_follows_a_manifest_that_grows(out: Path) -> None:
-    (out / "summary.json").unlink()
-    manifest = out / "manifest.jsonl"
+def test_a_view_follows_a_manifest_that_grows(run_of_400: Path) -> None:
+    (run_of_400 / "summary.json").unlink()
+    manifest = run_of_400 / "manifest.jsonl"
     lines = manifest.read_bytes().splitlines(keepends=True)
     manifest.write_bytes(lines[0])
-    view = RunView(str(out))
+    view = RunView(str(run_of_400))
     assert view.state()["records_in"] == 0
     assert view.rejects()["records"] == []
     seen = []
@@ -63,30 +53,30 @@ def test_a_view_follows_a_manifest_that_grows(out: Path) -> None:
     assert len(view.rejects(limit=500)["records"]) == 100
 
 
-def test_a_manifest_that_was_begun_again_starts_from_nothing(out: Path) -> None:
-    (out / "summary.json").unlink()
-    view = RunView(str(out))
+def test_a_manifest_that_was_begun_again_starts_from_nothing(run_of_400: Path) -> None:
+    (run_of_400 / "summary.json").unlink()
+    view = RunView(str(run_of_400))
     assert view.state()["records_in"] == 400
-    header = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)[0]
-    (out / "manifest.jsonl").write_bytes(header)
+    header = (run_of_400 / "manifest.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (run_of_400 / "manifest.jsonl").write_bytes(header)
     state = view.state()
     assert (state["records_in"], state["stages"], state["reasons"]) == (0, [], [])
 
 
-def test_a_run_that_began_after_the_summary_is_running(out: Path) -> None:
-    view = RunView(str(out))
+def test_a_run_that_began_after_the_summary_is_running(run_of_400: Path) -> None:
+    view = RunView(str(run_of_400))
     assert view.state()["status"] == "finished"
-    header = orjson.loads((out / "manifest.jsonl").read_bytes().splitlines()[0])
-    os.utime(out / "summary.json", (header["started"] - 60, header["started"] - 60))
+    header = orjson.loads((run_of_400 / "manifest.jsonl").read_bytes().splitlines()[0])
+    os.utime(run_of_400 / "summary.json", (header["started"] - 60, header["started"] - 60))
     assert view.state()["status"] == "running"
 
 
-def test_shards_of_a_continued_run_are_counted_once(out: Path) -> None:
-    (out / "summary.json").unlink()
-    view = RunView(str(out))
+def test_shards_of_a_continued_run_are_counted_once(run_of_400: Path) -> None:
+    (run_of_400 / "summary.json").unlink()
+    view = RunView(str(run_of_400))
     before = view.state()
-    header = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)[0]
-    with (out / "manifest.jsonl").open("ab") as stream:
+    header = (run_of_400 / "manifest.jsonl").read_bytes().splitlines(keepends=True)[0]
+    with (run_of_400 / "manifest.jsonl").open("ab") as stream:
         stream.write(header)
     assert view.state()["stages"] == before["stages"]
 

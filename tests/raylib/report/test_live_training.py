@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -11,26 +10,11 @@ import pytest
 
 from raylib.errors import SourceError
 from raylib.report.live_training import TrainingView
+from tests.raylib.report.runs import append_metrics
 
 
-def append(folder: Path, *lines: Mapping[str, object]) -> None:
-    with (folder / "metrics.jsonl").open("ab") as stream:
-        for line in lines:
-            stream.write(orjson.dumps(line) + b"\n")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The folder of a training run after five steps and an evaluation."""
-    steps = [
-        {"step": i, "loss": 3 - i / 10, "tgs": 5.0, "lr": 1e-3, "tokens": i, "grad_norm": 1.0} for i in range(1, 6)
-    ]
-    append(tmp_path, *steps, {"step": 5, "eval/loss": 2.6})
-    return tmp_path
-
-
-def test_a_training_run_shows_its_losses(folder: Path) -> None:
-    state = TrainingView(str(folder)).state()
+def test_a_training_run_shows_its_losses(training_folder: Path) -> None:
+    state = TrainingView(str(training_folder)).state()
     assert state["kind"] == "training"
     assert state["status"] == "running"
     assert [step for step, _ in state["loss"]] == [1, 2, 3, 4, 5]
@@ -40,25 +24,25 @@ def test_a_training_run_shows_its_losses(folder: Path) -> None:
     assert time.time() - state["changed"] < 60
 
 
-def test_new_steps_are_followed_past_a_line_that_was_cut(folder: Path) -> None:
-    view = TrainingView(str(folder))
-    with (folder / "metrics.jsonl").open("ab") as stream:
+def test_new_steps_are_followed_past_a_line_that_was_cut(training_folder: Path) -> None:
+    view = TrainingView(str(training_folder))
+    with (training_folder / "metrics.jsonl").open("ab") as stream:
         stream.write(b'{"cut')
     assert len(view.state()["loss"]) == 5
-    with (folder / "metrics.jsonl").open("ab") as stream:  # the next process continues the line
+    with (training_folder / "metrics.jsonl").open("ab") as stream:  # the next process continues the line
         stream.write(b'{"step": 5}\n')
-    append(folder, {"step": 6, "loss": 2.0})
+    append_metrics(training_folder, {"step": 6, "loss": 2.0})
     state = view.state()
     assert state["last"]["step"] == 6
     assert state["loss"][-1] == (6, 2.0)
 
 
-def test_repeated_steps_replace_the_old_ones_and_phases_continue(folder: Path) -> None:
-    append(folder, {"step": 6, "loss": 2.0})
-    view = TrainingView(str(folder))
+def test_repeated_steps_replace_the_old_ones_and_phases_continue(training_folder: Path) -> None:
+    append_metrics(training_folder, {"step": 6, "loss": 2.0})
+    view = TrainingView(str(training_folder))
     view.state()
-    append(
-        folder,
+    append_metrics(
+        training_folder,
         {"step": 6, "total_step": 6, "loss": 1.9},  # continued from step 5
         {"step": 1, "total_step": 7, "loss": 1.8},  # a second phase
         {"step": 1, "total_step": 7, "eval/loss": 1.7},
@@ -69,27 +53,27 @@ def test_repeated_steps_replace_the_old_ones_and_phases_continue(folder: Path) -
 
 
 @pytest.mark.parametrize(("finished", "status"), [(True, "finished"), (False, "stopped")])
-def test_the_result_says_how_it_ended(folder: Path, finished: bool, status: str) -> None:
-    (folder / "result.json").write_bytes(orjson.dumps({"finished": finished}))
-    assert TrainingView(str(folder)).state()["status"] == status
+def test_the_result_says_how_it_ended(training_folder: Path, finished: bool, status: str) -> None:
+    (training_folder / "result.json").write_bytes(orjson.dumps({"finished": finished}))
+    assert TrainingView(str(training_folder)).state()["status"] == status
 
 
-def test_a_folder_that_was_begun_again_starts_from_nothing(folder: Path) -> None:
-    view = TrainingView(str(folder))
+def test_a_folder_that_was_begun_again_starts_from_nothing(training_folder: Path) -> None:
+    view = TrainingView(str(training_folder))
     view.state()
-    (folder / "metrics.jsonl").write_bytes(orjson.dumps({"step": 1, "total_step": 1, "loss": 4.0}) + b"\n")
+    (training_folder / "metrics.jsonl").write_bytes(orjson.dumps({"step": 1, "total_step": 1, "loss": 4.0}) + b"\n")
     state = view.state()
     assert state["loss"] == [(1, 4.0)]
     assert state["evaluation"] == []
 
 
-def test_a_loss_that_is_not_a_number_leaves_a_gap(folder: Path) -> None:
-    append(folder, {"step": 6, "loss": None}, {"step": 7, "loss": 2.0})
-    assert [step for step, _ in TrainingView(str(folder)).state()["loss"]] == [1, 2, 3, 4, 5, 7]
+def test_a_loss_that_is_not_a_number_leaves_a_gap(training_folder: Path) -> None:
+    append_metrics(training_folder, {"step": 6, "loss": None}, {"step": 7, "loss": 2.0})
+    assert [step for step, _ in TrainingView(str(training_folder)).state()["loss"]] == [1, 2, 3, 4, 5, 7]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_last_step(tmp_path: Path) -> None:
-    append(tmp_path, *({"step": i, "loss": 1.0} for i in range(1, 2751)))
+    append_metrics(tmp_path, *({"step": i, "loss": 1.0} for i in range(1, 2751)))
     losses = TrainingView(str(tmp_path)).state()["loss"]
     assert 500 <= len(losses) < 600
     assert losses[-1][0] == 2750

@@ -14,50 +14,10 @@ from raylib.recipe import Recipe
 from raylib.report.page import render_report
 from raylib.report.samples import Samples
 from raylib.stage.section import Section, Text
-from raylib.storage.summary import Quarantined, StageTotals, Summary
+from raylib.storage.summary import Quarantined, Summary
 from tests.texts import ARTICLE
 
 NO_SAMPLES = Samples(kept=[], rejected=[])
-
-
-@pytest.fixture
-def summary() -> Summary:
-    """A run over 1,000 records of two sources."""
-    return Summary(
-        name="新闻清洗",
-        kind="document",
-        fingerprint="0123456789abcdef",
-        records_in=1000,
-        records_kept=600,
-        records_rejected=400,
-        characters_in=200_000,
-        characters_kept=120_000,
-        tokens_kept=None,
-        records_added=0,
-        columns={},
-        notes={},
-        splits=None,
-        bytes_in=600_000,
-        seconds=2.5,
-        seconds_start=0.5,
-        mb_while_starting=0.0,
-        phases={"s0": 2.0},
-        mb_per_second=0.3,
-        by_stage={
-            "strip_markup": StageTotals(990, 0, 120, 198_000, 180_000, 0.25),
-            "length": StageTotals(990, 390, 0, 180_000, 120_000, 0.1),
-        },
-        by_reason={"length/too_short_or_long": 390, "read/wrong_type": 10},
-        by_source={"论坛": {"in": 200, "kept": 50, "rejected": 150}, "网页": {"in": 800, "kept": 550, "rejected": 250}},
-        histogram_in=[0, 0, 100, 900],
-        histogram_kept=[0, 0, 0, 600],
-        shards=4,
-        quarantined=[],
-        skipped_files=[],
-        skipped_file_count=0,
-        engine="inline",
-        versions={"raylib": "1.0", "ray": "2.60.0", "python": "3.11"},
-    )
 
 
 def shown(summary: Summary, samples: Samples = NO_SAMPLES, **sections: Section) -> str:

@@ -14,15 +14,6 @@ from raylib.recipe import Recipe
 from raylib.report import rejects
 from raylib.report.live import RunView
 from raylib.report.rejects import Cursor
-from tests.raylib.report.runs import recipe_file
-
-
-@pytest.fixture(scope="module")
-def view(tmp_path_factory: pytest.TempPathFactory) -> RunView:
-    """A run that rejected d0, d4, ... d396 of 400 documents."""
-    folder = tmp_path_factory.mktemp("rejects")
-    run(Recipe.from_file(recipe_file(folder, 400)))
-    return RunView(str(folder / "out"))
 
 
 def every_page(view: RunView, **asked: Any) -> list[str]:
@@ -37,8 +28,8 @@ def every_page(view: RunView, **asked: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("limit", [7, 50, 500])
-def test_every_reject_is_found_once_whatever_the_pages(view: RunView, limit: int) -> None:
-    found = every_page(view, key="length", limit=limit)
+def test_every_reject_is_found_once_whatever_the_pages(rejects_view: RunView, limit: int) -> None:
+    found = every_page(rejects_view, key="length", limit=limit)
     assert sorted(found) == sorted(f"d{i}" for i in range(0, 400, 4))
 
 
@@ -54,24 +45,24 @@ def test_every_reject_is_found_once_whatever_the_pages(view: RunView, limit: int
     ],
 )
 def test_a_search_looks_at_id_text_detail_stage_and_reason(
-    view: RunView, asked: dict[str, Any], expected: list[str]
+    rejects_view: RunView, asked: dict[str, Any], expected: list[str]
 ) -> None:
-    assert [record["id"] for record in view.rejects(**asked)["records"]] == expected
+    assert [record["id"] for record in rejects_view.rejects(**asked)["records"]] == expected
 
 
 def test_a_search_that_takes_too_long_continues_where_it_stopped(
-    view: RunView, monkeypatch: pytest.MonkeyPatch
+    rejects_view: RunView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rejects, "_SECONDS", -1.0)
-    first = view.rejects(query="短396")
+    first = rejects_view.rejects(query="短396")
     assert (first["records"], first["cursor"] != "") == ([], True)
-    assert every_page(view, query="短396") == ["d396"]
+    assert every_page(rejects_view, query="短396") == ["d396"]
 
 
 @pytest.mark.parametrize("text", ["5", "1:2:3", "-1:0", "a:b", "../../etc", "1:" + "9" * 20])
-def test_a_wrong_cursor_is_refused(view: RunView, text: str) -> None:
+def test_a_wrong_cursor_is_refused(rejects_view: RunView, text: str) -> None:
     with pytest.raises(ParameterError, match="cursor"):
-        view.rejects(cursor=text)
+        rejects_view.rejects(cursor=text)
 
 
 def test_a_cursor_reads_as_it_is_written() -> None:

@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from raylib.cli import app
-from raylib.engine import run
 from raylib.errors import SourceError
-from raylib.recipe import Recipe
 from raylib.report.live import RunView
 from raylib.report.live_training import TrainingView
 from raylib.report.server import is_loopback, open_view
@@ -86,41 +83,26 @@ def test_the_page_follows_a_run_and_searches_its_rejects(browser: Any, tmp_path:
         assert "Funnel by stage" in browser.page_source
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of a run over 40 documents."""
-    folder = tmp_path_factory.mktemp("finished")
-    run(Recipe.from_file(recipe_file(folder, 40)))
-    return folder / "out"
-
-
-@pytest.fixture(scope="module")
-def local(finished: Path) -> Iterator[str]:
-    """The address of its page, on loopback."""
-    with served(finished) as address:
-        yield address
-
-
-def test_other_names_that_lead_here_get_no_answer(local: str) -> None:
-    assert json.loads(get(local + "api/state"))["status"] == "finished"
+def test_other_names_that_lead_here_get_no_answer(page_address: str) -> None:
+    assert json.loads(get(page_address + "api/state"))["status"] == "finished"
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        get(local + "api/state", Host="evil.example")
+        get(page_address + "api/state", Host="evil.example")
 
 
 @pytest.mark.parametrize("wrong", ["cursor=../../etc", "cursor=1:2:3", "cursor=5", "limit=0", "limit=99999"])
-def test_requests_that_the_page_does_not_send_are_refused(local: str, wrong: str) -> None:
+def test_requests_that_the_page_does_not_send_are_refused(page_address: str, wrong: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        get(f"{local}api/rejects?{wrong}")
+        get(f"{page_address}api/rejects?{wrong}")
 
 
 @pytest.mark.parametrize("other", ["api/../../etc/passwd", "in.jsonl", "manifest.jsonl", "%2e%2e/in.jsonl"])
-def test_files_are_not_served(local: str, other: str) -> None:
+def test_files_are_not_served(page_address: str, other: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        get(local + other)
+        get(page_address + other)
 
 
-def test_the_page_may_load_nothing_from_elsewhere(local: str) -> None:
-    with urllib.request.urlopen(local) as answer:
+def test_the_page_may_load_nothing_from_elsewhere(page_address: str) -> None:
+    with urllib.request.urlopen(page_address) as answer:
         policy = answer.headers["Content-Security-Policy"]
         page = answer.read().decode()
     assert "default-src 'none'" in policy
@@ -130,14 +112,14 @@ def test_the_page_may_load_nothing_from_elsewhere(local: str) -> None:
     assert "NONCE" not in page
 
 
-def test_the_report_is_served_in_a_sandbox(local: str) -> None:
-    with urllib.request.urlopen(local + "report") as answer:
+def test_the_report_is_served_in_a_sandbox(page_address: str) -> None:
+    with urllib.request.urlopen(page_address + "report") as answer:
         assert "sandbox" in answer.headers["Content-Security-Policy"]
         assert "Funnel by stage" in answer.read().decode()
 
 
-def test_an_open_address_asks_for_a_token(finished: Path) -> None:
-    with served(finished, host="0.0.0.0") as address:
+def test_an_open_address_asks_for_a_token(finished_run: Path) -> None:
+    with served(finished_run, host="0.0.0.0") as address:
         base, _, token = address.partition("?token=")
         assert len(token) >= 32
         for asked in (base, base + "api/state", base + "api/state?token=wrong", base + "report"):
@@ -164,8 +146,8 @@ def test_loopback_is_this_machine_only(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-def test_the_view_follows_from_what_the_folder_holds(finished: Path, tmp_path: Path) -> None:
-    assert isinstance(open_view(str(finished)), RunView)
+def test_the_view_follows_from_what_the_folder_holds(finished_run: Path, tmp_path: Path) -> None:
+    assert isinstance(open_view(str(finished_run)), RunView)
     nothing = CliRunner().invoke(app, ["ui", str(tmp_path)])
     assert isinstance(nothing.exception, SourceError)
     assert "holds no run of raylib" in str(nothing.exception)

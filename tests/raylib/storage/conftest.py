@@ -7,10 +7,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
 
+from raylib.storage.entry import RunHeader, ShardEntry, StreamEntry
+from raylib.storage.manifest import Manifest
+from raylib.storage.names import Phase, ShardName
+from raylib.storage.store import Store
 from tests.ports import free_port
 
 
@@ -44,3 +49,15 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
     system.create_dir("faulty")
     yield query
     system.delete_dir_contents("faulty")
+
+
+@pytest.fixture
+def store_of_a_run(tmp_path: Path) -> Store:
+    """A folder with a kept file, and a manifest of one shard and one stream."""
+    store = Store(str(tmp_path))
+    store.write("kept/a", b"12345")
+    manifest = Manifest(store)
+    manifest.append(RunHeader("run", 1.0, {}, 5, ("length",)))
+    manifest.append(ShardEntry(Phase.segment(0), ShardName(0), "key", {"kept/a": 5}, records_in=3))
+    manifest.append(StreamEntry(ShardName(0), "whole", 1))
+    return store

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from raylib.reference_commands import commands_markdown
-
-PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
-
-
-def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text("utf-8") == commands_markdown(), "run `python -m raylib.reference_commands`"
+from raylib.cli.reference import commands_markdown
 
 
 def test_commands_of_groups_have_a_section() -> None:

@@ -1,0 +1,102 @@
+"""The stages of a recipe, and the ready chains for a source that `- clean: wechat` stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from raylib.errors import RecipeError, nearest
+from raylib.recipe.lines import KeyPath, Where, record_lines
+from raylib.recipe.stages import StageSpec, spec_of, split_stage
+
+__all__ = ["RECIPES", "expanded", "source_chain", "source_names", "stages_of"]
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+def stages_of(items: object, at: Where) -> tuple[StageSpec, ...]:
+    """The stages of a recipe's `stages` list, chains expanded.
+
+    Args:
+        items: The list.
+        at: Names the places that errors mention.
+
+    Raises:
+        RecipeError: An item is not a stage, or a stage is wrong; names line, key and the nearest valid name.
+    """
+    if not isinstance(items, list):
+        raise RecipeError(f"{at('stages')}: 'stages' should be a list, is {type(items).__name__}")
+    specs: list[StageSpec] = []
+    for i, item in enumerate(items):
+        split = split_stage(item)
+        if split is None:
+            raise RecipeError(f"{at('stages', i)}: a stage is `- name` or `- name: {{parameter: value}}`, got {item!r}")
+        name, parameters = split
+        if name == "clean":  # a chain of another recipe
+            try:
+                specs += _chain(parameters)
+            except RecipeError as error:
+                raise RecipeError(f"{at('stages', i)}: {error}") from None
+        else:
+            specs.append(spec_of(name, parameters, at, i))
+    return tuple(specs)
+
+
+def expanded(item: object) -> list[object]:
+    """A `clean: wechat` item as the stages of its chain, so that each can be overridden; others as they are."""
+    split = split_stage(item)
+    if split is None or split[0] != "clean":
+        return [item]
+    return [{spec.name: dict(spec.parameters)} for spec in _chain(split[1])]
+
+
+def _chain(parameters: object) -> list[StageSpec]:
+    """The stages of `clean: web`; `clean: {source: web, length: {min: 100}}` changes a stage of the chain."""
+    changes: dict[str, object] = dict(parameters) if isinstance(parameters, dict) else {"source": parameters}
+    source = changes.pop("source", None)
+    if not isinstance(source, str):
+        raise RecipeError(f"write `- clean: wechat` with one of {', '.join(source_names())}")
+    chain = source_chain(source)
+    for name, change in changes.items():
+        names = [spec.name for spec in chain]
+        if name not in names:
+            raise RecipeError(f"clean: the chain {source!r} has no stage {name!r}{nearest(name, names)}")
+        if not isinstance(change, dict):
+            raise RecipeError(f"clean: {name}: write parameters such as {{min: 100}}, got {change!r}")
+        chain = [StageSpec(s.name, {**s.parameters, **change}) if s.name == name else s for s in chain]
+    for spec in chain:
+        spec.make()
+    return chain
+
+
+def source_names() -> list[str]:
+    """Names of the ready chains by source: wechat, wiki, news, ..."""
+    return sorted(p.stem for p in (RECIPES / "sources").glob("*.yaml"))
+
+
+def source_chain(name: str) -> list[StageSpec]:
+    """The stages of a ready chain, or of a user's file.
+
+    Args:
+        name: Name of a source (`recipes/sources/NAME.yaml`), or path of a YAML file with a `stages` list.
+
+    Raises:
+        RecipeError: There is no such chain, or a stage of it is wrong.
+    """
+    path = RECIPES / "sources" / f"{name}.yaml"
+    if not path.is_file():
+        path = Path(name)
+        if not path.is_file():
+            raise RecipeError(f"unknown source {name!r}{nearest(name, source_names())}")
+    text = path.read_text("utf-8")
+    try:
+        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {error}") from None
+    lines: dict[KeyPath, int] = {}
+    if node is not None:
+        record_lines(node, (), lines)
+    stages = data.get("stages") if isinstance(data, dict) else None
+    return list(stages_of(stages, Where(str(path), lines)))
