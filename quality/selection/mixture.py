@@ -69,7 +69,9 @@ def _domains(table: pa.Table, by: str, stage: str) -> npt.NDArray[np.str_]:
     """Domain of each record; empty where it is null."""
     if by not in table.column_names:
         raise StageError(f"{stage}: no column {by!r}{nearest(by, table.column_names)}")
-    return pc.fill_null(single_chunk(table[by]).cast(pa.string()), "").to_numpy(zero_copy_only=False).astype(str)
+    names = pc.fill_null(single_chunk(table[by]).cast(pa.string()), "")
+    domains: npt.NDArray[np.str_] = names.to_numpy(zero_copy_only=False).astype(str)
+    return domains
 
 
 class _Found(TypedDict, total=False):
