@@ -5,6 +5,7 @@ RAYLIB_TEST_DATA=... python benchmarks/training.py [tokenise overhead memory]
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -196,7 +197,12 @@ def memory(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["tokenise", "overhead", "memory"]
+    parts = ["tokenise", "overhead", "memory"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(parts)} (default: all)")
+    wanted = parser.parse_args().parts or parts
+    if unknown := set(wanted) - set(parts):
+        parser.error(f"unknown part {min(unknown)!r}; valid: {', '.join(parts)}")
     titles = {
         "tokenise": "Tokenising",
         "overhead": "The training loop over bare DeepSpeed",

@@ -355,7 +355,6 @@ def test_borrowed_fixtures_are_seen() -> None:
 # --- names in text ---------------------------------------------------------------------------------------------------
 
 
-@UNCONVERTED
 @pytest.mark.parametrize("path", house.written_files(), ids=shown)
 def test_modules_that_are_named_exist(path: Path) -> None:
     assert house.lost_names(text(path), page=path.suffix == ".md") == []
