@@ -7,6 +7,7 @@ The driver and the reader run on the head, which shares the same cores: what the
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -39,6 +40,7 @@ def speed_of(hosts: Hosts, recipe: Path, out: Path) -> tuple[float, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     speeds: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as name:
         source = scaled_input(data_file("pretrain_zh.jsonl.gz"), Path(name) / "in.jsonl", _GIGABYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ COUNT = 5000
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     counts: Counter[str] = Counter()
     for line in files("jieba").joinpath("dict.txt").read_text("utf-8").splitlines():
         word, frequency, *_ = line.split(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 
 from measure import write_section
@@ -11,6 +12,7 @@ from tests.cleaning.test_hostile import HOSTILE, RULES
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows = []
     for name in RULES:
         rule = stage_info(name).make.rule

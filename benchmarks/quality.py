@@ -5,6 +5,7 @@ RAYLIB_TEST_DATA=... python benchmarks/quality.py [classifier ifd difficulty tsn
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import random
@@ -235,7 +236,8 @@ def tsne() -> list[str]:
 _SELECT = """
 import sys, time, numpy as np
 sys.path.insert(0, {root!r})
-from quality.embeddings.diversity import greedy_by_quality, k_center, nearest_neighbour_distances, quota_by_cluster
+from quality.embeddings.diversity import greedy_by_quality, k_center, quota_by_cluster
+from quality.embeddings.metrics import nearest_neighbour_distances
 from dedup.kmeans import fit_centroids, nearest_centroid
 n, d, k = {n}, 384, {n} // 5
 rng = np.random.default_rng(0)
@@ -340,7 +342,12 @@ def recipe(model: Path, folder: Path) -> list[str]:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["classifier", "ifd", "difficulty", "tsne", "selection", "recipe"]
+    names = ["classifier", "ifd", "difficulty", "tsne", "selection", "recipe"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(names)} (default: all)")
+    wanted = parser.parse_args().parts or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"unknown part {min(unknown)!r}; valid: {', '.join(names)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         given = os.environ.get("RAYLIB_TINY_MODEL")

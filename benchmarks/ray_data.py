@@ -6,7 +6,7 @@ guarantees on top (rejects, resume, quarantine, the same bytes for any number of
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -53,4 +53,8 @@ def main(source: str, recipe: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="JSON lines to read")
+    parser.add_argument("recipe", help="recipe whose stages to run")
+    parser.add_argument("out", help="folder to write Parquet to")
+    main(**vars(parser.parse_args()))

@@ -8,11 +8,11 @@ sentences dropped, replaced or swapped, 10 % are exact copies of an earlier one.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import random
 import re
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,4 +67,8 @@ def make(target: Path, documents: int, source: Path, seed: int = 1) -> Path:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), int(sys.argv[2]), data_file("pretrain_zh.jsonl.gz"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", type=Path, help="Parquet file to write")
+    parser.add_argument("documents", type=int, help="number of documents")
+    options = parser.parse_args()
+    make(options.target, options.documents, data_file("pretrain_zh.jsonl.gz"))

@@ -40,7 +40,7 @@ def usage(process: psutil.Process) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes
     import ray

@@ -269,7 +269,7 @@ class Bench:
         )
 
     def trainer(self) -> dict[str, Any]:
-        """transformers' Trainer on the same rows."""
+        """Transformers' Trainer on the same rows."""
         import tempfile
 
         from transformers import Trainer, TrainerCallback, TrainingArguments

@@ -5,6 +5,7 @@ RAYLIB_TEST_DATA=... python benchmarks/training.py [tokenise overhead memory]
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -41,12 +42,21 @@ def tokenise(folder: Path) -> list[str]:
         count = sum(len(tokenizer.encode(t, add_special_tokens=False)) for t in texts[: len(texts) // 4])
         speeds["loop"].append(count / (time.perf_counter() - begun))
         begun = time.perf_counter()
-        count = sum(len(e.ids) for i in range(0, len(texts), 1000) for e in backend.encode_batch_fast(texts[i : i + 1000], add_special_tokens=False))  # fmt: skip
+        count = sum(
+            len(e.ids)
+            for i in range(0, len(texts), 1000)
+            for e in backend.encode_batch_fast(texts[i : i + 1000], add_special_tokens=False)
+        )
         speeds["batch"].append(count / (time.perf_counter() - begun))
         info = tokenize([str(path)], folder / f"tokens{turn}", str(folder / "tokenizer"))
         speeds["ours"].append(info["tokens"] / info["seconds"])
     loop, batch, ours = (float(np.median(v)) for v in speeds.values())
-    return [f"{len(texts):,} documents, {info['tokens']:,} tokens, vocabulary 16,000, median of three rounds in turn: record by record {loop:,.0f} tokens/s, the tokenizer's batches {batch:,.0f}, `raylib tokenize` from JSON lines to shuffled files {ours:,.0f} = **{ours / loop:.1f} times** the loop, {100 * ours / batch:.0f} % of the batches."]  # fmt: skip
+    return [
+        f"{len(texts):,} documents, {info['tokens']:,} tokens, vocabulary 16,000, median of three rounds in turn:"
+        f" record by record {loop:,.0f} tokens/s, the tokenizer's batches {batch:,.0f}, `raylib tokenize` from JSON"
+        f" lines to shuffled files {ours:,.0f} = **{ours / loop:.1f} times** the loop, {100 * ours / batch:.0f} % of"
+        " the batches."
+    ]
 
 
 def overhead(folder: Path) -> list[str]:
@@ -55,11 +65,10 @@ def overhead(folder: Path) -> list[str]:
 
     from tests.texts import conversations
     from training.config import TrainConfig
-    from training.data.batches import BatchShape, micro_batches
+    from training.data.batches import micro_batches
     from training.data.tokens import tokenize
     from training.loop import Loop
-    from training.loop.launch import single_process_group
-    from training.loop.phase_data import phase_data
+    from training.loop.launch import _single_process_group
     from training.model.build import build_model, load_tokenizer, parameter_groups
     from training.model.deepspeed import deepspeed_config
     from training.model.world import World
@@ -70,30 +79,66 @@ def overhead(folder: Path) -> list[str]:
     rows = [{"id": c["id"], "messages": c["messages"] * 3} for c in conversations(2000)]
     (folder / "chats.jsonl").write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in rows))
     tokenize([str(folder / "chats.jsonl")], folder / "sft", str(folder / "tokenizer"))
-    shape = {"model_type": "llama", "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}  # fmt: skip
-    config = TrainConfig.from_dict({
-        "objective": "sft", "output": str(folder / "runs"), "name": "o", "batch": 8, "micro_batch": 8, "steps": 40, "save_every": 10_000, "log_every": 1000,
-        "model": {"shape": shape, "tokenizer": str(folder / "tokenizer"), "dtype": "fp32"},
-        "data": {"train": [{"path": str(folder / "sft")}], "sequence_length": 256}, "parallel": {"backend": "deepspeed", "zero_stage": 2},
-    })  # fmt: skip
-    single_process_group()
+    shape = {
+        "model_type": "llama",
+        "hidden_size": 256,
+        "intermediate_size": 768,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+    }
+    config = TrainConfig.from_dict(
+        {
+            "objective": "sft",
+            "output": str(folder / "runs"),
+            "name": "o",
+            "batch": 8,
+            "micro_batch": 8,
+            "steps": 40,
+            "save_every": 10_000,
+            "log_every": 1000,
+            "model": {"shape": shape, "tokenizer": str(folder / "tokenizer"), "dtype": "fp32"},
+            "data": {"train": [{"path": str(folder / "sft")}], "sequence_length": 256},
+            "parallel": {"backend": "deepspeed", "zero_stage": 2},
+        }
+    )
+    _single_process_group()
 
-    def ours(turn: int) -> list[float]:
-        Loop(config, folder / "runs" / f"o{turn}", say=lambda *_: None).run()
+    def ours(turn: int) -> tuple[list[float], Loop]:
+        loop = Loop(config, folder / "runs" / f"o{turn}", say=lambda *_: None)
+        loop.run()
         lines = (folder / "runs" / f"o{turn}" / "metrics.jsonl").read_bytes().splitlines()
-        return [orjson.loads(line)["seconds"] for line in lines][10:]
+        return [orjson.loads(line)["seconds"] for line in lines][10:], loop
 
     import deepspeed
 
-    first = ours(0)
+    first, loop = ours(0)
     tokenizer = load_tokenizer(config.model)
     module = Scorer(build_model(config.model, tokenizer, 0))
-    engine, *_ = deepspeed.initialize(model=module, model_parameters=parameter_groups(module, 0.1, 4), config=deepspeed_config(config, World()))  # fmt: skip
-    data = phase_data(config, type(config).from_dict({**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}).phases[0])  # fmt: skip
+    engine, *_ = deepspeed.initialize(
+        model=module, model_parameters=parameter_groups(module, 0.1, 4), config=deepspeed_config(config, World())
+    )
+    data = loop._data(
+        type(config)
+        .from_dict(
+            {**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}
+        )
+        .phases[0]
+    )
     batches: list[Any] = []
     for step in range(40):
         keys = data.stream.rows(step * 8, 8)
-        (batch,) = micro_batches([data.sources[s].row(r) for s, r in keys], keys, BatchShape(micro=8, accumulation=1, pad=0, pairs=False))  # fmt: skip
+        (batch,) = micro_batches(
+            [data.sources[s].row(r) for s, r in keys],
+            keys,
+            rank=0,
+            world=1,
+            micro=8,
+            accumulation=1,
+            pad=0,
+            pairs=False,
+        )
         batches.append(batch)
 
     def bare() -> list[float]:
@@ -108,10 +153,14 @@ def overhead(folder: Path) -> list[str]:
 
     # ours, bare, bare, ours: so that a drift of the machine's speed is none of the difference
     theirs = [*bare(), *bare()]
-    stamps = [*first, *ours(1)]
+    stamps = [*first, *ours(1)[0]]
     a, b = float(np.median(stamps)), float(np.median(theirs))
     torch.distributed.destroy_process_group()
-    return [f"LLaMA of {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters, 8 packed rows of 256 tokens, float32, ZeRO-2, one worker, median of 60 steps in the order ours, bare, bare, ours: our loop {1000 * a:.1f} ms, a bare DeepSpeed loop over the same batches {1000 * b:.1f} ms = {100 * (a / b - 1):+.1f} %."]  # fmt: skip
+    return [
+        f"LLaMA of {sum(p.numel() for p in module.parameters()) / 1e6:.1f} M parameters, 8 packed rows of 256 tokens,"
+        f" float32, ZeRO-2, one worker, median of 60 steps in the order ours, bare, bare, ours: our loop {1000 * a:.1f}"
+        f" ms, a bare DeepSpeed loop over the same batches {1000 * b:.1f} ms = {100 * (a / b - 1):+.1f} %."
+    ]
 
 
 def memory(folder: Path) -> list[str]:
@@ -141,12 +190,24 @@ def memory(folder: Path) -> list[str]:
     seconds = time.perf_counter() - begun
     peak = max(peak, process.memory_info().rss)
     assert read == tokens
-    return [f"A 20 GB token file (10 billion tokens, 10 million samples) read in rows of 2,048: resident memory grows by {(peak - before) / 1e6:.0f} MB (of which 80 MB are the index); {read / seconds / 1e6:.0f} M tokens/s."]  # fmt: skip
+    return [
+        "A 20 GB token file (10 billion tokens, 10 million samples) read in rows of 2,048: resident memory grows by"
+        f" {(peak - before) / 1e6:.0f} MB (of which 80 MB are the index); {read / seconds / 1e6:.0f} M tokens/s."
+    ]
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["tokenise", "overhead", "memory"]
-    titles = {"tokenise": "Tokenising", "overhead": "The training loop over bare DeepSpeed", "memory": "Memory of large token files"}  # fmt: skip
+    parts = ["tokenise", "overhead", "memory"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(parts)} (default: all)")
+    wanted = parser.parse_args().parts or parts
+    if unknown := set(wanted) - set(parts):
+        parser.error(f"unknown part {min(unknown)!r}; valid: {', '.join(parts)}")
+    titles = {
+        "tokenise": "Tokenising",
+        "overhead": "The training loop over bare DeepSpeed",
+        "memory": "Memory of large token files",
+    }
     with tempfile.TemporaryDirectory() as name:
         for part in wanted:
             lines = {"tokenise": tokenise, "overhead": overhead, "memory": memory}[part](Path(name))

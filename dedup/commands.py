@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from raylib.cli.progress import run_shown
-from raylib.cli.settings import overrides
 from raylib.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -39,6 +37,8 @@ def dedup(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide the progress display.")] = False,
 ) -> None:
     """Deduplicate records without a recipe: `raylib dedup IN -o OUT --method minhash --threshold 0.8`."""
+    from raylib.cli.progress import run_shown
+    from raylib.cli.settings import overrides
     from raylib.recipe import Recipe
 
     if method not in _METHODS:

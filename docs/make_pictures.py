@@ -28,7 +28,15 @@ def browser(folder: Path) -> Iterator[Any]:
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking", "--no-first-run", f"--user-data-dir={folder}")  # fmt: skip
+    flags = (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--disable-background-networking",
+        "--no-first-run",
+        f"--user-data-dir={folder}",
+    )
     for flag in flags:
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver") or "chromedriver"))
@@ -77,10 +85,35 @@ def main() -> None:
 
         raylib("run", "examples/demo.yaml", "--set", f"output.path={folder}/demo", "--set", "engine.batch_mb=0.03")
         chosen = folder / "select.yaml"
-        chosen.write_text(f"input: {{path: examples/instructions, kind: conversation}}\noutput: {{path: {folder}/best}}\nstages:\n  - difficulty_features\n  - embed\n  - select: {{k: 120, by: difficulty, method: quota}}\n")  # fmt: skip
+        chosen.write_text(
+            f"input: {{path: examples/instructions, kind: conversation}}\noutput: {{path: {folder}/best}}\nstages:\n  -"
+            " difficulty_features\n  - embed\n  - select: {k: 120, by: difficulty, method: quota}\n"
+        )
         raylib("run", str(chosen))
-        raylib("report", "diversity", "examples/instructions", str(folder / "best"), "-o", str(folder / "diversity"), "--perplexity", "20")  # fmt: skip
-        subprocess.run([sys.executable, "examples/end_to_end/run.py", "--out", str(folder / "journey"), "--scale", "0.5", "--width", "128"], cwd=ROOT, check=True)  # fmt: skip
+        raylib(
+            "report",
+            "diversity",
+            "examples/instructions",
+            str(folder / "best"),
+            "-o",
+            str(folder / "diversity"),
+            "--perplexity",
+            "20",
+        )
+        subprocess.run(
+            [
+                sys.executable,
+                "examples/end_to_end/run.py",
+                "--out",
+                str(folder / "journey"),
+                "--scale",
+                "0.5",
+                "--width",
+                "128",
+            ],
+            cwd=ROOT,
+            check=True,
+        )
         shutil.copy(folder / "diversity" / "diversity.png", PICTURES / "diversity.png")
         with browser(folder / "browser") as driver:
             with served(folder / "demo") as address:

@@ -1,4 +1,4 @@
-"""A hook of mkdocs. It adds pages from outside `docs` and adapts links, so that the same links work on GitHub and here."""
+"""A hook of mkdocs: it adds pages from outside `docs` and adapts links, so that one link works on GitHub and here."""
 
 from __future__ import annotations
 

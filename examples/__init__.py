@@ -1,0 +1,1 @@
+"""Examples, and the scripts that make their data."""

@@ -221,7 +221,9 @@ def report_diversity(
     names = [Path(s.rstrip("/")).name or s for s in sets]
     if len(set(names)) < len(names):
         names = [s.rstrip("/") for s in sets]
-    samples = [sample_of(name, tables_of(path, scores=True), points, seed) for name, path in zip(names, sets, strict=True)]
+    samples = [
+        sample_of(name, tables_of(path, scores=True), points, seed) for name, path in zip(names, sets, strict=True)
+    ]
     options = DiversityOptions(points, embedding, clusters, perplexity, seed, tuple(colour))
     facts = write_report(samples, out, options)
     for name, metrics in facts["metrics"].items():

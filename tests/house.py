@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import re
 import typing
@@ -110,6 +111,53 @@ def silencers(text: str) -> list[str]:
 def module_path(path: Path) -> str:
     """The dotted name of a file of the repository."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+# --- names of modules in text ----------------------------------------------------------------------------------------
+
+_NAME = rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+"
+# Imports and `python -m` also stand in strings, as scripts that a test starts; pages name modules in backticks.
+_IMPORTED = re.compile(rf"\b(?:from|import|-m|\"-m\",) +\"?({_NAME})")
+_NAMED = re.compile(rf"`({_NAME})(?:\([^`]*\))?`")
+
+
+def written_files() -> list[Path]:
+    """Every file that people or programs read and that may name a module."""
+    folders = (*PACKAGES, "tests", "benchmarks", "examples", "jobs", "docs", "deploy", "recipes")
+    found = [
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md", ".yaml", ".yml", ".toml"}
+    ]
+    return sorted([*found, *ROOT.glob("*.md"), ROOT / "Makefile"])
+
+
+def lost_names(text: str, *, page: bool = False) -> list[str]:
+    """Modules, and in pages also functions and classes, that a text names and that are not there."""
+    names = _IMPORTED.findall(text) + (_NAMED.findall(text) if page else [])
+    return sorted({name for name in names if not _there(name)})
+
+
+def _there(name: str) -> bool:
+    """Whether a dotted name is a module, or leads from one to an attribute."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            thing: object = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        return not parts[length:] or _has(thing, parts[length:])
+    return False
+
+
+def _has(thing: object, names: list[str]) -> bool:
+    for name in names:
+        if not hasattr(thing, name):
+            fields = getattr(thing, "__dataclass_fields__", None) or getattr(thing, "model_fields", {})
+            return name in fields
+        thing = getattr(thing, name)
+    return True
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

@@ -53,13 +53,15 @@ def test_commands_are_taken(line: str) -> None:
     words = shlex.split(re.sub(r"\s+# .*$", "", line))[1:]
     command = typer.main.get_command(app)
     while hasattr(command, "commands"):
-        assert words and words[0] in command.commands, line
+        assert words, line
+        assert words[0] in command.commands, line
         command = command.commands[words.pop(0)]
     command.make_context(line, words)  # parses, does not run
 
 
 def test_there_is_something_to_check() -> None:
-    assert len(commands()) > 30 and len(re.findall(r"^### \d+\.", (ROOT / "docs/cookbook.md").read_text(), re.M)) == 20
+    assert len(commands()) > 30
+    assert len(re.findall(r"^### \d+\.", (ROOT / "docs/cookbook.md").read_text("utf-8"), re.M)) == 20
 
 
 @pytest.mark.parametrize("page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]))

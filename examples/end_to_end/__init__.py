@@ -1,0 +1,1 @@
+"""The whole way, from raw text to an aligned model."""

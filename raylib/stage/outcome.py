@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Outcome", "split_rejected", "with_columns"]
+__all__ = ["REJECT_COLUMNS", "Outcome", "keep_all", "mark_rejected", "split_rejected", "with_columns"]
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """The table with these columns, in place of those of the same names."""
+    """A table with new columns at its end.
+
+    Args:
+        table: The table, N rows.
+        columns: New columns by name, N values each; they take the place of columns with the same names.
+    """
     table = table.drop_columns([name for name in columns if name in table.column_names])
     for name, column in columns.items():
         table = table.append_column(name, column)
@@ -20,25 +25,36 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
 
 
 REJECT_COLUMNS = ("stage", "reason", "detail")
+"""Columns that rejected records have in addition to their own."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a stage did to a table.
 
-    `kept` has the surviving rows in their old order, text perhaps rewritten, columns perhaps
-    added. `rejected` has the other rows as they came in, plus `stage`, `reason` and `detail`.
+    Attributes:
+        kept: Surviving rows in their old order; their text may be rewritten, and columns may be added.
+        rejected: The other rows as they came in, with the additional columns `stage`, `reason` and `detail`.
+        added: Number of rows of `kept` that are copies of others, as up-sampling makes them.
     """
 
     kept: pa.Table
     rejected: pa.Table
-    added: int = 0  # rows of `kept` that are copies of others, as up-sampling makes them
+    added: int = 0
 
 
 def split_rejected(
     table: pa.Table, rejected: pa.Array, *, stage: str, reason: str, detail: pa.Array | None = None
 ) -> Outcome:
-    """Split `table` by the boolean array `rejected`; `detail` (aligned with the table) explains each row."""
+    """Split a table into kept and rejected rows.
+
+    Args:
+        table: Records, N of them.
+        rejected: Whether each record is rejected, boolean, [N].
+        stage: Name of the stage.
+        reason: Reason that the rejects show.
+        detail: What explains each reject, strings, [N]; by default nothing.
+    """
     out = table.filter(rejected)
     details = detail.filter(rejected) if detail is not None else pa.nulls(len(out), pa.large_string())
     return Outcome(
@@ -48,7 +64,14 @@ def split_rejected(
 
 
 def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array) -> pa.Table:
-    """Append the three reject columns to a table whose rows are all rejected."""
+    """Append the columns of rejects to a table whose rows are all rejected.
+
+    Args:
+        table: Rejected records, N of them.
+        stage: Name of the stage.
+        reason: Reason that the rejects show.
+        detail: What explains each reject, strings, [N].
+    """
     n = len(table)
     columns = (
         pa.repeat(pa.scalar(stage, pa.string()), n),
@@ -61,5 +84,9 @@ def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array)
 
 
 def keep_all(table: pa.Table) -> Outcome:
-    """An outcome that rejects nothing."""
+    """An outcome that rejects nothing.
+
+    Args:
+        table: Records.
+    """
     return Outcome(table, table.slice(0, 0))

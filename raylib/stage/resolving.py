@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,22 @@ def adapted(stage: object) -> AnyStage:
     )
 
 
+Answer = TypeVar("Answer")
+_NO_IDENTITY: object = None
+
+
+class _SingleShuffle(Protocol):
+    """A global stage with one shuffle, as other packages may write it."""
+
+    def resolve(self, store: SketchStore) -> pa.Table:
+        """Verdicts of a key range."""
+        ...
+
+    def apply(self, table: pa.Table, verdicts: pa.Table) -> Outcome:
+        """What becomes of a table."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Foreign(StageHooks):
     """Hooks of an object that does not derive from the contract: those that it has under the same name."""
@@ -59,13 +75,13 @@ class _Foreign(StageHooks):
         self._call("setup", None)
 
     def identity(self) -> object:
-        return self._call("identity", None)
+        return self._call("identity", _NO_IDENTITY)
 
     def notes(self) -> Mapping[str, float]:
         return self._call("notes", dict[str, float]())
 
-    def _call(self, name: str, default):  # type: ignore[no-untyped-def]  # the hook's own type
-        hook = getattr(self.stage, name, None)
+    def _call(self, name: str, default: Answer) -> Answer:
+        hook: Callable[[], Answer] | None = getattr(self.stage, name, None)
         return default if hook is None else hook()
 
 
@@ -95,13 +111,12 @@ class _ForeignGlobal(_Foreign, GlobalStage):
         return self.stage.sketch(table), None if facts is None else facts(table)
 
     def rounds(self) -> tuple[Round, ...]:
-        rounds = getattr(self.stage, "rounds", None)
-        return tuple(rounds()) if rounds is not None else single_round(self.stage.resolve)  # type: ignore[attr-defined]
+        rounds: Callable[[], Sequence[Round]] | None = getattr(self.stage, "rounds", None)
+        return tuple(rounds()) if rounds is not None else single_round(cast(_SingleShuffle, self.stage).resolve)
 
     def applier(self, shared: Sequence[pa.Table]) -> Applier:
-        applier = getattr(self.stage, "applier", None)
-        made: Applier = applier(shared) if applier is not None else self.stage.apply  # type: ignore[attr-defined]
-        return made
+        applier: Callable[[Sequence[pa.Table]], Applier] | None = getattr(self.stage, "applier", None)
+        return applier(shared) if applier is not None else cast(_SingleShuffle, self.stage).apply
 
     def section(self, notes: Sequence[Notes], store: SketchStore) -> Section | None:
         section = getattr(self.stage, "section", None)
@@ -110,7 +125,14 @@ class _ForeignGlobal(_Foreign, GlobalStage):
 
 
 def rounds_of(stage: object) -> tuple[Round, ...]:
-    """The rounds of a global stage; a stage that only has `resolve` has that one."""
+    """The rounds of a global stage; a stage that only has `resolve` has that one.
+
+    Args:
+        stage: A stage, or an object that `adapted` takes for one.
+
+    Raises:
+        TypeError: if it is not a global stage.
+    """
     found = adapted(stage)
     if not isinstance(found, GlobalStage):
         raise TypeError(f"{stage!r} is not a global stage")
@@ -118,12 +140,20 @@ def rounds_of(stage: object) -> tuple[Round, ...]:
 
 
 def is_model_based(stage: object) -> bool:
-    """Whether a stage loads a model; see `StageHooks.model_based`."""
+    """Whether a stage loads a model; see `StageHooks.model_based`.
+
+    Args:
+        stage: A stage, or an object that `adapted` takes for one.
+    """
     return adapted(stage).model_based
 
 
 def resolve_in_memory(stage: object, store: SketchStore) -> pa.Table:
     """Run all rounds of a stage over one store that holds everything, as the engine does over files.
+
+    Args:
+        stage: A global stage, or an object that `adapted` takes for one.
+        store: Sketches, facts and texts of all records.
 
     Returns:
         The verdicts: `shard`, `row` and the stage's own columns.

@@ -57,7 +57,11 @@ class Shuffled:
 
 
 def no_verdicts(store: SketchStore) -> Shuffled:
-    """The last round of a stage whose `applier` needs nothing but the tables of its broadcast rounds."""
+    """The last round of a stage whose `applier` needs nothing but the tables of its broadcast rounds.
+
+    Args:
+        store: Not read.
+    """
     return Shuffled(pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())}))
 
 
@@ -79,5 +83,10 @@ class Round:
 
 
 def single_round(resolve: Callable[[SketchStore], pa.Table], name: str = "resolve") -> tuple[Round, ...]:
-    """The rounds of a stage whose verdicts come from a single shuffle: `resolve` returns them for each key range."""
+    """The rounds of a stage whose verdicts come from a single shuffle.
+
+    Args:
+        resolve: Function that returns the verdicts of a key range: `shard`, `row` and the stage's own columns.
+        name: Name of the round, for progress displays.
+    """
     return (Round(name, lambda store: Shuffled(resolve(store))),)

@@ -26,7 +26,12 @@ Json: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; `warning` draws attention to it."""
+    """A paragraph.
+
+    Attributes:
+        text: Its text.
+        warning: Whether the report draws attention to it.
+    """
 
     text: str
     warning: bool = False
@@ -38,7 +43,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a horizontal bar chart."""
+    """A bar of a horizontal bar chart.
+
+    Attributes:
+        label: What the bar stands for.
+        value: Its length, 0 or more.
+        note: Text beside the bar.
+    """
 
     label: str
     value: int
@@ -52,7 +63,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """A horizontal bar chart."""
+    """A horizontal bar chart.
+
+    Attributes:
+        title: Title of the block.
+        rows: Bars from top to bottom.
+    """
 
     title: str
     rows: Sequence[Bar]
@@ -64,7 +80,13 @@ class Bars:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Counts of pairs of names; `values[i][j]` belongs to row `names[i]` and column `names[j]`."""
+    """Counts of pairs of names.
+
+    Attributes:
+        title: Title of the block.
+        names: Names of rows and columns, N of them.
+        values: Counts, [N, N]; `values[i][j]` belongs to row `names[i]` and column `names[j]`.
+    """
 
     title: str
     names: Sequence[str]
@@ -77,7 +99,14 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points (x, y) in the unit square; `x` and `y` name the axes."""
+    """Points in the unit square.
+
+    Attributes:
+        title: Title of the block.
+        x: Name of the horizontal axis.
+        y: Name of the vertical axis.
+        points: Points (x, y), 0 to 1.
+    """
 
     title: str
     x: str
@@ -91,7 +120,13 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text cells under a head."""
+    """Rows of text cells under a head.
+
+    Attributes:
+        title: Title of the block.
+        head: Cells of the head, C of them.
+        rows: Cells of the rows, C in each.
+    """
 
     title: str
     head: Sequence[str]
@@ -104,7 +139,13 @@ class Table:
 
 @dataclass(frozen=True)
 class PairOfTexts:
-    """Two texts whose difference the report shows."""
+    """Two texts whose difference the report shows.
+
+    Attributes:
+        header: Line above the texts.
+        before: The first text.
+        after: The second text.
+    """
 
     header: str
     before: str
@@ -117,7 +158,12 @@ class PairOfTexts:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of texts with their differences."""
+    """Pairs of texts with their differences.
+
+    Attributes:
+        title: Title of the block.
+        items: The pairs.
+    """
 
     title: str
     items: Sequence[PairOfTexts]
@@ -151,7 +197,12 @@ class Maps:
 
 @dataclass(frozen=True)
 class Histograms:
-    """Histograms of columns, each drawn before and after the run."""
+    """Histograms of columns, each drawn before and after the run.
+
+    Attributes:
+        title: Title of the block.
+        items: What the template draws of each histogram.
+    """
 
     title: str
     items: Sequence[Json]
@@ -166,7 +217,12 @@ Block: TypeAlias = Text | Bars | Matrix | Scatter | Table | Pairs | Maps | Histo
 
 @dataclass(frozen=True)
 class Section:
-    """A stage's part of the report."""
+    """A stage's part of the report.
+
+    Attributes:
+        title: Title of the section.
+        blocks: Blocks from top to bottom.
+    """
 
     title: str
     blocks: Sequence[Block]

@@ -12,10 +12,11 @@ import pytest
 from raylib.stage import stage_info, stage_names
 
 MB = 1_000_000
+PERIOD = "一二三四五六七八九十甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日月盈昃辰宿列张"
 HOSTILE = {
     "one character": "哈" * (MB // 3),
     "one sentence": "今天天气很好，" * (MB // 21),
-    "period of 50": "一二三四五六七八九十甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日月盈昃辰宿列张" * (MB // 150),
+    "period of 50": PERIOD * (MB // 150),
     "almost periodic": "".join("甲乙丙丁" * 50 + chr(0x4E00 + i % 5000) for i in range(MB // 603)),
     "digits": "1234567890" * (MB // 10),
     "phones": "13800000000 " * (MB // 12),
@@ -39,7 +40,7 @@ HOSTILE = {
     "mixed scripts": "好a" * (MB // 4),
     "one long word": "a" * MB,
     "chapters": "第一章" * (MB // 9),
-}  # fmt: skip
+}
 RULES = [n for n in stage_names() if hasattr(stage_info(n).make, "rule") and n != "ad_classifier"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -35,10 +36,8 @@ def deduplicated(source: Path, out: Path, **parameters: Any) -> tuple[dict[str, 
 
 
 def pages(n: int = 60) -> list[dict[str, Any]]:
-    rows = [
-        {"id": f"{i:03d}", "source": "a" if i % 2 else "b", "text": f"第{i}篇独一无二的正文内容。\n{ARTICLE}{i}\n{FOOTER}"}
-        for i in range(n)
-    ]  # fmt: skip
+    texts = [f"第{i}篇独一无二的正文内容。\n{ARTICLE}{i}\n{FOOTER}" for i in range(n)]
+    rows = [{"id": f"{i:03d}", "source": "a" if i % 2 else "b", "text": text} for i, text in enumerate(texts)]
     rows[7]["text"] = f"{FOOTER}！\n{FOOTER}"
     return rows
 
@@ -85,16 +84,14 @@ def test_paragraphs(tmp_path: Path, write_jsonl: Write) -> None:
     assert kept["x"] == "第一段，两行\n在一起。\n\n第二段的内容在这里。"
 
 
+lines = st.sampled_from(["甲" * 8, "乙" * 8, "丙，" * 8, "丙" * 8, "丁", ""])
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.lists(st.sampled_from(["甲" * 8, "乙" * 8, "丙，" * 8, "丙" * 8, "丁", ""]), max_size=5), min_size=1, max_size=8),
-    st.integers(2, 4),
-)  # fmt: skip
+@given(st.lists(st.lists(lines, max_size=5), min_size=1, max_size=8), st.integers(2, 4))
 def test_equals_a_straightforward_count(
     tmp_path_factory: pytest.TempPathFactory, documents: list[list[str]], least: int
 ) -> None:
-    import orjson
-
     folder = tmp_path_factory.mktemp("lines")
     texts = ["\n".join(d) for d in documents]
     texts = [t if t.strip() else "空" for t in texts]

@@ -24,20 +24,16 @@ from dedup.shingles import shingle_set, tokens
 from dedup.signatures import estimated_jaccard, low_bytes, signatures, true_jaccard
 from raylib.engine import run
 from raylib.recipe import Recipe
-from tests.texts import ARTICLE, ENGLISH, POEM
+from tests.dedup.corpus import SENTENCES, corpus, edited
+from tests.texts import ARTICLE, ENGLISH
 
 Write = Callable[..., Path]
-SENTENCES = [s + "。" for s in (ARTICLE + POEM).replace("\n", "").split("。") if s]
 
 GOLDEN = [
     [37899400, 3669362, 73973606, 9950617],
     [51579976, 14998928, 25408436, 15930997],
     [14457386091261298278, 13690498337691321304],
 ]
-
-
-def edited(text: str, rng: random.Random, rate: float) -> str:
-    return "".join(rng.choice("的一是不了人我在有他") if rng.random() < rate else c for c in text)
 
 
 def pairs(n: int = 400) -> tuple[pa.Array, np.ndarray, np.ndarray]:
@@ -146,20 +142,6 @@ def test_rounds_find_the_components(edges: list[tuple[int, int]], parts: int) ->
     mine = table["key"].to_numpy() == node_keys(table["root"].to_numpy())
     found.update(zip(table["node"].to_numpy()[mine].tolist(), table["root"].to_numpy()[mine].tolist(), strict=True))
     assert found == expected
-
-
-def corpus(n: int = 300) -> list[dict[str, Any]]:
-    rng = random.Random(5)
-    out: list[dict[str, Any]] = []
-    for i in range(n):
-        text = "".join(rng.choices(SENTENCES, k=10)) + "".join(chr(rng.randrange(0x4E00, 0x9000)) for _ in range(120))
-        out.append({"id": f"{i:04d}-a", "source": "x", "text": text})
-        if i % 3 == 0:
-            out.append({"id": f"{i:04d}-b", "source": "y", "text": edited(text, rng, 0.01) + "。"})
-        if i % 9 == 0:
-            out.append({"id": f"{i:04d}-c", "source": "y", "text": text.replace("，", ",").replace("。", ".")})
-    rng.shuffle(out)
-    return out
 
 
 def recipe(source: Any, out: Path, stage: dict[str, Any] | None = None, **engine: Any) -> Recipe:

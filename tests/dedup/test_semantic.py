@@ -18,7 +18,7 @@ from dedup.semantic import SemanticDedup, duplicates_in_cluster
 from raylib.engine import run
 from raylib.recipe import Recipe, StageSpec
 from raylib.vectors import embedding_array, embedding_matrix
-from tests.dedup.test_minhash import SENTENCES, edited
+from tests.dedup.corpus import SENTENCES, edited
 from tests.texts import ARTICLE, ENGLISH
 
 Write = Callable[..., Path]

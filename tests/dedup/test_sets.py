@@ -19,11 +19,12 @@ from raylib.cli import app
 from raylib.engine import run
 from raylib.recipe import Recipe
 from raylib.records import tables_of
-from tests.dedup.test_minhash import corpus
+from tests.dedup.corpus import corpus
 from tests.texts import ARTICLE, ENGLISH
 
 Write = Callable[..., Path]
 QUESTION = "下列关于光合作用的说法中，正确的一项是哪一个？绿色植物只有在白天才进行光合作用，夜晚只进行呼吸作用。"
+IN_ENGLISH = "Which of the following statements about the water cycle is not correct, and why is it wrong?"
 
 
 def cli(*arguments: str, stdin: str | None = None) -> str:
@@ -36,11 +37,11 @@ def test_decontamination_names_the_item(tmp_path: Path, write_jsonl: Write) -> N
     benchmark = write_jsonl(
         [
             {"id": "q1", "question": QUESTION, "answer": "第一项"},
-            {"id": "q2", "question": "Which of the following statements about the water cycle is not correct, and why is it wrong?", "answer": "C"},
+            {"id": "q2", "question": IN_ENGLISH, "answer": "C"},
             {"id": "q3", "question": "水的化学式是什么？请写出来。", "answer": ""},
         ],
         "bench.jsonl",
-    )  # fmt: skip
+    )
     rows = {
         "clean": ARTICLE,
         "english": ENGLISH,

@@ -12,8 +12,10 @@ from tests.ports import free_port
 
 def test_versions_are_an_option_and_a_command() -> None:
     option, command = (CliRunner().invoke(app, [word]) for word in ("--version", "version"))
-    assert option.exit_code == 0 and option.output == command.output
-    assert option.output.startswith("raylib ") and "pyarrow " in option.output
+    assert option.exit_code == 0
+    assert option.output == command.output
+    assert option.output.startswith("raylib ")
+    assert "pyarrow " in option.output
 
 
 @pytest.mark.parametrize("command", [["status"], ["logs", "job"], ["stop", "job"], ["submit", "--", "true"]])

@@ -22,7 +22,9 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def source(write_jsonl: Write) -> Path:
-    rows: list[Any] = [{"id": f"{i:03d}", "source": "web" if i % 2 else "forum", "text": f"{ARTICLE}第{i % 30}篇。"} for i in range(40)]  # fmt: skip
+    rows: list[Any] = [
+        {"id": f"{i:03d}", "source": "web" if i % 2 else "forum", "text": f"{ARTICLE}第{i % 30}篇。"} for i in range(40)
+    ]
     rows += [{"id": "en", "source": "web", "text": ENGLISH}, b"{cut"]
     return write_jsonl(rows)
 
@@ -96,7 +98,8 @@ def test_wrong_names_are_errors_at_once(source: Path) -> None:
 def test_import_is_light() -> None:
     code = (
         "import sys, time; t = time.perf_counter(); import raylib; import cleaning.rules;"
-        "bad = {'ray', 'torch', 'transformers', 'sklearn', 'jieba', 'opencc', 'pandas'} & set(sys.modules); assert not bad, bad"
+        "bad = {'ray', 'torch', 'transformers', 'sklearn', 'jieba', 'opencc', 'pandas'} & set(sys.modules);"
+        "assert not bad, bad"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
