@@ -30,7 +30,7 @@ from raylib.stage import (
 from raylib.stage.section import Block, Table, Text
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from raylib.token_counts import Tokenizer
 
 __all__ = ["Resample", "mixture_of"]
 
