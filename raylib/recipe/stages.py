@@ -43,8 +43,12 @@ class StageSpec:
     def make(self) -> Ready:
         """The stage itself; `raylib.stage.adapted` gives it every hook of the contract.
 
+        Returns:
+            The stage, ready to run.
+
         Raises:
-            RecipeError: The name or a parameter is unknown, or a value is wrong.
+            RecipeError: The name is unknown.
+            WrongParameter: A parameter is unknown, or its value is wrong.
         """
         if self.object is not None:
             return self.object
@@ -120,6 +124,9 @@ def spec_of(name: str, parameters: object, at: Where, position: int) -> StageSpe
 
 def short_form(name: str, value: object) -> dict[str, object]:
     """The parameters of `- keep_where: "..."`: a single value is the stage's first parameter.
+
+    Returns:
+        The parameter's name and the value.
 
     Raises:
         RecipeError: The stage is unknown or has no parameters.
