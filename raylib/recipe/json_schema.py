@@ -23,7 +23,7 @@ def json_schema() -> Schema:
     A value that YAML gives as a string, such as `1e-4`, is refused by the schema where a number is expected.
 
     Returns:
-        The schema, as JSON values.
+        The schema, ready to be written as JSON.
     """
     infos = [stage_info(name) for name in stage_names()]
     stages = {info.name: _stage_schema(info) for info in infos}

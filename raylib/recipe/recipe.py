@@ -53,7 +53,7 @@ class Recipe:
             overrides: Values by dotted key, as `--set engine.actors=4` gives them.
 
         Returns:
-            The recipe, with options and stages checked.
+            The validated recipe.
 
         Raises:
             RecipeError: The file cannot be read or is wrong; names file, line, key and the nearest valid name.
@@ -77,7 +77,7 @@ class Recipe:
             overrides: Values by dotted key, as `--set engine.actors=4` gives them.
 
         Returns:
-            The recipe, with options and stages checked.
+            The validated recipe.
 
         Raises:
             RecipeError: The recipe is wrong; names line, key and the nearest valid name.
@@ -109,7 +109,7 @@ class Recipe:
             overrides: Values by dotted key, as `--set engine.actors=4` gives them.
 
         Returns:
-            The recipe, with options and stages checked.
+            The validated recipe.
 
         Raises:
             RecipeError: The recipe is wrong; names line, key and the nearest valid name.
