@@ -86,6 +86,9 @@ class Rule(ABC):
 
         Args:
             parameters: Parameters of the rule by name.
+
+        Returns:
+            The stage, which checks and fixes the parameters.
         """
         return cast(RuleStage, self.info.make(**parameters))
 
@@ -128,12 +131,7 @@ class RewritingRule(Rule):
     adds: AddedColumns | None = None
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
-        """Rewrite every text of the records and add the columns of `adds`; no record is rejected.
-
-        Args:
-            table: Records of one kind.
-            parameters: Parameters of the rule by name.
-        """
+        """Rewrite every text of the records and add the columns of `adds`; no record is rejected."""
         if len(table) == 0 and self.adds is None:
             return keep_all(table)
         changed = map_texts(table, lambda texts: self.function(texts, **parameters))
@@ -172,12 +170,7 @@ class RejectingRule(Rule):
     """
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
-        """Reject the records with evidence against their text.
-
-        Args:
-            table: Records of one kind.
-            parameters: Parameters of the rule by name.
-        """
+        """Reject the records with evidence against their text."""
         if len(table) == 0:
             return keep_all(table)
         found = self.function(text_of(table), **parameters)

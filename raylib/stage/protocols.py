@@ -52,6 +52,9 @@ class StageHooks:
         """Whatever determines the output besides the parameters and the files that they name; any JSON value.
 
         The version of a saved index is an example. A resumed run redoes a stage whose identity has changed.
+
+        Returns:
+            A JSON value; None if there is nothing else.
         """
         return None
 
@@ -115,6 +118,9 @@ class GlobalStage(StageHooks, ABC):
         """Sketches, and one row of facts about each record that later rounds can look up by position.
 
         Signatures and priorities are facts. Override this method when computing both at once is cheaper.
+
+        Returns:
+            Sketches, and facts with one row per record or None.
         """
         return self.sketch(table), None
 
@@ -124,6 +130,9 @@ class GlobalStage(StageHooks, ABC):
         Args:
             notes: Notes of all tasks of its rounds that gave any.
             store: Sketches, facts and texts of all records.
+
+        Returns:
+            The section, or None if the stage has nothing to show.
         """
         return None
 

@@ -115,6 +115,9 @@ def stage_info(name: str) -> StageInfo:
     Args:
         name: Name in recipes.
 
+    Returns:
+        The entry.
+
     Raises:
         UnknownNameError: if there is no such stage; names the nearest one. It is a KeyError, too.
     """
