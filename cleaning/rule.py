@@ -73,19 +73,20 @@ class Rule(ABC):
     function: RuleFunction
     info: StageInfo
 
-    @property
-    def __name__(self) -> str:
-        return self.info.name
-
-    @property
-    def __doc__(self) -> str | None:  # type: ignore[override]  # an instance shows its function's docstring
-        return self.function.__doc__
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__name__", self.info.name)
+        object.__setattr__(
+            self, "__doc__", self.function.__doc__
+        )  # `help(rules.length)` shows the function's docstring
 
     def stage(self, **parameters: object) -> RuleStage:
         """The stage with these parameters, as a recipe would build it.
 
         Args:
             parameters: Parameters of the rule by name.
+
+        Returns:
+            The stage.
         """
         return cast(RuleStage, self.info.make(**parameters))
 
@@ -133,6 +134,9 @@ class RewritingRule(Rule):
         Args:
             table: Records of one kind.
             parameters: Parameters of the rule by name.
+
+        Returns:
+            An outcome that keeps all records.
         """
         if len(table) == 0 and self.adds is None:
             return keep_all(table)
@@ -177,6 +181,9 @@ class RejectingRule(Rule):
         Args:
             table: Records of one kind.
             parameters: Parameters of the rule by name.
+
+        Returns:
+            Kept records, and rejected ones with their evidence.
         """
         if len(table) == 0:
             return keep_all(table)
