@@ -18,7 +18,7 @@ def text_of_docstring(docstring: str | None) -> str:
         docstring: A docstring as Python keeps it; None counts as empty.
 
     Returns:
-        The paragraphs before the first section.
+        The text.
     """
     text = inspect.cleandoc(docstring or "")
     section = _SECTION.search(text)
@@ -32,7 +32,7 @@ def parameters_described(docstring: str | None) -> dict[str, str]:
         docstring: A docstring as Python keeps it; None counts as empty.
 
     Returns:
-        Descriptions by name; a parameter without one is left out.
+        Descriptions by name of the parameter.
     """
     parts = _SECTION.split(inspect.cleandoc(docstring or ""))
     described: dict[str, str] = {}

@@ -19,7 +19,7 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
         columns: New columns by name, N values each; they take the place of columns with the same names.
 
     Returns:
-        The table with the columns, N rows.
+        The table with the new columns.
     """
     table = table.drop_columns([name for name in columns if name in table.column_names])
     for name, column in columns.items():
@@ -59,7 +59,7 @@ def split_rejected(
         detail: What explains each reject, strings, [N]; by default nothing.
 
     Returns:
-        Kept records as they were, and rejected ones with the columns of rejects.
+        Kept rows, and rejected rows with the columns of rejects.
     """
     out = table.filter(rejected)
     details = detail.filter(rejected) if detail is not None else pa.nulls(len(out), pa.large_string())
@@ -79,7 +79,7 @@ def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array)
         detail: What explains each reject, strings, [N].
 
     Returns:
-        The table and the columns `REJECT_COLUMNS`, N rows.
+        The table with the columns of rejects.
     """
     n = len(table)
     columns = (
@@ -99,6 +99,6 @@ def keep_all(table: pa.Table) -> Outcome:
         table: Records.
 
     Returns:
-        All records as kept, none as rejected.
+        An outcome with an empty table of rejects.
     """
     return Outcome(table, table.slice(0, 0))

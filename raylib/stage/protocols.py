@@ -54,12 +54,16 @@ class StageHooks:
         The version of a saved index is an example. A resumed run redoes a stage whose identity has changed.
 
         Returns:
-            A JSON value; None if there is nothing else.
+            A value that JSON can hold; None if parameters and files determine the output.
         """
         return None
 
     def notes(self) -> Mapping[str, float]:
-        """Counters since the last call (tokens, seconds, requests, cost). The report adds them up."""
+        """Counters since the last call (tokens, seconds, requests, cost). The report adds them up.
+
+        Returns:
+            Counters by name; empty if nothing was counted.
+        """
         return {}
 
 
@@ -104,7 +108,11 @@ class GlobalStage(StageHooks, ABC):
 
     @abstractmethod
     def rounds(self) -> tuple[Round, ...]:
-        """The shuffles, in order. `single_round(function)` makes the only round of a simple stage."""
+        """The shuffles, in order. `single_round(function)` makes the only round of a simple stage.
+
+        Returns:
+            The rounds, at least one.
+        """
 
     @abstractmethod
     def applier(self, shared: Sequence[pa.Table]) -> Applier:
@@ -112,6 +120,9 @@ class GlobalStage(StageHooks, ABC):
 
         Args:
             shared: Tables of the broadcast rounds, in order.
+
+        Returns:
+            The function; it is called for each batch of records.
         """
 
     def sketch_with_facts(self, table: pa.Table) -> tuple[pa.Table, pa.Table | None]:
@@ -120,7 +131,7 @@ class GlobalStage(StageHooks, ABC):
         Signatures and priorities are facts. Override this method when computing both at once is cheaper.
 
         Returns:
-            Sketches, and facts with one row per record or None.
+            The table of `sketch`, and a table with one row for each record, or None if there are no facts.
         """
         return self.sketch(table), None
 

@@ -104,7 +104,11 @@ def _load() -> None:
 
 
 def stage_names() -> list[str]:
-    """All registered stage names, sorted."""
+    """Names of all registered stages.
+
+    Returns:
+        The names, sorted.
+    """
     _load()
     return sorted(_REGISTRY)
 

@@ -28,7 +28,7 @@ def adapted(stage: object) -> AnyStage:
             or an object with `sketch` and either `rounds` or `resolve`.
 
     Returns:
-        The stage itself, or an adapter around it.
+        The stage itself if it derives from the contract, else an adapter around it.
 
     Raises:
         TypeError: if the object is none of these.
@@ -134,7 +134,7 @@ def rounds_of(stage: object) -> tuple[Round, ...]:
         stage: A stage, or an object that `adapted` takes for one.
 
     Returns:
-        The rounds in order.
+        The rounds, in order.
 
     Raises:
         TypeError: if it is not a global stage.
@@ -152,7 +152,7 @@ def is_model_based(stage: object) -> bool:
         stage: A stage, or an object that `adapted` takes for one.
 
     Returns:
-        True if it does, so that it runs in a segment of its own.
+        True if the stage loads a model or asks one.
     """
     return adapted(stage).model_based
 

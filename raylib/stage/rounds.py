@@ -63,7 +63,7 @@ def no_verdicts(store: SketchStore) -> Shuffled:
         store: Not read.
 
     Returns:
-        Verdicts for no record.
+        An empty table of verdicts.
     """
     return Shuffled(pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())}))
 
@@ -93,6 +93,6 @@ def single_round(resolve: Callable[[SketchStore], pa.Table], name: str = "resolv
         name: Name of the round, for progress displays.
 
     Returns:
-        One round.
+        The only round.
     """
     return (Round(name, lambda store: Shuffled(resolve(store))),)

@@ -66,5 +66,4 @@ def test_no_rule_hangs(name: str) -> None:
     rule = stage_info(name).make.rule
     for label, text in HOSTILE.items():
         with alarm(20, f"{name} on {label}"):
-            out = rule(text)
-        assert out is None or isinstance(out, str)
+            assert isinstance(rule(text), (str, type(None)))
