@@ -129,15 +129,7 @@ class RewritingRule(Rule):
     adds: AddedColumns | None = None
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
-        """Rewrite every text of the records and add the columns of `adds`; no record is rejected.
-
-        Args:
-            table: Records of one kind.
-            parameters: Parameters of the rule by name.
-
-        Returns:
-            An outcome that keeps all records.
-        """
+        """Rewrite every text of the records and add the columns of `adds`; no record is rejected."""
         if len(table) == 0 and self.adds is None:
             return keep_all(table)
         changed = map_texts(table, lambda texts: self.function(texts, **parameters))

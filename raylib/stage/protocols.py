@@ -150,9 +150,8 @@ class GlobalStage(StageHooks, ABC):
     @classmethod
     def __subclasshook__(cls, other: type) -> bool:
         """A class with `sketch` and either `rounds` or `resolve` counts as a global stage."""
-        if cls is not GlobalStage:
-            return NotImplemented
-        return _defines(other, "sketch") and (_defines(other, "rounds") or _defines(other, "resolve"))
+        shuffles = _defines(other, "rounds") or _defines(other, "resolve")
+        return _defines(other, "sketch") and shuffles if cls is GlobalStage else NotImplemented
 
 
 def _defines(other: type, name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
 
 import orjson
 
@@ -20,6 +20,8 @@ from training.inference.prompts import AnswerRecord, Prompt, prompts_of
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
+    from quality.text.turns import Message as EndpointMessage
 
 __all__ = [
     "AnswersPrompts",
@@ -218,7 +220,7 @@ class EndpointGenerator:
         """
         sampling = sampling or Sampling()
         answers = self._endpoint.ask(
-            [[dict(message) for message in conversation] for conversation in conversations],
+            [[cast("EndpointMessage", dict(message)) for message in conversation] for conversation in conversations],
             str,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
