@@ -31,8 +31,8 @@ class DropColumns(LocalStage):
     columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        given: object = self.columns
-        if isinstance(given, str):  # a recipe may name a single column
+        given: object = self.columns  # recipes may give a single name
+        if isinstance(given, str):
             object.__setattr__(self, "columns", (given,))
         own = {name for schema in SCHEMAS.values() for name in schema.names}
         for name in self.columns:
