@@ -220,10 +220,10 @@ def _present(sketch: tuple[str, GlobalStage] | None) -> tuple[str, GlobalStage]:
 
 
 def _add_notes(statistics: ShardStatistics, stages: _Stages) -> None:
-    """Add what local stages counted; a stage that counts nothing leaves no trace."""
+    """Add what local stages counted; a stage without counters leaves no trace."""
     for label, stage in stages.local:
         notes = stage.notes()
-        if notes:
+        if notes is not None:
             statistics.add({"notes": {label: notes}})
 
 

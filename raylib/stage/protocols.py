@@ -58,13 +58,13 @@ class StageHooks:
         """
         return None
 
-    def notes(self) -> Mapping[str, float]:
+    def notes(self) -> Mapping[str, float] | None:
         """Counters since the last call (tokens, seconds, requests, cost). The report adds them up.
 
         Returns:
-            Counters by name; empty if nothing was counted.
+            Counters by name, empty if nothing was counted; None if the stage has no counters.
         """
-        return {}
+        return None
 
 
 class LocalStage(StageHooks, ABC):

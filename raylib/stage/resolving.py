@@ -80,8 +80,9 @@ class _Foreign(StageHooks):
     def identity(self) -> object:
         return self._call("identity", _NO_IDENTITY)
 
-    def notes(self) -> Mapping[str, float]:
-        return self._call("notes", dict[str, float]())
+    def notes(self) -> Mapping[str, float] | None:
+        found: Mapping[str, float] | None = self._call("notes", None)
+        return found
 
     def _call(self, name: str, default: Answer) -> Answer:
         hook: Callable[[], Answer] | None = getattr(self.stage, name, None)

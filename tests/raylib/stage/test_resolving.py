@@ -118,7 +118,7 @@ def test_a_function_is_a_local_stage_whose_hooks_do_nothing() -> None:
     stage.check()
     stage.setup()
     assert stage(TABLE).kept.equals(TABLE)
-    assert (stage.identity(), dict(stage.notes()), stage.model_based) == (None, {}, False)
+    assert (stage.identity(), stage.notes(), stage.model_based) == (None, None, False)
 
 
 def test_hooks_of_a_foreign_object_are_called() -> None:
