@@ -25,7 +25,7 @@ TRAVELS = (
     "raylib/storage/names.py",
     "raylib/storage/entry.py",
     "raylib/recipe/*.py",
-    "training/config.py",
+    "training/config/*.py",
 )
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
