@@ -65,10 +65,12 @@ def overhead(folder: Path) -> list[str]:
 
     from tests.texts import conversations
     from training.config import TrainConfig
-    from training.data.batches import micro_batches
+    from training.data.batches import BatchShape, micro_batches
+    from training.data.order import RowStream
+    from training.data.rows import rows_of
     from training.data.tokens import tokenize
     from training.loop import Loop
-    from training.loop.launch import _single_process_group
+    from training.loop.launch import single_process_group
     from training.model.build import build_model, load_tokenizer, parameter_groups
     from training.model.deepspeed import deepspeed_config
     from training.model.world import World
@@ -103,42 +105,29 @@ def overhead(folder: Path) -> list[str]:
             "parallel": {"backend": "deepspeed", "zero_stage": 2},
         }
     )
-    _single_process_group()
+    single_process_group()
 
-    def ours(turn: int) -> tuple[list[float], Loop]:
+    def ours(turn: int) -> list[float]:
         loop = Loop(config, folder / "runs" / f"o{turn}", say=lambda *_: None)
         loop.run()
         lines = (folder / "runs" / f"o{turn}" / "metrics.jsonl").read_bytes().splitlines()
-        return [orjson.loads(line)["seconds"] for line in lines][10:], loop
+        return [orjson.loads(line)["seconds"] for line in lines][10:]
 
     import deepspeed
 
-    first, loop = ours(0)
+    first = ours(0)
     tokenizer = load_tokenizer(config.model)
     module = Scorer(build_model(config.model, tokenizer, 0))
     engine, *_ = deepspeed.initialize(
         model=module, model_parameters=parameter_groups(module, 0.1, 4), config=deepspeed_config(config, World())
     )
-    data = loop._data(
-        type(config)
-        .from_dict(
-            {**config.describe(), "phases": [{"name": "x", "train": [{"path": str(folder / "sft")}], "steps": 40}]}
-        )
-        .phases[0]
-    )
+    sources = rows_of([str(folder / "sft")], config.data.sequence_length, packing=True)
+    stream = RowStream(sources, shares=[0.0], seed=config.seed)
+    cut = BatchShape(micro=8, accumulation=1, pad=0, pairs=False)
     batches: list[Any] = []
     for step in range(40):
-        keys = data.stream.rows(step * 8, 8)
-        (batch,) = micro_batches(
-            [data.sources[s].row(r) for s, r in keys],
-            keys,
-            rank=0,
-            world=1,
-            micro=8,
-            accumulation=1,
-            pad=0,
-            pairs=False,
-        )
+        keys = stream.rows(step * 8, 8)
+        (batch,) = micro_batches([sources[s].row(r) for s, r in keys], keys, cut)
         batches.append(batch)
 
     def bare() -> list[float]:
@@ -151,9 +140,9 @@ def overhead(folder: Path) -> list[str]:
             taken.append(time.perf_counter() - begun)
         return taken[10:]
 
-    # ours, bare, bare, ours: so that a drift of the machine's speed is none of the difference
+    # in the order ours, bare, bare, ours, so that a drift of the machine's speed cancels out
     theirs = [*bare(), *bare()]
-    stamps = [*first, *ours(1)[0]]
+    stamps = [*first, *ours(1)]
     a, b = float(np.median(stamps)), float(np.median(theirs))
     torch.distributed.destroy_process_group()
     return [

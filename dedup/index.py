@@ -320,6 +320,9 @@ def open_index(path: str | Path) -> MinHashIndex:
     Args:
         path: Folder of the index.
 
+    Returns:
+        The index.
+
     Raises:
         ParameterError: if the folder is not an index.
     """

@@ -49,7 +49,14 @@ KINDS = tuple(SCHEMAS)
 
 
 def single_chunk(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column as one contiguous array, without a copy when it already is one."""
+    """Make a column contiguous.
+
+    Args:
+        column: A column in any number of chunks.
+
+    Returns:
+        One array; without a copy if the column already is one.
+    """
     if isinstance(column, pa.ChunkedArray):
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return column
@@ -97,6 +104,9 @@ def map_texts(table: pa.Table, rewrite: Callable[[pa.Array], pa.Array]) -> pa.Ta
         table: Records of any kind.
         rewrite: Function that returns an array of the same length. If it returns the very array that it was given,
             the column is left alone, so that an unchanged table costs nothing.
+
+    Returns:
+        The table with the rewritten texts; all other columns are unchanged.
     """
     for name in ("text", "chosen", "rejected"):
         if name in table.column_names and pa.types.is_large_string(table.schema.field(name).type):

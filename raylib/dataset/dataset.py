@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,29 +15,21 @@ from raylib.cluster.connection import default_mode
 from raylib.dataset.display import html_of, plan_text, text_of_row
 from raylib.dataset.functions import Condition, Map, filter_of, spec_of
 from raylib.dataset.rejected import Rejected
+from raylib.dataset.results import Cache, Row, first_rows, head, kept_tables, temporary_folder
 from raylib.engine import RunResult, run
 from raylib.errors import UnknownNameError
 from raylib.plugins import tool
 from raylib.recipe import EngineOptions, InputOptions, Recipe, StageSpec
 from raylib.recipe.chains import source_chain
 from raylib.stage import GlobalStage, stage_info, stage_names
-from raylib.storage.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from dedup.index import Match, MinHashIndex
+    from dedup.index import Match
 
 __all__ = ["Dataset"]
-
-
-@dataclass
-class _Cache:
-    """The result of a plan, shared by everything that looks at the same dataset."""
-
-    result: RunResult | None = None
-    index: MinHashIndex | None = None
 
 
 @dataclass(frozen=True)
@@ -61,13 +51,11 @@ class Dataset:
     input: InputOptions
     stages: tuple[StageSpec, ...] = ()
     engine: EngineOptions | None = None
-    _cache: _Cache = field(default_factory=_Cache, compare=False, repr=False)
-
-    # ---- steps --------------------------------------------------------------------------------
+    _cache: Cache = field(default_factory=Cache, compare=False, repr=False)
 
     def _with(self, *specs: StageSpec) -> Dataset:
         """This plan and these steps."""
-        return replace(self, stages=(*self.stages, *specs), _cache=_Cache())
+        return replace(self, stages=(*self.stages, *specs), _cache=Cache())
 
     def stage(self, name: str, **parameters: object) -> Dataset:
         """Add any stage by its recipe name; `ds.stage("length", min=100)` is also `ds.length(min=100)`.
@@ -75,6 +63,9 @@ class Dataset:
         Args:
             name: Name of the stage (`raylib rules` lists all).
             parameters: Parameters of the stage; others keep their defaults.
+
+        Returns:
+            The dataset with this step.
 
         Raises:
             RecipeError: The name or a parameter is unknown, or a value is wrong.
@@ -101,6 +92,9 @@ class Dataset:
         Args:
             source: Name of a source (`wechat`, `wiki`, `news`, ...), or path of a YAML file with a `stages` list.
 
+        Returns:
+            The dataset with the chain's stages as steps.
+
         Raises:
             RecipeError: There is no such chain.
         """
@@ -112,6 +106,9 @@ class Dataset:
         Args:
             condition: An expression (`"length(text) > 200"`), an Arrow expression, or a function that maps a table to
                 one boolean per row.
+
+        Returns:
+            The dataset with this step.
         """
         if isinstance(condition, str):
             return self.stage("keep_where", where=condition)
@@ -122,6 +119,9 @@ class Dataset:
 
         Args:
             function: Function that may change and add columns, but must keep the number of rows.
+
+        Returns:
+            The dataset with this step.
         """
         return self._with(StageSpec("map", object=Map(function)))
 
@@ -130,6 +130,9 @@ class Dataset:
 
         Args:
             scorers: Stage objects (see `quality.scorers`), or names of stages.
+
+        Returns:
+            The dataset with one step per scorer.
 
         Raises:
             ParameterError: A scorer is neither of these.
@@ -152,6 +155,9 @@ class Dataset:
             diverse: Whether records that are too close to a better one are skipped (Deita's selection). If the plan
                 has no embedding, the built-in one is added for that and dropped afterwards.
             parameters: Further parameters of the stage `select`.
+
+        Returns:
+            The dataset with this step.
         """
         method = parameters.pop("method", "deita" if diverse else "top")
         stage = StageSpec("select", {"k": k, "fraction": fraction, "by": by, "method": method, **parameters})
@@ -167,15 +173,16 @@ class Dataset:
             mode: `ray`, or `inline` (in this process).
             options: Further keys of the recipe's `engine` section, such as `actors=4` or `address="auto"`.
 
+        Returns:
+            The dataset with this choice.
+
         Raises:
             RecipeError: An option is unknown or wrong.
         """
         recipe = Recipe.from_dict(
             {"input": {"path": "-"}, "output": {"path": "-"}, "engine": {"mode": mode, **options}}, "on()"
         )
-        return replace(self, engine=recipe.engine, _cache=_Cache())
-
-    # ---- results ------------------------------------------------------------------------------
+        return replace(self, engine=recipe.engine, _cache=Cache())
 
     def recipe(self, output: str | Path = "-", **options: object) -> Recipe:
         """The recipe of this plan.
@@ -183,6 +190,9 @@ class Dataset:
         Args:
             output: Path of the run's folder.
             options: Further keys of the recipe's `output` section.
+
+        Returns:
+            The recipe; `raylib.run` runs it.
 
         Raises:
             RecipeError: An option is unknown or wrong.
@@ -211,9 +221,8 @@ class Dataset:
     def _result(self) -> RunResult:
         """The result of the plan, run once into a temporary folder."""
         if self._cache.result is None:
-            folder = tempfile.mkdtemp(prefix="raylib-dataset-")
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            self._cache.result = run(self.recipe(Path(folder) / "run", format="arrow"))
+            folder = temporary_folder("raylib-dataset-")
+            self._cache.result = run(self.recipe(folder / "run", format="arrow"))
         return self._cache.result
 
     @property
@@ -227,8 +236,7 @@ class Dataset:
 
     def to_arrow(self) -> pa.Table:
         """All kept records as one table."""
-        tables = list(self.iter_tables())
-        return pa.concat_tables(tables, promote_options="default")
+        return pa.concat_tables(list(self.iter_tables()), promote_options="default")
 
     def to_pandas(self) -> pd.DataFrame:
         """All kept records as a pandas DataFrame."""
@@ -236,41 +244,30 @@ class Dataset:
 
     def iter_tables(self) -> Iterator[pa.Table]:
         """Kept records, one table per shard: for results that do not fit into memory."""
-        store = Store(self._result().path)
-        for name in store.names("kept"):
-            yield store.read_arrow(name).read_all()
+        yield from kept_tables(self._result().path)
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[Row]:
         for table in self.iter_tables():
             yield from table.to_pylist()
 
     def __len__(self) -> int:
         return self.count()
 
-    def take(self, n: int = 5) -> list[dict[str, object]]:
+    def take(self, n: int = 5) -> list[Row]:
         """The first `n` kept records. Without global stages only as much input is read as necessary."""
         if self._cache.result is None and n > 0:
-            head = self._head(n)
-            if head is not None:
-                return head
-        rows: list[dict[str, object]] = []
-        for table in self.iter_tables():
-            rows += table.slice(0, n - len(rows)).to_pylist()
-            if len(rows) >= n:
-                break
-        return rows
+            rows = self._head(n)
+            if rows is not None:
+                return rows
+        return first_rows(self.iter_tables(), n)
 
-    def _head(self, n: int) -> list[dict[str, object]] | None:
+    def _head(self, n: int) -> list[Row] | None:
         """The first records from the beginning of the input; None if that cannot give them."""
         if any(isinstance(s.make(), GlobalStage) for s in self.stages):
             return None
         with tempfile.TemporaryDirectory(prefix="raylib-head-") as folder:
-            recipe = replace(self, engine=EngineOptions(mode="inline")).recipe(folder, format="arrow", samples=0)
-            result = run(recipe, limit=max(1000, 20 * n))
-            store = Store(result.path)
-            rows = [r for name in store.names("kept") for r in store.read_arrow(name).read_all().to_pylist()]
-            whole = result.summary["records_in"] < max(1000, 20 * n)
-        return rows[:n] if len(rows) >= n or whole else None
+            inline = replace(self, engine=EngineOptions(mode="inline"))
+            return head(inline.recipe(folder, format="arrow", samples=0), n)
 
     def similar(self, text: str, k: int = 5, min_similarity: float = 0.3) -> list[Match]:
         """The kept records most similar to a text, by the estimated Jaccard of character 5-grams.
@@ -287,9 +284,7 @@ class Dataset:
             `Match(id, source, similarity, text)`, best first.
         """
         if self._cache.index is None:
-            folder = Path(tempfile.mkdtemp(prefix="raylib-index-"))
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            self._cache.index = tool("similar")(folder, self.iter_tables())
+            self._cache.index = tool("similar")(temporary_folder("raylib-index-"), self.iter_tables())
         return list(self._cache.index.query(text, k=k, min_similarity=min_similarity))
 
     def plot_tsne(
@@ -311,6 +306,9 @@ class Dataset:
             embedding: `tfidf`, a sentence-transformers model, or empty for the column `embedding`, if there is one.
             seed: Seed of sampling, clusters and t-SNE.
             path: Folder to which the interactive page (`diversity.html`) and the picture are written, if given.
+
+        Returns:
+            The figure; several panels if `compare` is given.
 
         Raises:
             RaylibError: A package of the extra `report` is not installed.

@@ -22,20 +22,9 @@ from raylib.storage.names import Phase, RunFiles, ShardName
 from raylib.storage.originals import with_original
 from raylib.storage.store import Store
 from raylib.storage.writers import TableWriter
+from raylib.token_counts import Tokenizer
 
-__all__ = ["KeptOutput", "Output", "ShardFiles", "StoredOutput", "Tokenizer"]
-
-
-class _Encoding(Protocol):
-    ids: list[int]
-
-
-class Tokenizer(Protocol):
-    """A tokenizer of the package `tokenizers`, as far as counting needs it."""
-
-    def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[_Encoding]:
-        """Encode texts."""
-        ...
+__all__ = ["KeptOutput", "Output", "ShardFiles", "StoredOutput"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from raylib.engine.chain import Batch, Chain, Rejects
 from raylib.engine.loading import Counter, load_shard, read_shard
-from raylib.engine.shard_files import KeptOutput, Output, ShardFiles, StoredOutput, Tokenizer
+from raylib.engine.shard_files import KeptOutput, Output, ShardFiles, StoredOutput
 from raylib.engine.sketches import SketchFiles
 from raylib.engine.task_log import CurrentStage
 from raylib.engine.tasks import Job, ResolveTask, Segment, ShardTask
@@ -27,7 +27,7 @@ from raylib.stage import Applier, GlobalStage, LocalStage, Shuffled, adapted
 from raylib.storage.entry import RoundEntry, ShardEntry
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
-from raylib.token_counts import load_tokenizer
+from raylib.token_counts import Tokenizer, load_tokenizer
 
 __all__ = ["Worker"]
 

@@ -56,13 +56,14 @@ def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     if "://" not in path:
         return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
     try:
-        return pafs.FileSystem.from_uri(path)
+        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
     except (ValueError, OSError) as arrow_error:
         try:
             system, inner = fsspec.core.url_to_fs(path)
         except (ValueError, ImportError) as error:
             raise SourceError(f"cannot open {path!r}: {arrow_error}; fsspec: {error}") from None
         return pafs.PyFileSystem(pafs.FSSpecHandler(system)), inner
+    return found
 
 
 def split_query(uri: str) -> tuple[str, str]:

@@ -22,6 +22,9 @@ def stages_of(items: object, at: Where) -> tuple[StageSpec, ...]:
         items: The list.
         at: Names the places that errors mention.
 
+    Returns:
+        The stages, in order.
+
     Raises:
         RecipeError: An item is not a stage, or a stage is wrong; names line, key and the nearest valid name.
     """
@@ -71,7 +74,11 @@ def _chain(parameters: object) -> list[StageSpec]:
 
 
 def source_names() -> list[str]:
-    """Names of the ready chains by source: wechat, wiki, news, ..."""
+    """List the ready chains.
+
+    Returns:
+        Names of their sources, sorted: news, wechat, wiki, ...
+    """
     return sorted(p.stem for p in (RECIPES / "sources").glob("*.yaml"))
 
 
@@ -80,6 +87,9 @@ def source_chain(name: str) -> list[StageSpec]:
 
     Args:
         name: Name of a source (`recipes/sources/NAME.yaml`), or path of a YAML file with a `stages` list.
+
+    Returns:
+        The stages, in order.
 
     Raises:
         RecipeError: There is no such chain, or a stage of it is wrong.

@@ -21,6 +21,9 @@ def json_schema() -> Schema:
 
     A recipe that the schema accepts may still be refused when it is read, because some rules join several values.
     A value that YAML gives as a string, such as `1e-4`, is refused by the schema where a number is expected.
+
+    Returns:
+        The schema, ready to be written as JSON.
     """
     infos = [stage_info(name) for name in stage_names()]
     stages = {info.name: _stage_schema(info) for info in infos}

@@ -52,6 +52,9 @@ class Recipe:
             path: Path of the file.
             overrides: Values by dotted key, as `--set engine.actors=4` gives them.
 
+        Returns:
+            The validated recipe.
+
         Raises:
             RecipeError: The file cannot be read or is wrong; names file, line, key and the nearest valid name.
         """
@@ -72,6 +75,9 @@ class Recipe:
             text: The text.
             where: Name of its place, for errors; its stem is the recipe's name if the recipe has none.
             overrides: Values by dotted key, as `--set engine.actors=4` gives them.
+
+        Returns:
+            The validated recipe.
 
         Raises:
             RecipeError: The recipe is wrong; names line, key and the nearest valid name.
@@ -101,6 +107,9 @@ class Recipe:
             where: Name of its place, for errors; its stem is the recipe's name if the recipe has none.
             lines: Line number by the path of a key, for errors.
             overrides: Values by dotted key, as `--set engine.actors=4` gives them.
+
+        Returns:
+            The validated recipe.
 
         Raises:
             RecipeError: The recipe is wrong; names line, key and the nearest valid name.

@@ -41,10 +41,13 @@ class StageSpec:
     object: Ready | None = None
 
     def make(self) -> Ready:
-        """The stage itself; `raylib.stage.adapted` gives it every hook of the contract.
+        """Make the stage; `raylib.stage.adapted` gives it every hook of the contract.
+
+        Returns:
+            The ready object, or a new one of the registered class.
 
         Raises:
-            RecipeError: The name or a parameter is unknown, or a value is wrong.
+            WrongParameter: A parameter is unknown, or its value is wrong. This and an unknown name are RecipeErrors.
         """
         if self.object is not None:
             return self.object
@@ -120,6 +123,13 @@ def spec_of(name: str, parameters: object, at: Where, position: int) -> StageSpe
 
 def short_form(name: str, value: object) -> dict[str, object]:
     """The parameters of `- keep_where: "..."`: a single value is the stage's first parameter.
+
+    Args:
+        name: Name of the stage.
+        value: The value.
+
+    Returns:
+        A mapping of the first parameter to the value.
 
     Raises:
         RecipeError: The stage is unknown or has no parameters.

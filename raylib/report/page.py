@@ -163,7 +163,7 @@ def _scorers(summary: Summary) -> Table | None:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
+    return f"{value:,.0f}" if value >= 100 or isinstance(value, int) else f"{value:,.4g}"
 
 
 def _splits(summary: Summary) -> Table | None:

@@ -47,7 +47,8 @@ class StatisticsJson(TypedDict):
 
 def _lengths(table: pa.Table) -> npt.NDArray[np.int64]:
     """Characters of each record."""
-    return pc.fill_null(pc.utf8_length(text_of(table)), 0).to_numpy(zero_copy_only=False)
+    lengths: npt.NDArray[np.int64] = pc.fill_null(pc.utf8_length(text_of(table)), 0).to_numpy(zero_copy_only=False)
+    return lengths
 
 
 def _histogram(lengths: npt.NDArray[np.int64]) -> list[int]:
@@ -55,7 +56,8 @@ def _histogram(lengths: npt.NDArray[np.int64]) -> list[int]:
     classes = np.zeros(len(lengths), np.int64)
     positive = lengths > 0
     classes[positive] = np.minimum(np.log2(lengths[positive]).astype(np.int64) + 1, len(HISTOGRAM_EDGES) - 1)
-    return np.bincount(classes, minlength=len(HISTOGRAM_EDGES)).tolist()
+    histogram: list[int] = np.bincount(classes, minlength=len(HISTOGRAM_EDGES)).tolist()
+    return histogram
 
 
 @dataclass

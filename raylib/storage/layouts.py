@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypedDict, cast
 
 import orjson
 import pyarrow as pa
@@ -13,6 +14,15 @@ from raylib.reading.layouts import Fields, Message
 from raylib.stage import LocalStage, Outcome, split_rejected
 
 __all__ = ["FitsLayout", "json_row", "to_layout"]
+
+
+class _Row(TypedDict):
+    """Columns of conversations and preferences; a record has those of its kind."""
+
+    messages: list[Message]
+    prompt: list[Message]
+    chosen: str
+    rejected: str
 
 
 def to_layout(row: Fields, target: str) -> dict[str, object]:
@@ -30,54 +40,55 @@ def to_layout(row: Fields, target: str) -> dict[str, object]:
         ParameterError: there is no such layout.
     """
     base: dict[str, object] = {"id": row["id"], "source": row.get("source")}
+    record = cast("_Row", row)
     writers = _PREFERENCES if "chosen" in row else _CONVERSATIONS
     if target not in writers:
         raise ParameterError(f"unknown layout {target!r}; valid: data, alpaca, sharegpt, openai")
-    return {**base, **writers[target](row)}
+    return {**base, **writers[target](record)}
 
 
-def _alpaca_pair(row: Fields) -> dict[str, object]:
+def _alpaca_pair(row: _Row) -> dict[str, object]:
     raise RecordError("wrong_value", f"a preference with {len(row['prompt'])} prompt messages does not fit 'alpaca'")
 
 
-def _data_pair(row: Fields) -> dict[str, object]:
+def _data_pair(row: _Row) -> dict[str, object]:
     if len(row["prompt"]) != 1:
         raise RecordError("wrong_value", f"a preference with {len(row['prompt'])} prompt messages does not fit 'data'")
     return {"prompt": row["prompt"][0]["content"], "chosen": row["chosen"], "rejected": row["rejected"]}
 
 
-def _openai_pair(row: Fields) -> dict[str, object]:
+def _openai_pair(row: _Row) -> dict[str, object]:
     return {"prompt": list(row["prompt"]), "chosen": row["chosen"], "rejected": row["rejected"]}
 
 
-def _sharegpt_pair(row: Fields) -> dict[str, object]:
+def _sharegpt_pair(row: _Row) -> dict[str, object]:
     pair = {key: {"from": "gpt", "value": row[key]} for key in ("chosen", "rejected")}
     return {"conversations": [_sharegpt_message(m) for m in row["prompt"]], **pair}
 
 
-def _openai(row: Fields) -> dict[str, object]:
+def _openai(row: _Row) -> dict[str, object]:
     return {"messages": list(row["messages"])}
 
 
-def _sharegpt(row: Fields) -> dict[str, object]:
+def _sharegpt(row: _Row) -> dict[str, object]:
     return {"conversations": [_sharegpt_message(m) for m in row["messages"]]}
 
 
-def _data(row: Fields) -> dict[str, object]:
+def _data(row: _Row) -> dict[str, object]:
     system, messages = _turns(row, "data")
     return {**system, "data": [m["content"] for m in messages]}
 
 
-def _alpaca(row: Fields) -> dict[str, object]:
+def _alpaca(row: _Row) -> dict[str, object]:
     system, messages = _turns(row, "alpaca")
     if len(messages) != 2:
         raise RecordError("wrong_value", f"alpaca holds one turn, the record has {len(messages) // 2}")
     return {**system, "instruction": messages[0]["content"], "input": "", "output": messages[1]["content"]}
 
 
-def _turns(row: Fields, target: str) -> tuple[dict[str, object], list[Message]]:
+def _turns(row: _Row, target: str) -> tuple[dict[str, object], list[Message]]:
     """The system message as a field, if there is one, and the messages after it, which have to alternate."""
-    messages: list[Message] = list(row["messages"])
+    messages = list(row["messages"])
     system: dict[str, object] = {}
     if messages and messages[0]["role"] == "system":
         system = {"system": messages[0]["content"]}
@@ -93,7 +104,7 @@ def _sharegpt_message(message: Message) -> dict[str, str]:
     return {"from": names.get(message["role"], message["role"]), "value": message["content"]}
 
 
-_Writer = Callable[[Fields], dict[str, object]]
+_Writer = Callable[[_Row], dict[str, object]]
 _CONVERSATIONS: Mapping[str, _Writer] = {"data": _data, "alpaca": _alpaca, "sharegpt": _sharegpt, "openai": _openai}
 _PREFERENCES: Mapping[str, _Writer] = {
     "data": _data_pair,
@@ -138,7 +149,7 @@ def json_row(row: Fields, layout: str) -> dict[str, object]:
     """
     shown = to_layout(row, layout) if layout else {k: v for k, v in row.items() if v is not None}
     meta = row.get("meta")
-    if meta:
+    if isinstance(meta, str) and meta:
         extra = orjson.loads(meta)
         shown.pop("meta", None)
         shown = {**(extra if isinstance(extra, dict) else {"meta": extra}), **shown}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 MINIMAL: dict[str, Any] = {"input": {"path": "in.jsonl"}, "output": {"path": "out"}}
 
 
+def problems(recipe: object) -> list[str]:
+    """What the schema finds wrong."""
+    return [error.message for error in VALIDATOR.iter_errors(recipe)]
+
+
 def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -32,41 +38,35 @@ def test_it_is_a_schema() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_our_recipes_are_valid(path: Path) -> None:
-    VALIDATOR.validate(yaml.safe_load(path.read_text("utf-8")))
+    assert problems(yaml.safe_load(path.read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize("path", CHAINS, ids=lambda p: p.name)
 def test_our_chains_are_valid(path: Path) -> None:
-    VALIDATOR.validate({**MINIMAL, "stages": yaml.safe_load(path.read_text("utf-8"))["stages"]})
+    assert problems({**MINIMAL, "stages": yaml.safe_load(path.read_text("utf-8"))["stages"]}) == []
 
 
-@pytest.mark.parametrize("name", stage_names())
-def test_every_stage_is_accepted_with_its_defaults_or_not_at_all(name: str) -> None:
-    """A stage whose parameters all have defaults may be a bare name; the parser decides which ones these are."""
+NEED_PARAMETERS = [n for n in stage_names() if MISSING in stage_info(n).parameters.values()]
+
+
+@pytest.mark.parametrize("name", NEED_PARAMETERS)
+def test_stages_that_need_a_parameter_are_not_accepted_as_bare_names(name: str) -> None:
     recipe = {**MINIMAL, "stages": [name]}
-    try:
+    assert not VALIDATOR.is_valid(recipe)
+    with pytest.raises(RecipeError):
         Recipe.from_dict(recipe)
-    except RecipeError:
-        assert not VALIDATOR.is_valid(recipe) or "Field required" not in _complaint(recipe)
-    else:
-        assert VALIDATOR.is_valid(recipe)
 
 
-def _complaint(recipe: dict[str, Any]) -> str:
-    with pytest.raises(RecipeError) as caught:
-        Recipe.from_dict(recipe)
-    return str(caught.value)
+@pytest.mark.parametrize("name", sorted(set(stage_names()) - set(NEED_PARAMETERS)))
+def test_stages_with_defaults_are_accepted_as_bare_names(name: str) -> None:
+    assert problems({**MINIMAL, "stages": [name]}) == []
 
 
-@pytest.mark.parametrize("name", stage_names())
+@pytest.mark.parametrize("name", sorted(set(stage_names()) - set(NEED_PARAMETERS) - {"select"}))
 def test_a_resolved_recipe_is_valid(name: str) -> None:
-    """Every default, written out."""
-    info = stage_info(name)
-    try:
-        described = Recipe.from_dict({**MINIMAL, "stages": [name]}).describe()
-    except RecipeError:
-        pytest.skip(f"{info.name} needs a parameter")
-    VALIDATOR.validate(yaml.safe_load(yaml.safe_dump(described)))
+    """Every default, written out. `select` needs a size in one of two ways, which no schema of ours says."""
+    described = Recipe.from_dict({**MINIMAL, "stages": [name]}).describe()
+    assert problems(yaml.safe_load(yaml.safe_dump(described))) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_resolved_recipe_is_valid(name: str) -> None:
 def test_every_form_of_a_stage_is_accepted(stage: object) -> None:
     recipe = {**MINIMAL, "stages": [stage]}
     assert Recipe.from_dict(recipe).stages
-    VALIDATOR.validate(recipe)
+    assert problems(recipe) == []
 
 
 @pytest.mark.parametrize(

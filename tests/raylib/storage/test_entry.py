@@ -20,7 +20,7 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize(("line", "kind"), zip(LINES, [RunHeader, ShardEntry, RoundEntry, StreamEntry], strict=True))
+@pytest.mark.parametrize(("line", "kind"), [*zip(LINES, [RunHeader, ShardEntry, RoundEntry, StreamEntry], strict=True)])
 def test_a_line_is_written_as_it_was_read(line: bytes, kind: type) -> None:
     read = read_line(line)
     assert read is not None
