@@ -20,6 +20,7 @@ from tests.texts import conversations
 Write = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_python_api_scores_and_selects(write_jsonl: Write, tiny_model: Path) -> None:
     ds = raylib.read(write_jsonl(conversations(80))).score(ifd(str(tiny_model), max_tokens=128), difficulty())
     assert [s.name for s in ds.stages] == ["ifd", "difficulty_features"]
