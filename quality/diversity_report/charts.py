@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from bokeh.models import HoverTool
+from bokeh.plotting import figure
 
 from quality.diversity_report.drawing import Drawing
-
-if TYPE_CHECKING:
-    from bokeh.plotting import figure as Plot  # noqa: N812 - a class in spite of its name
 
 __all__ = ["charts_of"]
 
@@ -18,7 +15,7 @@ _LARGEST = 40  # clusters of the bar chart
 _SIZE = {"width": 560, "height": 300}
 
 
-def charts_of(drawing: Drawing) -> list[Plot]:
+def charts_of(drawing: Drawing) -> list[figure]:
     """Draw cluster sizes and nearest-neighbour distances of all sets."""
     plots = [_cluster_sizes(drawing), _distances(drawing)]
     for plot in plots:
@@ -27,11 +24,8 @@ def charts_of(drawing: Drawing) -> list[Plot]:
     return plots
 
 
-def _cluster_sizes(drawing: Drawing) -> Plot:
+def _cluster_sizes(drawing: Drawing) -> figure:
     """Share of records of the largest clusters of the first set."""
-    from bokeh.models import HoverTool  # noqa: PLC0415 - of an extra
-    from bokeh.plotting import figure  # noqa: PLC0415 - of an extra
-
     shares = [np.bincount(s.labels, minlength=len(drawing.centroids)) / max(len(s.labels), 1) for s in drawing.samples]
     order = np.argsort(-shares[0], kind="stable")[:_LARGEST]
     title = "Share of records a cluster (largest of the first set)"
@@ -50,10 +44,8 @@ def _cluster_sizes(drawing: Drawing) -> Plot:
     return plot
 
 
-def _distances(drawing: Drawing) -> Plot:
+def _distances(drawing: Drawing) -> figure:
     """Histograms of the distances to the nearest neighbour."""
-    from bokeh.plotting import figure  # noqa: PLC0415 - of an extra
-
     title = "Distance to the nearest neighbour (1 - cosine)"
     plot = figure(**_SIZE, title=title, tools="save", y_axis_label="share")
     top = max([float(np.quantile(d, 0.995)) for d in drawing.distances if len(d)] or [1.0])

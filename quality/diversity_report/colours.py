@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
 from quality.diversity_report.drawing import DiversityOptions, Drawing
 from raylib.errors import ParameterError
@@ -102,9 +104,6 @@ def _is_number(drawing: Drawing, by: str) -> bool:
 
 def _ramp(drawing: Drawing, by: str) -> tuple[list[list[str]], list[tuple[str, str]]]:
     """Colours of numbers, from the 2nd to the 98th percentile."""
-    from matplotlib import colormaps  # noqa: PLC0415 - loads in seconds
-    from matplotlib.colors import to_hex  # noqa: PLC0415 - loads in seconds
-
     values = [s.table[by].cast(pa.float64()).to_numpy(zero_copy_only=False) for s in drawing.samples]
     finite = np.concatenate([v[np.isfinite(v)] for v in values])
     low, high = np.quantile(finite, [0.02, 0.98]) if len(finite) else (0.0, 1.0)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from bokeh.embed import file_html
+from bokeh.layouts import column, gridplot, row
+from bokeh.models import ColumnDataSource, CustomJS, Div, HoverTool, Range1d, Select
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
 
 from quality.diversity_report.charts import charts_of
 from quality.diversity_report.colours import colourings, colours_of
 from quality.diversity_report.drawing import DiversityOptions, Drawing, Sample
 from quality.selection.selection_report import metric_table
 from raylib.schema import text_of
-
-if TYPE_CHECKING:
-    from bokeh.models import ColumnDataSource, Div, Range1d, Select
-    from bokeh.plotting import figure as Plot  # noqa: N812 - a class in spite of its name
 
 __all__ = ["write_page"]
 
@@ -51,11 +51,6 @@ def write_page(drawing: Drawing, path: Path, options: DiversityOptions) -> None:
     Raises:
         ParameterError: If a wanted colour is not a column that all sets have.
     """
-    from bokeh.embed import file_html  # noqa: PLC0415 - of an extra
-    from bokeh.layouts import column, gridplot, row  # noqa: PLC0415 - of an extra
-    from bokeh.models import Div  # noqa: PLC0415 - of an extra
-    from bokeh.resources import INLINE  # noqa: PLC0415 - of an extra
-
     modes = colourings(drawing, options)
     coloured = {by: colours_of(drawing, by) for by in modes}
     colours = {by: coloured[by][0] for by in modes}
@@ -72,10 +67,8 @@ def write_page(drawing: Drawing, path: Path, options: DiversityOptions) -> None:
     path.write_text(file_html(layout, INLINE, title="Diversity report"), "utf-8")
 
 
-def _maps(drawing: Drawing, colours: dict[str, list[list[str]]]) -> tuple[list[ColumnDataSource], list[Plot]]:
+def _maps(drawing: Drawing, colours: dict[str, list[list[str]]]) -> tuple[list[ColumnDataSource], list[figure]]:
     """Points and map of each set, on shared axes."""
-    from bokeh.models import ColumnDataSource, Range1d  # noqa: PLC0415 - of an extra
-
     everything = np.concatenate(drawing.places)
     pad = 0.04 * float(np.ptp(everything, axis=0).max())
     low, high = everything.min(axis=0) - pad, everything.max(axis=0) + pad
@@ -110,11 +103,8 @@ def _hover(sample: Sample) -> list[str]:
     return [(t or "")[:220] for t in text_of(sample.table).to_pylist()]
 
 
-def _map(source: ColumnDataSource, name: str, title: str, size: float, ranges: dict[str, Range1d]) -> Plot:
+def _map(source: ColumnDataSource, name: str, title: str, size: float, ranges: dict[str, Range1d]) -> figure:
     """The map of one set."""
-    from bokeh.models import HoverTool  # noqa: PLC0415 - of an extra
-    from bokeh.plotting import figure  # noqa: PLC0415 - of an extra
-
     plot = figure(
         width=560,
         height=560,
@@ -135,8 +125,6 @@ def _map(source: ColumnDataSource, name: str, title: str, size: float, ranges: d
 
 def _choice_of_colours(sources: list[ColumnDataSource], names: dict[str, list[tuple[str, str]]]) -> tuple[Div, Select]:
     """The legend, and the menu that changes it and the colours of all points."""
-    from bokeh.models import CustomJS, Div, Select  # noqa: PLC0415 - of an extra
-
     legends = {
         by: "".join(_SWATCH.format(colour=colour, name=html.escape(name)) for name, colour in entries)
         for by, entries in names.items()
@@ -153,8 +141,8 @@ def _head(drawing: Drawing) -> str:
     """Title and table of metrics."""
     table = metric_table(drawing.metrics, "")
     rows = []
-    for row in table.rows:
-        cells = (f"<td {_CELL if i else _FIRST_CELL}>{html.escape(str(c))}</td>" for i, c in enumerate(row))
+    for values in table.rows:
+        cells = (f"<td {_CELL if i else _FIRST_CELL}>{html.escape(str(c))}</td>" for i, c in enumerate(values))
         rows.append("<tr>" + "".join(cells) + "</tr>")
     heads = "".join(f"<th {_CELL}>{html.escape(h)}</th>" for h in table.head)
     sets = html.escape(" → ".join(s.name for s in drawing.samples))

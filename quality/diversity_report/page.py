@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from quality.diversity_report.colours import colourings
 from quality.diversity_report.drawing import DiversityOptions, Drawing, DrawnMetrics, Sample, draw, sample_of
-from quality.diversity_report.interactive import write_page
 from quality.diversity_report.picture import draw_figure, write_picture
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ def write_report(samples: list[Sample], out: str | Path, options: DiversityOptio
 
 def _write(drawing: Drawing, folder: Path, options: DiversityOptions) -> DiversityFacts:
     """Write the three files of a drawing."""
+    from quality.diversity_report.interactive import write_page  # noqa: PLC0415 - a figure alone does not need bokeh
+
     folder.mkdir(parents=True, exist_ok=True)
     write_page(drawing, folder / "diversity.html", options)
     write_picture(drawing, folder / "diversity.png", options)

@@ -9,15 +9,17 @@ import warnings
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+import matplotlib
 import numpy as np
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 
 from quality.diversity_report.colours import colourings, colours_of
 from quality.diversity_report.drawing import DiversityOptions, Drawing
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_figure", "write_picture"]
 
@@ -51,8 +53,6 @@ def write_picture(drawing: Drawing, path: Path, options: DiversityOptions) -> No
         path: File to write.
         options: Options of the report.
     """
-    import matplotlib  # noqa: PLC0415 - loads in seconds
-
     matplotlib.use("Agg", force=False)
     draw_figure(drawing, colourings(drawing, options)[0]).savefig(path, dpi=150, bbox_inches="tight")
 
@@ -69,7 +69,7 @@ def draw_figure(drawing: Drawing, by: str) -> Figure:
     """
     colours, legend = colours_of(drawing, by)
     family = _family([*(s.name for s in drawing.samples), *(name for name, _ in legend)])
-    figure = _blank(len(drawing.samples))
+    figure = Map(figsize=(7 * len(drawing.samples), 7.2))
     axes = figure.subplots(1, len(drawing.samples), sharex=True, sharey=True, squeeze=False)[0]
     for axis, sample, places, colour in zip(axes, drawing.samples, drawing.places, colours, strict=True):
         size = float(np.clip(9000 / len(places), 0.6, 16))
@@ -88,34 +88,29 @@ def draw_figure(drawing: Drawing, by: str) -> Figure:
 
 def _add_legend(figure: Figure, legend: list[tuple[str, str]], family: list[str]) -> None:
     """Draw the names and their colours below the maps."""
-    from matplotlib.font_manager import FontProperties  # noqa: PLC0415 - loads in seconds
-    from matplotlib.lines import Line2D  # noqa: PLC0415 - loads in seconds
-
     handles = [Line2D([], [], marker="o", linestyle="", color=c, label=n[:40]) for n, c in legend]
     properties = FontProperties(family=family, size=9)
     figure.legend(handles=handles, loc="lower center", ncols=min(6, len(handles)), frameon=False, prop=properties)
 
 
-def _blank(maps: int) -> Figure:
-    """A figure for a number of maps, without the warning that matplotlib gives for each character that no font has."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - loads in seconds
+class Map(Figure):
+    """A figure that a notebook shows whether or not pyplot is set up there.
 
-    class Map(Figure):
-        """A figure that a notebook shows whether or not pyplot is set up there."""
+    It is written without the warning that matplotlib gives for each character that no font has.
+    """
 
-        def savefig(
-            self, fname: str | PathLike[str] | IO[bytes], *, transparent: bool | None = None, **options: object
-        ) -> None:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Glyph .* missing from")
-                super().savefig(fname, transparent=transparent, **options)
+    def savefig(
+        self, fname: str | PathLike[str] | IO[bytes], *, transparent: bool | None = None, **options: object
+    ) -> None:
+        """Write the figure; see `matplotlib.figure.Figure.savefig`."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            super().savefig(fname, transparent=transparent, **options)
 
-        def _repr_png_(self) -> bytes:
-            stream = io.BytesIO()
-            self.savefig(stream, format="png", dpi=110, bbox_inches="tight")
-            return stream.getvalue()
-
-    return Map(figsize=(7 * maps, 7.2))
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png", dpi=110, bbox_inches="tight")
+        return stream.getvalue()
 
 
 def _family(labels: Iterable[str]) -> list[str]:
@@ -129,8 +124,6 @@ def _family(labels: Iterable[str]) -> list[str]:
 @functools.cache
 def _installed() -> tuple[str, ...]:
     """Installed fonts with Chinese characters, best first."""
-    from matplotlib import font_manager  # noqa: PLC0415 - loads in seconds
-
     known = {font.name for font in font_manager.fontManager.ttflist}
     return tuple(name for name in _CHINESE_FONTS if name in known)
 

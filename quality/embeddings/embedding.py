@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from dedup.folding import folded_codepoints
 from dedup.kmeans import one_thread
 from raylib.errors import ParameterError
 from raylib.hashing import absorb, id_hashes, inside_one_text, sampled_rows
+from raylib.plugins import optional
 from raylib.schema import single_chunk, text_of
 from raylib.stage import (
     Applier,
@@ -44,10 +46,14 @@ _SHARE = 8  # one record in eight of a batch goes into the sample that the built
 _NO_SKETCH = pa.schema([("row", pa.int32()), ("key", pa.uint64()), ("text", pa.large_string())])
 
 
+def _optional(module: str) -> ModuleType:
+    """A module of a package that the extra `quality` installs."""
+    return optional(module, extra="quality", purpose="the stage `embed`")
+
+
 def _features(texts: pa.Array, size: int) -> csr_array:
     """Counts of hashed character 1-, 2- and 3-grams of N texts, sparse `[N, size]`; no loop over characters."""
-    from scipy.sparse import csr_array  # noqa: PLC0415 - of an extra
-
+    sparse = _optional("scipy.sparse")
     view = folded_codepoints(texts)
     values = view.values.astype(np.uint64)
     owner = np.repeat(np.arange(len(texts)), view.lengths)
@@ -62,19 +68,17 @@ def _features(texts: pa.Array, size: int) -> csr_array:
         rows.append(owner[: len(hashed)][inside])
         columns.append(((hashed >> np.uint64(33)) % np.uint64(size)).astype(np.int64)[inside])
     if not rows:
-        return csr_array((len(texts), size), dtype=np.float32)
+        return sparse.csr_array((len(texts), size), dtype=np.float32)
     row, column = np.concatenate(rows), np.concatenate(columns)
-    matrix = csr_array((np.ones(len(row), np.float32), (row, column)), shape=(len(texts), size))
+    matrix: csr_array = sparse.csr_array((np.ones(len(row), np.float32), (row, column)), shape=(len(texts), size))
     matrix.sum_duplicates()
     return matrix
 
 
 def _weighted(counts: csr_array, idf: npt.NDArray[np.float32]) -> csr_array:
     """Sublinear TF-IDF with unit rows."""
-    from sklearn.preprocessing import normalize  # noqa: PLC0415 - loads in seconds
-
     counts.data = (1.0 + np.log(counts.data)) * idf[counts.indices]
-    weighted: csr_array = normalize(counts, copy=False)
+    weighted: csr_array = _optional("sklearn.preprocessing").normalize(counts, copy=False)
     return weighted
 
 
@@ -165,14 +169,14 @@ class Embed(GlobalStage):
         self, counts: csr_array
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Weights of F n-grams `[F]`, center `[D]` and components `[D, F]` of counts `[N, F]`."""
-        from sklearn.decomposition import TruncatedSVD  # noqa: PLC0415 - loads in seconds
-
         present = np.bincount(counts.indices, minlength=self.features)
         idf = (np.log((1 + counts.shape[0]) / (1 + present)) + 1.0).astype(np.float32)
         wanted = min(self.dimensions, counts.shape[0], self.features - 1)
         weighted = _weighted(counts, idf)
         with one_thread():
-            svd = TruncatedSVD(wanted, n_iter=2, random_state=self.seed).fit(weighted)
+            svd = (
+                _optional("sklearn.decomposition").TruncatedSVD(wanted, n_iter=2, random_state=self.seed).fit(weighted)
+            )
         components = np.zeros((self.dimensions, self.features), np.float32)
         components[:wanted] = svd.components_
         # what all texts have in common would make any two of them look alike: it is taken out
@@ -202,13 +206,7 @@ class Embed(GlobalStage):
 
 def _transformer(path: str, batch_size: int) -> Encoder:
     """A sentence-transformers model, loaded once; its `encode` sorts texts by length."""
-    try:
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise ParameterError(
-            "embed: this model needs the extra `quality`: pip install 'raylib-data[quality]'"
-        ) from error
-    model = SentenceTransformer(path)
+    model = _optional("sentence_transformers").SentenceTransformer(path)
     if model.device.type == "cuda":
         model.half()
     return lambda texts: np.asarray(

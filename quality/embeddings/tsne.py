@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from raylib.plugins import optional
+
 __all__ = ["project"]
 
 
@@ -34,8 +36,6 @@ def project(
     Returns:
         Places `[N, 2]`.
     """
-    from sklearn.decomposition import PCA  # noqa: PLC0415 - loads in seconds
-
     n = len(vectors)
     if n < 5:
         return np.zeros((n, 2), np.float32)
@@ -43,7 +43,11 @@ def project(
     perplexity = min(perplexity, (n - 1) / 3)
     reduced = vectors.astype(np.float32)
     if min(reduced.shape) > components:
-        reduced = PCA(components, random_state=seed, svd_solver="randomized").fit_transform(reduced)
+        reduced = (
+            optional("sklearn.decomposition", extra="report", purpose="a t-SNE map")
+            .PCA(components, random_state=seed, svd_solver="randomized")
+            .fit_transform(reduced)
+        )
     embed = _interpolated if importlib.util.find_spec("openTSNE") is not None else _barnes_hut
     places = embed(reduced.astype(np.float64), perplexity, seed, threads)
     places -= places.mean(axis=0)
@@ -54,12 +58,11 @@ def _interpolated(
     vectors: npt.NDArray[np.float64], perplexity: float, seed: int, threads: int
 ) -> npt.NDArray[np.float64]:
     """t-SNE by openTSNE."""
-    import openTSNE  # noqa: PLC0415 - of an extra
-
+    module = optional("openTSNE", extra="report", purpose="a t-SNE map")
     n = len(vectors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        places = openTSNE.TSNE(
+        places = module.TSNE(
             perplexity=perplexity,
             initialization="pca",
             metric="euclidean",
@@ -75,7 +78,7 @@ def _barnes_hut(
     vectors: npt.NDArray[np.float64], perplexity: float, seed: int, threads: int
 ) -> npt.NDArray[np.float64]:
     """t-SNE by scikit-learn."""
-    from sklearn.manifold import TSNE  # noqa: PLC0415 - loads in seconds
-
-    made = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=threads)
+    made = optional("sklearn.manifold", extra="report", purpose="a t-SNE map").TSNE(
+        perplexity=perplexity, init="pca", random_state=seed, n_jobs=threads
+    )
     return np.asarray(made.fit_transform(vectors), np.float64)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from quality.models.labelled import read_labelled, safe_label, split
 from quality.models.text_classifier import TextClassifier, TrainOptions
+from raylib.plugins import optional
 
 __all__ = [
     "Evaluation",
@@ -131,16 +132,12 @@ def evaluation(model: TextClassifier, texts: Sequence[str], labels: Sequence[str
     Returns:
         Scores by label and their macro means, the confusion matrix, and for each label a threshold curve.
     """
-    from sklearn.metrics import (  # noqa: PLC0415 - loads in seconds
-        confusion_matrix,
-        precision_recall_fscore_support,
-    )
-
+    metrics = optional("sklearn.metrics", extra="quality", purpose="the evaluation of a classifier")
     table = model.probabilities(texts)
     predicted = [model.labels[i] for i in table.argmax(axis=1)]
     true = [safe_label(label) for label in labels]
     names = sorted({*model.labels, *true})
-    scores = precision_recall_fscore_support(true, predicted, labels=names, zero_division=0)
+    scores = metrics.precision_recall_fscore_support(true, predicted, labels=names, zero_division=0)
     precision, recall, f1, support = (np.asarray(part) for part in scores)
     present = support > 0
     return {
@@ -159,7 +156,7 @@ def evaluation(model: TextClassifier, texts: Sequence[str], labels: Sequence[str
             for i, name in enumerate(names)
         },
         "labels": names,
-        "confusion": confusion_matrix(true, predicted, labels=names).tolist(),
+        "confusion": metrics.confusion_matrix(true, predicted, labels=names).tolist(),
         "thresholds": {
             name: _curve(table[:, i], np.array([t == name for t in true])) for i, name in enumerate(model.labels)
         },

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from quality.models.answer import Answer, Malformed, Usage, read_json
 from quality.models.answer_cache import Cache
 from quality.text.turns import Message
 from raylib.errors import ParameterError
+from raylib.plugins import optional
 
 if TYPE_CHECKING:
     import httpx
@@ -44,6 +46,11 @@ class _Again(Exception):
 
 class _Refused(Exception):
     """A request failed in a way that no retry will change, such as 401."""
+
+
+def _optional(module: str) -> ModuleType:
+    """A package that the extra `quality` installs."""
+    return optional(module, extra="quality", purpose="an endpoint")
 
 
 def check_endpoint(base_url: str, key_env: str) -> str:
@@ -178,15 +185,14 @@ class Endpoint:
         options: Options,
     ) -> list[Answer[T]]:
         """Answers to all prompts, `concurrency` at a time."""
-        import httpx  # noqa: PLC0415 - of an extra
-
+        http = _optional("httpx")
         headers = {}
         key = os.environ.get(self.key_env, "")
         if key:
             headers["Authorization"] = f"Bearer {key}"
         gate = asyncio.Semaphore(self.concurrency)
-        limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
-        async with httpx.AsyncClient(headers=headers, timeout=self.timeout, limits=limits) as client:
+        limits = http.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
+        async with http.AsyncClient(headers=headers, timeout=self.timeout, limits=limits) as client:
 
             async def one(messages: Sequence[Message], number: int) -> Answer[T]:
                 key = self._key(messages, number, options)
@@ -254,19 +260,20 @@ class Endpoint:
         self, client: httpx.AsyncClient, messages: Sequence[Message], options: Options
     ) -> str:
         """The text of an answer. Raises _Again after the last try, _Refused at once."""
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt  # noqa: PLC0415 - of an extra
-        from tenacity.wait import wait_random_exponential  # noqa: PLC0415 - of an extra
-
-        backoff = wait_random_exponential(multiplier=self.first_wait, max=self.max_wait)
+        tenacity = _optional("tenacity")
+        backoff = tenacity.wait_random_exponential(multiplier=self.first_wait, max=self.max_wait)
 
         def wait(state: RetryCallState) -> float:
             problem = state.outcome.exception() if state.outcome else None
             asked = problem.wait if isinstance(problem, _Again) else 0.0
             self.usage.retries += 1
-            return min(self.max_wait, max(asked, backoff(state)))
+            return min(self.max_wait, max(asked, float(backoff(state))))
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_Again), stop=stop_after_attempt(self.retries + 1), wait=wait, reraise=True
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_Again),
+            stop=tenacity.stop_after_attempt(self.retries + 1),
+            wait=wait,
+            reraise=True,
         )
         return str(await retrying(self._request, client, messages, options))
 
@@ -290,17 +297,16 @@ class Endpoint:
 
     async def _posted(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response:
         """The response to one request. Raises _Again for a time-out or a broken connection."""
-        import httpx  # noqa: PLC0415 - of an extra
-
+        http = _optional("httpx")
         await self._take_turn()
         self.usage.requests += 1
         try:
             # the client's time-out counts from the last byte: a server that drips would hold it for ever
             post = client.post(f"{self._url}/chat/completions", json=body)
             return await asyncio.wait_for(post, self.timeout)
-        except (httpx.TimeoutException, TimeoutError, asyncio.TimeoutError):
+        except (http.TimeoutException, TimeoutError, asyncio.TimeoutError):
             raise _Again(f"no answer within {self.timeout:g} s") from None
-        except httpx.HTTPError as error:
+        except http.HTTPError as error:
             raise _Again(f"connection failed: {type(error).__name__}") from None
 
     def _account(self, usage: Mapping[str, int | None]) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from quality.text.words import segmenter
 from raylib.errors import ParameterError
+from raylib.plugins import optional
 
 __all__ = ["KENLM_SUFFIXES", "KenlmModel"]
 
@@ -22,16 +23,12 @@ class KenlmModel:
         unit: What the model predicts: `characters` or `words`. The file does not say.
 
     Raises:
-        ParameterError: If the package kenlm is not installed, or the file is not a KenLM model.
+        ParameterError: If the file is not a KenLM model.
+        RaylibError: If the package kenlm is not installed.
     """
 
     def __init__(self, path: str, unit: str) -> None:
-        try:
-            import kenlm  # noqa: PLC0415 - of an extra
-        except ImportError as error:
-            raise ParameterError(
-                "perplexity: a KenLM model needs the extra `kenlm`: pip install 'raylib-data[kenlm]'"
-            ) from error
+        kenlm = optional("kenlm", extra="kenlm", purpose="a KenLM model")
         try:
             self._model = kenlm.Model(path)
         except (OSError, RuntimeError) as error:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from quality.text.patterns import CONSTRAINTS, REASONING, STEPS, counted
 from quality.text.turns import instruction_of, response_of
+from quality.text.words import segmenter
 from raylib.stage import LocalStage, Outcome, keep_all, stage, with_columns
 
 __all__ = ["DifficultyFeatures"]
@@ -29,11 +30,9 @@ def _frequencies() -> tuple[dict[str, int], float]:
 
 def _rarity(text: str) -> float:
     """Mean of -log10 of the relative frequency of Chinese words, and of a proxy by length for Latin ones; 0 to 8."""
-    import rjieba  # noqa: PLC0415 - of an extra
-
     frequencies, total = _frequencies()
     values = []
-    for word in rjieba.cut(text[:1000]):
+    for word in segmenter("rjieba")(text[:1000]):
         if not word[0].isalpha() or len(word) < 2:
             continue
         if word.isascii():

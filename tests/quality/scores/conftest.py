@@ -46,3 +46,4 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     made = Server()
     yield made
     made.server.shutdown()
+    made.server.server_close()
