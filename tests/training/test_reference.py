@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_the_schema_holds_every_option_with_its_description() -> None:
     schema = json_schema()
     properties = schema["properties"]
     assert isinstance(properties, dict)
-    assert set(properties) == set(TrainConfig.__pydantic_fields__)
+    assert set(properties) == set(get_type_hints(TrainConfig))
     assert all("description" in option for option in properties.values())
     definitions = schema["$defs"]
     assert isinstance(definitions, dict)

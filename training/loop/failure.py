@@ -18,10 +18,14 @@ from raylib.errors import RaylibError, TrainingError
 
 __all__ = ["Failure", "FailureKind", "decisive", "failures_in", "failures_of", "recorded"]
 
-FailureKind = Literal["user", "storage", "memory", "bug"]
-"""Kind of a failure: a user's mistake, a full volume, too little memory, or anything else, which is a bug."""
+FailureKind = Literal["user", "storage", "memory", "bug", "connection"]
+"""Kind of a failure: a user's mistake, a full volume, too little memory, a lost connection to another worker, or a bug.
 
-_ORDER: tuple[FailureKind, ...] = ("user", "storage", "memory", "bug")
+Anything that is none of the others is a bug.
+"""
+
+# a connection is lost because another worker failed, so every other reason comes first
+_ORDER: tuple[FailureKind, ...] = ("user", "storage", "memory", "bug", "connection")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class Failure:
         if self.kind == "memory":
             advice = "lower micro_batch or data.sequence_length, or set model.checkpointing: true"
             return TrainingError(f"worker {self.rank} ran out of memory; {advice} ({self.message})")
+        if self.kind == "connection":
+            advice = "start the run again to continue from the newest checkpoint"
+            return TrainingError(
+                f"worker {self.rank} lost its connection to another one, which was probably killed; {advice}"
+            )
         return TrainingError(f"worker {self.rank} failed with an unexpected {self.error}:\n{self.traceback.rstrip()}")
 
 
@@ -71,7 +80,15 @@ def _kind(error: BaseException) -> FailureKind:
         return "user"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "storage"
-    return "memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "bug"
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "memory"
+    return "connection" if _raised_in(error).startswith("torch.distributed.") else "bug"
+
+
+def _raised_in(error: BaseException) -> str:
+    """Name of the module that raised an exception; empty if it has lost its traceback."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else ""
 
 
 @contextlib.contextmanager

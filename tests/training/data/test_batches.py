@@ -28,5 +28,5 @@ def test_supervised_tokens_of_a_packed_row_are_the_answers(tokens: dict[str, str
     answers = {c["messages"][1]["content"] for c in conversations(60)}
     for k in range(int(batch.segments.max()) + 1):
         mask = batch.targets[0] & (batch.segments[0] == k)
-        text = tokenizer.decode(batch.ids[0][mask])
+        text = tokenizer.decode(batch.ids[0][mask].tolist())
         assert any(text.startswith(a[:10]) or a.startswith(text.strip()[:10]) for a in answers), text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
@@ -42,12 +43,12 @@ def test_prompts_are_the_same_tokens_at_training_and_inference(tokenizer: Tokeni
     bos = tokenizer.bos_token_id
     assert not any(a == b == bos for a, b in zip(whole.ids, whole.ids[1:], strict=False)), "no second beginning"
     if template == "auto":
-        text = tokenizer.apply_chat_template(CHAT[:-1], tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template([*CHAT[:-1]], tokenize=False, add_generation_prompt=True)
         assert tokenizer.decode(prompt) == text
 
 
 def test_templates_that_rewrite_history_are_refused(tiny_model: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = (
         "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}[hidden]"
         "{% else %}{{ m.role + ':' + m.content + '\\n' }}{% endif %}{% endfor %}"

@@ -11,7 +11,7 @@ import pytest
 from raylib.errors import TrainingError
 from tests.texts import ARTICLE, conversations
 from tests.training.setup import pairs, write
-from training.data import encoder, shuffle, tokens
+from training.data import encoder, encoding, shuffle, tokens
 from training.data.counting import count_tokens
 from training.data.rows import rows_of
 from training.data.templates import Renderer
@@ -49,7 +49,7 @@ def test_an_interrupted_tokenisation_continues(
         write(tmp_path / f"{i}.jsonl", [{"id": f"{i}-{k}", "text": f"{ARTICLE[k:]}{i}"} for k in range(5)])
         for i in range(3)
     ]
-    original, calls = encoder.encode, []
+    original, calls = encoding.encode, []
 
     def failing(*arguments: Any) -> Any:
         calls.append(arguments)

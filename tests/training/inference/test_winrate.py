@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -19,7 +20,12 @@ def test_verdicts_and_rate() -> None:
     assert [
         _verdict(s) for s in ([[8, 5], [7, 5]], [[8, 5], [6, 6]], [[8, 5], [4, 6]], [[5, 5], [5, 5]], [[3, 5], [4, 4]])
     ] == ["win", "win", "tie", "tie", "loss"]
-    judged = [{"scores": [[8, 3], [7, 4]]}, {"scores": [[5, 5], [5, 5]]}, {"scores": [[2, 9], [4, 8]]}, {"error": "x"}]
+    judged: list[dict[str, Any]] = [
+        {"scores": [[8, 3], [7, 4]]},
+        {"scores": [[5, 5], [5, 5]]},
+        {"scores": [[2, 9], [4, 8]]},
+        {"error": "x"},
+    ]
     found = win_rate(judged)
     assert (found["win"], found["tie"], found["loss"], found["judged"], found["skipped"]) == (1, 1, 1, 3, 1)
     assert found["rate"] == 0.5

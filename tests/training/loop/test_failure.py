@@ -51,6 +51,18 @@ def test_a_mistake_of_the_user_is_one_line_and_a_bug_has_its_traceback() -> None
     assert "\n" not in full
 
 
+def test_a_lost_connection_is_no_bug_and_is_reported_only_if_no_worker_says_more() -> None:
+    with pytest.raises(ValueError, match="process group") as raised:
+        torch.distributed.barrier()
+    lost = Failure.of(raised.value, 0)
+    assert lost.kind == "connection"
+    text = str(lost.as_error())
+    assert "start the run again" in text
+    assert "\n" not in text
+    bug = Failure("bug", 1, "KeyError", "x", "", at=lost.at + 1)
+    assert decisive([lost, bug]) is bug
+
+
 def test_a_clear_reason_comes_before_what_follows_from_it() -> None:
     follows = Failure("bug", 0, "RuntimeError", "connection closed", "", at=1.0)
     first = Failure("bug", 1, "KeyError", "x", "", at=0.5)

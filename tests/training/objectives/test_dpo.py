@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from tests.training.setup import preference_rows, run_step, scorer_of
 from training.config import DpoConfig
@@ -95,12 +97,12 @@ def test_dpo_equals_trl_on_the_same_batch(
         gradient_checkpointing=False,
     )
     texts = Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}])
-    trainer = DPOTrainer(
+    trainer: Any = DPOTrainer(
         model=copy.deepcopy(scorer.model),
         ref_model=copy.deepcopy(frozen.model),
         args=options,
         train_dataset=texts,
-        processing_class=tokenizer,
+        processing_class=AutoTokenizer.from_pretrained(tiny_model),
     )
     collated = trainer.data_collator([example(r) for r in rows])
     trainer.model.eval()

@@ -27,7 +27,8 @@ def test_packed_samples_do_not_see_each_other(
     def losses(ids: list[np.ndarray], masks: list[np.ndarray]) -> torch.Tensor:
         batch = collate([Row(tuple(ids), tuple(masks), 0)], pad=0, pairs=False)
         with torch.no_grad():
-            return scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed)
+            found: torch.Tensor = scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed)
+        return found
 
     packed = losses(parts, ones)
     separate = torch.cat([losses([p], [m]) for p, m in zip(parts, ones, strict=True) if len(p) > 1])
