@@ -87,7 +87,7 @@ class _JsonLines:
 
     def close(self) -> None:
         if self._compressed is not None:
-            self._compressed.close()
+            self._compressed.flush(zstandard.FLUSH_FRAME)  # the stream stays open
 
 
 class _Parquet:
