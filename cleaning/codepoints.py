@@ -68,7 +68,7 @@ class CodePoints:
     @functools.cached_property
     def narrow(self) -> npt.NDArray[np.uint16]:
         """The code points with everything above the BMP as U+FFFF, [T]: the index of class tables."""
-        return np.minimum(self.values, _ABOVE).astype(np.uint16)
+        return np.asarray(np.minimum(self.values, _ABOVE), np.uint16)
 
     def count(self, flags: npt.NDArray[np.bool_ | np.integer]) -> npt.NDArray[np.int64]:
         """Sum of `flags` over the characters of each text.

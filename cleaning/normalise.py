@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import unicodedata
@@ -220,11 +221,10 @@ def _from_latin(text: str) -> str:
     """What the bytes stood for that became `text` when they were read as Latin-1: UTF-8, else GBK, else the text."""
     try:
         data = text.encode("latin-1")
-        return data.decode("utf-8")
     except UnicodeEncodeError:
         return text
-    except UnicodeDecodeError:
-        pass
+    with contextlib.suppress(UnicodeDecodeError):
+        return data.decode("utf-8")
     try:
         decoded = data.decode("gb18030")
     except UnicodeDecodeError:

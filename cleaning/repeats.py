@@ -147,7 +147,7 @@ def _collapse_short(text: str, minimum: int) -> str:
 
 def _mark_digits(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """The text with a code point of its own for each digit, so that digits never equal anything."""
-    marked = values.copy()
+    marked: npt.NDArray[np.uint32] = values.copy()
     digit = _DIGIT[np.minimum(values, 0xFFFF)]
     marked[digit] = _MARKED + np.flatnonzero(digit).astype(np.uint32)
     return marked

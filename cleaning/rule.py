@@ -73,19 +73,20 @@ class Rule(ABC):
     function: RuleFunction
     info: StageInfo
 
-    @property
-    def __name__(self) -> str:
-        return self.info.name
-
-    @property
-    def __doc__(self) -> str | None:  # type: ignore[override]  # an instance shows its function's docstring
-        return self.function.__doc__
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__name__", self.info.name)
+        object.__setattr__(
+            self, "__doc__", self.function.__doc__
+        )  # `help(rules.length)` shows the function's docstring
 
     def stage(self, **parameters: object) -> RuleStage:
         """The stage with these parameters, as a recipe would build it.
 
         Args:
             parameters: Parameters of the rule by name.
+
+        Returns:
+            The stage.
         """
         return cast(RuleStage, self.info.make(**parameters))
 
@@ -128,12 +129,7 @@ class RewritingRule(Rule):
     adds: AddedColumns | None = None
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
-        """Rewrite every text of the records and add the columns of `adds`; no record is rejected.
-
-        Args:
-            table: Records of one kind.
-            parameters: Parameters of the rule by name.
-        """
+        """Rewrite every text of the records and add the columns of `adds`; no record is rejected."""
         if len(table) == 0 and self.adds is None:
             return keep_all(table)
         changed = map_texts(table, lambda texts: self.function(texts, **parameters))
@@ -177,6 +173,9 @@ class RejectingRule(Rule):
         Args:
             table: Records of one kind.
             parameters: Parameters of the rule by name.
+
+        Returns:
+            Kept records, and rejected ones with their evidence.
         """
         if len(table) == 0:
             return keep_all(table)

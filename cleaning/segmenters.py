@@ -24,7 +24,8 @@ def segmenter_of(name: Segmenter) -> Callable[[str], list[str]]:
 
         jieba.setLogLevel(60)
         jieba.initialize()
-        return jieba.lcut
+        cut: Callable[[str], list[str]] = jieba.lcut
+        return cut
     import rjieba  # noqa: PLC0415 - its dictionary loads in half a second
 
     return lambda text: list(rjieba.cut(text))

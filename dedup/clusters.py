@@ -30,7 +30,7 @@ def nodes_of(shard: npt.NDArray[np.integer], row: npt.NDArray[np.integer]) -> No
         shard: Shards of records, [N].
         row: Rows of the records in their shards, [N].
     """
-    return (shard.astype(np.uint64) << np.uint64(32)) | row.astype(np.uint64)
+    return np.asarray((shard.astype(np.uint64) << np.uint64(32)) | row.astype(np.uint64), np.uint64)
 
 
 def node_keys(nodes: Nodes) -> npt.NDArray[np.uint64]:

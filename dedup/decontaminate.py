@@ -119,8 +119,9 @@ class Decontaminate(LocalStage):
     shortest: int = 12
 
     def __post_init__(self) -> None:
-        if isinstance(self.benchmarks, str):
-            object.__setattr__(self, "benchmarks", (self.benchmarks,))
+        given: object = self.benchmarks
+        if isinstance(given, str):  # from Python, one file may come as it is
+            object.__setattr__(self, "benchmarks", (given,))
         if not self.benchmarks:
             raise ParameterError("benchmarks must name at least one file")
         if min(self.han, self.words) < 2:

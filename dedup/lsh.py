@@ -62,7 +62,8 @@ def optimal_bands(threshold: float, permutations: int, miss_weight: float = 0.9)
 
 def _area(heights: npt.NDArray[np.float64], places: npt.NDArray[np.float64]) -> np.float64:
     """Area under a curve by the trapezoidal rule; `np.trapezoid` came with NumPy 2.0, `np.trapz` went with it."""
-    return np.float64((np.diff(places) * (heights[1:] + heights[:-1]) / 2.0).sum())
+    area: np.float64 = (np.diff(places) * (heights[1:] + heights[:-1]) / 2.0).sum()
+    return area
 
 
 def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
@@ -78,7 +79,7 @@ def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.
     """
     cut = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
     numbers = np.arange(1, bands + 1, dtype=np.uint64) * GOLDEN
-    keys = np.broadcast_to(numbers, (len(signatures), bands)).copy()
+    keys: npt.NDArray[np.uint64] = np.broadcast_to(numbers, (len(signatures), bands)).copy()
     for row in range(rows):
         absorb(keys, cut[:, :, row])
     return keys

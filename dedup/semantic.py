@@ -16,7 +16,7 @@ from dedup.kmeans import fit_centroids, nearest_centroid
 from dedup.section import ClusterNotes, cluster_notes, cluster_section
 from dedup.verdicts import priority_columns, verdict_places
 from raylib.errors import ParameterError
-from raylib.hashing import id_hashes
+from raylib.hashing import id_hashes, sampled_rows
 from raylib.schema import single_chunk
 from raylib.stage import (
     Applier,
@@ -127,14 +127,9 @@ class SemanticDedup(GlobalStage):
         )
 
     def _centroids(self, store: SketchStore) -> Shuffled:
-        heads, total = [], 0
-        for table in store.tables():
-            total += len(table)
-            heads.append(table.select(["key", "vector"]).slice(0, self.sample))
-        if not heads:
+        drawn, total = sampled_rows(store.tables(), ["vector"], self.sample)
+        if drawn is None:
             return Shuffled(pa.table({"centroid": pa.array([], pa.binary())}))
-        drawn = pa.concat_tables(heads)
-        drawn = drawn.take(pa.array(np.argsort(drawn["key"].to_numpy(), kind="stable")[: self.sample]))
         wanted = self.clusters or max(1, total // 500)
         vectors = unpacked_vectors(drawn["vector"])
         centroids = fit_centroids(vectors, min(wanted, max(1, len(drawn) // 10)), self.seed)

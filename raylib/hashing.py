@@ -53,7 +53,7 @@ def mix64(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    return np.asarray(values ^ (values >> np.uint64(31)), np.uint64)
 
 
 def absorb(hashes: npt.NDArray[np.uint64], values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
@@ -137,7 +137,7 @@ def ngram_hashes(values: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.uint
 def _joined(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Hashes of sequences from the hashes of their halves."""
     with np.errstate(over="ignore"):
-        mixed = left * GOLDEN
+        mixed: npt.NDArray[np.uint64] = left * GOLDEN
         mixed ^= mixed >> np.uint64(29)
         mixed += right
         mixed *= GOLDEN
@@ -173,7 +173,13 @@ def id_hashes(table: pa.Table, seed: int = 0) -> npt.NDArray[np.uint64]:
 
 
 def smallest_keys(table: pa.Table, size: int, key: str = "key") -> pa.Table:
-    """The rows with the `size` smallest keys, in ascending order; equal keys keep their order."""
+    """The rows with the smallest keys, in ascending order; equal keys keep their order.
+
+    Args:
+        table: Rows with keys.
+        size: Largest number of rows.
+        key: Column of the keys.
+    """
     return table.take(pa.array(np.argsort(table[key].to_numpy(), kind="stable")[:size]))
 
 

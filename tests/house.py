@@ -7,9 +7,11 @@ import dataclasses
 import importlib
 import inspect
 import re
+import textwrap
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FunctionType
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("raylib", "cleaning", "dedup", "quality", "training")
@@ -25,7 +27,7 @@ TRAVELS = (
     "raylib/storage/names.py",
     "raylib/storage/entry.py",
     "raylib/recipe/*.py",
-    "training/config.py",
+    "training/config/*.py",
 )
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -117,7 +119,7 @@ def module_path(path: Path) -> str:
 
 _NAME = rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+"
 # Imports and `python -m` also stand in strings, as scripts that a test starts; pages name modules in backticks.
-_IMPORTED = re.compile(rf"\b(?:from|import|-m|\"-m\",) +\"?({_NAME})")
+_IMPORTED = re.compile(rf"(?:\bfrom|\bimport|-m|[\"']-m[\"'],) +[\"']?({_NAME})")
 _NAMED = re.compile(rf"`({_NAME})(?:\([^`]*\))?`")
 
 
@@ -204,24 +206,28 @@ def options(kind: type) -> list[str]:
 
 
 def undocumented(name: str, thing: object) -> list[str]:
-    """Parameters and returns of a public function, or fields of a public dataclass, that its docstring does not list.
+    """Parameters of a public function, or fields of a public dataclass, that its docstring does not list.
 
     Options of pydantic are described field by field, errors and protocols have no parameters of their own.
     """
     if isinstance(thing, type) and (issubclass(thing, BaseException) or hasattr(thing, "__pydantic_fields__")):
         return []
-    if dataclasses.is_dataclass(thing):
+    if isinstance(thing, type) and dataclasses.is_dataclass(thing):
         wanted = [f.name for f in dataclasses.fields(thing) if f.init and not f.name.startswith("_")]
     elif inspect.isfunction(thing):
         wanted = [p for p in inspect.signature(thing).parameters if not p.startswith("_")]
     else:
         return []
-    docstring = inspect.getdoc(thing) or ""
-    listed = _listed(docstring)
+    listed = _listed(_docstring(thing))
     missing = [w for w in wanted if w not in listed]
-    if inspect.isfunction(thing) and thing.__annotations__.get("return") not in {None, "None", "NoReturn"}:
-        missing += [] if re.search(r"^(Returns|Yields):$", docstring, re.M) else ["Returns"]
     return [f"{name}: {', '.join(missing)}"] if missing else []
+
+
+def _docstring(thing: type | FunctionType) -> str:
+    """The docstring as it is written: a class may give its instances another one."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    assert isinstance(definition, Function | ast.ClassDef)
+    return ast.get_docstring(definition) or ""
 
 
 def _listed(docstring: str) -> set[str]:
@@ -290,7 +296,7 @@ class Assertions:
         if not isinstance(node, ast.Call):
             return False
         called = _called(node.func)
-        return called.startswith(("assert", "check")) or called == "fail" or self.of(called)
+        return called.startswith(("assert", "check")) or called in {"fail", "validate"} or self.of(called)
 
 
 def _called(function: ast.expr) -> str:
@@ -316,10 +322,21 @@ def imported_helpers(text: str, load: Callable[[str], str | None]) -> dict[str, 
     return found
 
 
-def borrowed_fixtures(text: str) -> list[str]:
-    """Imports from other test modules; a fixture that several modules use belongs into a `conftest.py`."""
+def borrowed_fixtures(text: str, load: Callable[[str], str | None]) -> list[str]:
+    """Fixtures that are imported; one that several modules use belongs into a `conftest.py`."""
     return [
-        f"line {node.lineno}: from {node.module}"
+        f"line {node.lineno}: {alias.name} from {node.module}"
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ImportFrom) and re.search(r"(^|\.)(test_\w+|conftest)$", node.module or "")
+        if isinstance(node, ast.ImportFrom) and (source := load(node.module or ""))
+        for alias in node.names
+        if alias.name in fixtures(source)
     ]
+
+
+def fixtures(text: str) -> set[str]:
+    """Names of the fixtures that a module defines."""
+    return {
+        function.name
+        for function in functions(ast.parse(text))
+        if any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list)
+    }

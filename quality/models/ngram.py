@@ -36,7 +36,8 @@ _SLOTS = 1 << 16  # smallest number of slots
 def _extend(h: np.uint64, value: np.uint64, order: int) -> np.uint64:
     """Hash of an n-gram with one more character in front; the order is in it, and 0 is left for empty slots."""
     h = (h ^ (value + np.uint64(order) * np.uint64(0xD6E8FEB86659FD93))) * np.uint64(0x9E3779B97F4A7C15)
-    return h ^ (h >> np.uint64(31)) | np.uint64(1)
+    mixed: np.uint64 = h ^ (h >> np.uint64(31)) | np.uint64(1)
+    return mixed
 
 
 @njit(cache=True, inline="always")
@@ -46,7 +47,8 @@ def _slot(keys: Keys, key: np.uint64) -> int:
     at = (key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
     while keys[at] != 0 and keys[at] != key:
         at = (at + np.uint64(1)) & mask
-    return np.int64(at)
+    found: int = np.int64(at)
+    return found
 
 
 @njit(cache=True, inline="always")

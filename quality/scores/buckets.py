@@ -187,7 +187,8 @@ def _languages(table: pa.Table) -> npt.NDArray[np.object_]:
 def _bin(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Bin of each perplexity."""
     scaled = (np.log(values) - _LOW) / (_HIGH - _LOW) * _BINS
-    return np.clip(scaled, 0, _BINS - 1).astype(np.int64)
+    bins: npt.NDArray[np.int64] = np.clip(scaled, 0, _BINS - 1).astype(np.int64)
+    return bins
 
 
 def _upper(cut: int) -> float:

@@ -31,8 +31,9 @@ class DropColumns(LocalStage):
     columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.columns, str):
-            object.__setattr__(self, "columns", (self.columns,))
+        given: object = self.columns  # recipes may give a single name
+        if isinstance(given, str):
+            object.__setattr__(self, "columns", (given,))
         own = {name for schema in SCHEMAS.values() for name in schema.names}
         for name in self.columns:
             if name in own:

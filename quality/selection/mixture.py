@@ -30,7 +30,7 @@ from raylib.stage import (
 from raylib.stage.section import Block, Table, Text
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from raylib.token_counts import Tokenizer
 
 __all__ = ["Resample", "mixture_of"]
 
@@ -69,7 +69,9 @@ def _domains(table: pa.Table, by: str, stage: str) -> npt.NDArray[np.str_]:
     """Domain of each record; empty where it is null."""
     if by not in table.column_names:
         raise StageError(f"{stage}: no column {by!r}{nearest(by, table.column_names)}")
-    return pc.fill_null(single_chunk(table[by]).cast(pa.string()), "").to_numpy(zero_copy_only=False).astype(str)
+    values = pc.fill_null(single_chunk(table[by]).cast(pa.string()), "").to_numpy(zero_copy_only=False)
+    domains: npt.NDArray[np.str_] = values.astype(str)
+    return domains
 
 
 class _Found(TypedDict, total=False):

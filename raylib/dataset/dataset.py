@@ -15,7 +15,7 @@ from raylib.cluster.connection import default_mode
 from raylib.dataset.display import html_of, plan_text, text_of_row
 from raylib.dataset.functions import Condition, Map, filter_of, spec_of
 from raylib.dataset.rejected import Rejected
-from raylib.dataset.results import Cache, first_rows, head, kept_tables, temporary_folder
+from raylib.dataset.results import Cache, Row, first_rows, head, kept_tables, temporary_folder
 from raylib.engine import RunResult, run
 from raylib.errors import UnknownNameError
 from raylib.plugins import tool
@@ -246,14 +246,14 @@ class Dataset:
         """Kept records, one table per shard: for results that do not fit into memory."""
         yield from kept_tables(self._result().path)
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[Row]:
         for table in self.iter_tables():
             yield from table.to_pylist()
 
     def __len__(self) -> int:
         return self.count()
 
-    def take(self, n: int = 5) -> list[dict[str, object]]:
+    def take(self, n: int = 5) -> list[Row]:
         """The first `n` kept records. Without global stages only as much input is read as necessary."""
         if self._cache.result is None and n > 0:
             rows = self._head(n)
@@ -261,7 +261,7 @@ class Dataset:
                 return rows
         return first_rows(self.iter_tables(), n)
 
-    def _head(self, n: int) -> list[dict[str, object]] | None:
+    def _head(self, n: int) -> list[Row] | None:
         """The first records from the beginning of the input; None if that cannot give them."""
         if any(isinstance(s.make(), GlobalStage) for s in self.stages):
             return None

@@ -21,6 +21,14 @@ def read(
 ) -> Dataset:
     """Start a dataset. Nothing is read yet.
 
+    >>> import raylib
+    >>> ds = raylib.read("pages/pages.jsonl").strip_markup().length(min=100).exact_dedup()
+    >>> ds.count()
+    178
+    >>> reasons = ds.rejected.to_pandas()["reason"]
+    >>> int((reasons == "exact_duplicate").sum())
+    10
+
     Args:
         path: Path of a file, glob, folder or URI, or a list of these. Formats are jsonl, JSON arrays, Parquet, Arrow,
             CSV, TSV, text, zip and tar, also compressed by gzip, zstd, bz2 or xz.

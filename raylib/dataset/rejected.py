@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raylib.dataset.results import Row
 from raylib.engine import RunResult
 from raylib.schema import text_of
 from raylib.storage.store import Store
@@ -46,7 +47,7 @@ class Rejected:
     def __len__(self) -> int:
         return self.count()
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[Row]:
         yield from self.to_arrow().to_pylist()
 
     def show(self, n: int = 5, width: int = 200) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -19,9 +19,10 @@ from raylib.storage.store import Store
 if TYPE_CHECKING:
     from dedup.index import MinHashIndex
 
-__all__ = ["Cache", "first_rows", "head", "kept_tables", "temporary_folder"]
+__all__ = ["Cache", "Row", "first_rows", "head", "kept_tables", "temporary_folder"]
 
-Row = dict[str, object]
+Row: TypeAlias = dict[str, Any]
+"""A record as Python data: values by column, of whatever types the columns have."""
 
 
 @dataclass

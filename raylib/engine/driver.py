@@ -53,6 +53,7 @@ def run(
             else; after the first segment, if the input holds no records.
         ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
         RaylibError: If no worker can be set up.
+        OSError: If the output cannot be written for another reason than a full volume.
     """
     try:
         return _run(recipe, fresh, limit, progress or Progress())

@@ -16,6 +16,9 @@ def text_of_docstring(docstring: str | None) -> str:
 
     Args:
         docstring: A docstring as Python keeps it; None counts as empty.
+
+    Returns:
+        The text.
     """
     text = inspect.cleandoc(docstring or "")
     section = _SECTION.search(text)
@@ -27,6 +30,9 @@ def parameters_described(docstring: str | None) -> dict[str, str]:
 
     Args:
         docstring: A docstring as Python keeps it; None counts as empty.
+
+    Returns:
+        Descriptions by name of the parameter.
     """
     parts = _SECTION.split(inspect.cleandoc(docstring or ""))
     described: dict[str, str] = {}

@@ -17,6 +17,9 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
     Args:
         table: The table, N rows.
         columns: New columns by name, N values each; they take the place of columns with the same names.
+
+    Returns:
+        The table with the new columns.
     """
     table = table.drop_columns([name for name in columns if name in table.column_names])
     for name, column in columns.items():
@@ -54,6 +57,9 @@ def split_rejected(
         stage: Name of the stage.
         reason: Reason that the rejects show.
         detail: What explains each reject, strings, [N]; by default nothing.
+
+    Returns:
+        Kept rows, and rejected rows with the columns of rejects.
     """
     out = table.filter(rejected)
     details = detail.filter(rejected) if detail is not None else pa.nulls(len(out), pa.large_string())
@@ -71,6 +77,9 @@ def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array)
         stage: Name of the stage.
         reason: Reason that the rejects show.
         detail: What explains each reject, strings, [N].
+
+    Returns:
+        The table with the columns of rejects.
     """
     n = len(table)
     columns = (
@@ -88,5 +97,8 @@ def keep_all(table: pa.Table) -> Outcome:
 
     Args:
         table: Records.
+
+    Returns:
+        An outcome with an empty table of rejects.
     """
     return Outcome(table, table.slice(0, 0))

@@ -52,11 +52,18 @@ class StageHooks:
         """Whatever determines the output besides the parameters and the files that they name; any JSON value.
 
         The version of a saved index is an example. A resumed run redoes a stage whose identity has changed.
+
+        Returns:
+            A value that JSON can hold; None if parameters and files determine the output.
         """
         return None
 
     def notes(self) -> Mapping[str, float]:
-        """Counters since the last call (tokens, seconds, requests, cost). The report adds them up."""
+        """Counters since the last call (tokens, seconds, requests, cost). The report adds them up.
+
+        Returns:
+            Counters by name; empty if nothing was counted.
+        """
         return {}
 
 
@@ -101,7 +108,11 @@ class GlobalStage(StageHooks, ABC):
 
     @abstractmethod
     def rounds(self) -> tuple[Round, ...]:
-        """The shuffles, in order. `single_round(function)` makes the only round of a simple stage."""
+        """The shuffles, in order. `single_round(function)` makes the only round of a simple stage.
+
+        Returns:
+            The rounds, at least one.
+        """
 
     @abstractmethod
     def applier(self, shared: Sequence[pa.Table]) -> Applier:
@@ -109,12 +120,18 @@ class GlobalStage(StageHooks, ABC):
 
         Args:
             shared: Tables of the broadcast rounds, in order.
+
+        Returns:
+            The function; it is called for each batch of records.
         """
 
     def sketch_with_facts(self, table: pa.Table) -> tuple[pa.Table, pa.Table | None]:
         """Sketches, and one row of facts about each record that later rounds can look up by position.
 
         Signatures and priorities are facts. Override this method when computing both at once is cheaper.
+
+        Returns:
+            The table of `sketch`, and a table with one row for each record, or None if there are no facts.
         """
         return self.sketch(table), None
 
@@ -124,15 +141,17 @@ class GlobalStage(StageHooks, ABC):
         Args:
             notes: Notes of all tasks of its rounds that gave any.
             store: Sketches, facts and texts of all records.
+
+        Returns:
+            The section, or None if the stage has nothing to show.
         """
         return None
 
     @classmethod
     def __subclasshook__(cls, other: type) -> bool:
         """A class with `sketch` and either `rounds` or `resolve` counts as a global stage."""
-        if cls is not GlobalStage:
-            return NotImplemented
-        return _defines(other, "sketch") and (_defines(other, "rounds") or _defines(other, "resolve"))
+        shuffles = _defines(other, "rounds") or _defines(other, "resolve")
+        return _defines(other, "sketch") and shuffles if cls is GlobalStage else NotImplemented
 
 
 def _defines(other: type, name: str) -> bool:

@@ -104,7 +104,11 @@ def _load() -> None:
 
 
 def stage_names() -> list[str]:
-    """All registered stage names, sorted."""
+    """Names of all registered stages.
+
+    Returns:
+        The names, sorted.
+    """
     _load()
     return sorted(_REGISTRY)
 
@@ -114,6 +118,9 @@ def stage_info(name: str) -> StageInfo:
 
     Args:
         name: Name in recipes.
+
+    Returns:
+        The entry.
 
     Raises:
         UnknownNameError: if there is no such stage; names the nearest one. It is a KeyError, too.

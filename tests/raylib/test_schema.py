@@ -39,7 +39,8 @@ def test_conversation_layouts(raw: dict[str, Any], found: str) -> None:
 
 def test_alpaca_input_history_and_system() -> None:
     raw = {"instruction": "翻译", "input": "你好", "output": "hi", "history": [["问", "答"]], "system": "你是译者"}
-    roles = [(m["role"], m["content"]) for m in coerce(raw, "conversation")["messages"]]
+    messages: Any = coerce(raw, "conversation")["messages"]
+    roles = [(m["role"], m["content"]) for m in messages]
     assert roles == [
         ("system", "你是译者"), ("user", "问"), ("assistant", "答"), ("user", "翻译\n你好"), ("assistant", "hi"),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import orjson
+import pytest
 import yaml
 from typer.testing import CliRunner
 
@@ -14,6 +15,7 @@ from tests.texts import ARTICLE, conversations
 from tests.training.setup import SHAPES, write
 
 
+@pytest.mark.slow
 def test_from_records_to_an_exported_model(tmp_path: Path, tiny_model: Path) -> None:
     runner = CliRunner()
 

@@ -115,7 +115,7 @@ def _reordered(
     values: _Values, begins: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
 ) -> _Values:
     """Runs of `values` in another order."""
-    out = np.empty_like(values)
+    out: _Values = np.empty_like(values)
     _gather(values, begins, sizes, order, out)
     return out
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 import orjson
 
 from quality.models.endpoint import Endpoint
+from quality.text.turns import Message as EndpointMessage
 from raylib.errors import ParameterError, TrainingError
 from raylib.plugins import optional
 from training.data.templates import Renderer
@@ -20,6 +21,7 @@ from training.inference.prompts import AnswerRecord, Prompt, prompts_of
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
 
 __all__ = [
     "AnswersPrompts",
@@ -197,6 +199,11 @@ class VllmGenerator:
         return [str(m.outputs[0].text).removesuffix(ending.tail) for m in made]
 
 
+def _messages(conversations: Conversations) -> list[list[EndpointMessage]]:
+    """Conversations as an endpoint takes them."""
+    return [[EndpointMessage(role=m["role"], content=m["content"]) for m in turns] for turns in conversations]
+
+
 class EndpointGenerator:
     """The same by an OpenAI-compatible endpoint, whose server renders the prompts.
 
@@ -218,7 +225,7 @@ class EndpointGenerator:
         """
         sampling = sampling or Sampling()
         answers = self._endpoint.ask(
-            [[dict(message) for message in conversation] for conversation in conversations],
+            _messages(conversations),
             str,
             temperature=sampling.temperature,
             top_p=sampling.top_p,

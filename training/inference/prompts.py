@@ -111,11 +111,12 @@ def _records(path: str) -> Iterator[tuple[str, AnswerRecord]]:
 
 
 def _record(line: bytes, where: str) -> AnswerRecord:
+    wrong = RaylibError(f"{where}: not a record written by `raylib generate` (id, prompt, response)")
     try:
         record: AnswerRecord = orjson.loads(line)
         complete = {"id", "prompt", "response"} <= set(record)
     except (orjson.JSONDecodeError, TypeError):
-        complete = False
+        raise wrong from None
     if not complete:
-        raise RaylibError(f"{where}: not a record written by `raylib generate` (id, prompt, response)")
+        raise wrong
     return record

@@ -9,9 +9,10 @@ from typing import Literal, TypedDict
 
 import orjson
 
-from quality.models.endpoint import Answer, Endpoint, Malformed
+from quality.models.endpoint import Endpoint, Malformed
 from quality.scores.intervals import wilson
 from quality.text.language import prompt_language
+from quality.text.turns import Message
 from raylib.errors import RaylibError
 from training.inference.prompts import answers_of
 
@@ -127,10 +128,10 @@ def judge_pairs(
     Returns:
         A record for each question.
     """
-    messages = []
+    messages: list[list[Message]] = []
     for question, a, b in zip(questions, first, second, strict=True):
         messages += [[{"role": "user", "content": _request(question, *order)}] for order in ((a, b), (b, a))]
-    answers: list[Answer] = endpoint.ask(messages, _two_scores, temperature=0.0, max_tokens=32)
+    answers = endpoint.ask(messages, _two_scores, temperature=0.0, max_tokens=32)
     out = []
     for i, question in enumerate(questions):
         forward, backward = answers[2 * i], answers[2 * i + 1]

@@ -15,6 +15,7 @@ from raylib.cli import app
 from tests.texts import conversations
 
 Write = Callable[..., Path]
+pytestmark = pytest.mark.slow  # all look at one report, which takes half a minute to draw
 
 _FIND = """
 const deep = (root, out) => {
@@ -63,7 +64,6 @@ def test_files(report: Path) -> None:
     assert "<link" not in page
 
 
-@pytest.mark.slow
 def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.actions.wheel_input import ScrollOrigin

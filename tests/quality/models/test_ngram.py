@@ -43,6 +43,7 @@ class Plain:
         return math.exp(-sum(math.log(self.p(text[:i], c)) for i, c in enumerate(text)) / len(text))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.text(alphabet="天地人ab，", max_size=30), min_size=1, max_size=6),

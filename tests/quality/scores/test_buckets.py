@@ -14,6 +14,7 @@ from tests.texts import ARTICLE, ENGLISH
 Write = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_buckets_by_quantile_within_each_language(tmp_path: Path, write_jsonl: Write) -> None:
     rows = [{"id": f"z{i}", "text": f"{ARTICLE[i % 40 :]}第{i}篇", "perplexity": float(i + 1)} for i in range(300)]
     rows += [{"id": f"e{i}", "text": f"{ENGLISH} Number {i}.", "perplexity": 1000.0 + i} for i in range(300)]

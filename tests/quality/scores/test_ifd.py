@@ -15,6 +15,7 @@ from tests.quality.rows import conversation_table
 from tests.quality.scores.reference import reference_loss
 
 
+@pytest.mark.slow
 def test_ifd_equals_the_single_record_computation(tiny_model: Path, records: list[dict[str, Any]]) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
@@ -39,6 +40,7 @@ def test_ifd_equals_the_single_record_computation(tiny_model: Path, records: lis
         assert row["response_tokens"] == len(answer)
 
 
+@pytest.mark.slow
 def test_ifd_cuts_to_its_limit_and_does_not_depend_on_batches(tiny_model: Path, records: list[dict[str, Any]]) -> None:
     table = conversation_table(records)
     small, large = (Ifd(str(tiny_model), max_tokens=64, batch_tokens=b)(table).kept for b in (64, 4096))

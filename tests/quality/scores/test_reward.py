@@ -13,6 +13,7 @@ from quality.scores.reward import Deita, RewardModel
 from tests.quality.rows import conversation_table
 
 
+@pytest.mark.slow
 def test_reward_equals_one_record_at_a_time(reward_path: Path, records: list[dict[str, Any]]) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(reward_path).eval()
     tokenizer = AutoTokenizer.from_pretrained(reward_path)

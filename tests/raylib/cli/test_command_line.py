@@ -145,8 +145,8 @@ def test_options_of_the_application_choose_what_is_logged(
 ) -> None:
     try:
         assert CliRunner().invoke(app, [*options, "version"]).exit_code == 0
-        for level in ("DEBUG", "INFO", "WARNING", "ERROR"):
-            logging.getLogger("training.some.module").log(logging.getLevelName(level), "a message")
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            logging.getLogger("training.some.module").log(level, "a message")
         lines = capsys.readouterr().err.splitlines()
         assert {line.split()[1] for line in lines} == shown
         assert all(line.endswith("training.some.module: a message") for line in lines)

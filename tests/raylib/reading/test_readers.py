@@ -9,6 +9,7 @@ import json
 import lzma
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -254,10 +255,14 @@ def test_over_long_line_is_rejected_without_reading_it_whole(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".xz"])
 def test_cut_archive_gives_what_it_holds(tmp_path: Path, suffix: str) -> None:
-    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}[suffix]
+    packs: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.compress,
+        ".xz": lzma.compress,
+        ".zst": zstandard.ZstdCompressor().compress,
+    }
     rows = b"".join(json.dumps({"id": str(i), "text": f"{i * i}{ARTICLE}"}).encode() + b"\n" for i in range(3000))
     path = tmp_path / f"x.jsonl{suffix}"
-    whole = pack(rows)
+    whole = packs[suffix](rows)
     path.write_bytes(whole[: len(whole) // 2])
     records, rejects = read(path)
     assert 0 < len(records) < 3000

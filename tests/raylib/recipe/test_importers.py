@@ -223,9 +223,9 @@ def test_variants(changes: dict[str, Any], expected: str) -> None:
     assert expected in made.to_yaml()
     if changes.get("stage") == "pt":
         assert made.data["steps"] == 7
-        assert made.data["data"]["packing"]
+        assert yaml.safe_load(made.to_yaml())["data"]["packing"]
     if changes.get("stage") == "dpo":
-        assert made.data["dpo"]["beta"] == 0.2
+        assert yaml.safe_load(made.to_yaml())["dpo"]["beta"] == 0.2
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

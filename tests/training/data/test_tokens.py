@@ -20,6 +20,7 @@ from training.data.tokenizer import Tokenizer
 from training.data.tokens import TokenOptions, tokenize
 
 
+@pytest.mark.slow
 def test_token_files_hold_every_sample_once_in_another_order(
     tmp_path: Path, tiny_model: Path, tokenizer: Tokenizer
 ) -> None:

@@ -15,6 +15,7 @@ from training.inference.evaluate import evaluate_model
 from training.loop.launch import run
 
 
+@pytest.mark.slow
 def test_evaluation_is_independent_of_batches_and_restores_the_mode(
     tokens: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from training.model.plain import PlainBackend
 from training.model.world import World
 
 
+@pytest.mark.slow
 def test_saving_never_loses_the_chain(
     tokens: dict[str, str], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from training.loop.folder import Result
 from training.loop.launch import run
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_says_what_it_did(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     said: list[str] = []
     made = config(

@@ -21,6 +21,7 @@ from training.config import TrainConfig
 from training.loop.launch import run
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_bit_for_bit(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "epochs": 1.5,
