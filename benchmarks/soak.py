@@ -21,7 +21,7 @@ from measure import write_section
 
 from raylib.engine import run
 from raylib.recipe import Recipe
-from tests.raylib.engine.test_kill import STAGES, content, make_input
+from tests.raylib.engine.large_input import STAGES, content, make_input
 
 
 def state() -> tuple[float, int]:

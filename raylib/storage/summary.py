@@ -202,15 +202,43 @@ class Summary:
 
     def to_json(self) -> dict[str, object]:
         """The content of `summary.json`; `tokens_kept` and `splits` are there where the run has them."""
-        data: dict[str, object] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        data["by_stage"] = {name: totals.to_json() for name, totals in self.by_stage.items()}
-        data["quarantined"] = [item.to_json() for item in self.quarantined]
-        return {key: value for key, value in data.items() if not (key in _OPTIONAL and value is None)}
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "fingerprint": self.fingerprint,
+            "records_in": self.records_in,
+            "records_kept": self.records_kept,
+            "records_rejected": self.records_rejected,
+            "characters_in": self.characters_in,
+            "characters_kept": self.characters_kept,
+            **({} if self.tokens_kept is None else {"tokens_kept": self.tokens_kept}),
+            "records_added": self.records_added,
+            "columns": self.columns,
+            "notes": self.notes,
+            **({} if self.splits is None else {"splits": self.splits}),
+            "bytes_in": self.bytes_in,
+            "seconds": self.seconds,
+            "seconds_start": self.seconds_start,
+            "mb_while_starting": self.mb_while_starting,
+            "phases": self.phases,
+            "mb_per_second": self.mb_per_second,
+            "by_stage": {name: totals.to_json() for name, totals in self.by_stage.items()},
+            "by_reason": self.by_reason,
+            "by_source": self.by_source,
+            "histogram_in": self.histogram_in,
+            "histogram_kept": self.histogram_kept,
+            "shards": self.shards,
+            "quarantined": [item.to_json() for item in self.quarantined],
+            "skipped_files": self.skipped_files,
+            "skipped_file_count": self.skipped_file_count,
+            "engine": self.engine,
+            "versions": self.versions,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Summary:
         """Read what `to_json` wrote, also what an older version wrote."""
-        read = cast("_SummaryJson", data)
+        read = cast(_SummaryJson, data)
         return cls(
             name=read["name"],
             kind=read["kind"],
@@ -243,6 +271,3 @@ class Summary:
             engine=read.get("engine", ""),
             versions=read.get("versions", {}),
         )
-
-
-_OPTIONAL = ("tokens_kept", "splits")

@@ -17,7 +17,7 @@ from raylib.engine import run
 from raylib.recipe import Recipe
 from tests.raylib.cluster.hosts import Hosts
 from tests.raylib.cluster.work import HEAD, RECIPES_AT_ONCE, WORKER, long_training
-from tests.raylib.engine.test_kill import STAGES, content, make_input
+from tests.raylib.engine.large_input import STAGES, content, make_input
 from tests.training.setup import losses, token_sets
 from training.loop.launch import run as train
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.raylib.cluster.hosts import Hosts, can_make_hosts
 from tests.raylib.cluster.work import long_training
-from tests.raylib.engine.test_kill import content
+from tests.raylib.engine.large_input import content
 from tests.training.setup import losses
 from training.config import TrainConfig
 

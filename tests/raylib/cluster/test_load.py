@@ -14,7 +14,7 @@ import pytest
 from raylib.engine import run
 from raylib.recipe import Recipe
 from tests.raylib.cluster.work import RECIPES_AT_ONCE
-from tests.raylib.engine.test_kill import STAGES, content, make_input
+from tests.raylib.engine.large_input import STAGES, content, make_input
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.cluster]
 

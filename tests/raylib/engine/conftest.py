@@ -8,7 +8,7 @@ import pytest
 
 from raylib.engine import run
 from raylib.recipe import Recipe
-from tests.raylib.engine.test_kill import STAGES, content, make_input
+from tests.raylib.engine.large_input import STAGES, content, make_input
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from raylib.recipe import Recipe, StageSpec
 from raylib.stage import LocalStage, Outcome, keep_all
 from raylib.storage.manifest import Manifest
 from raylib.storage.names import Phase, ShardName
-from tests.raylib.engine.test_run import recipe, rows
+from tests.raylib.engine.runs import recipe, rows
 
 TASK = ShardTask(1, ShardName(12, 3), "key")
 

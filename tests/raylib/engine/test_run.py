@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raylib.engine import Progress, run
+from raylib.engine import run
 from raylib.errors import RecipeError, ShardError, SourceError
 from raylib.recipe import Recipe
-from raylib.storage.entry import RoundEntry, ShardEntry
+from tests.raylib.engine.runs import STAGES, Count, Write, content, recipe, rows
 from tests.texts import ARTICLE
-
-Write = Callable[..., Path]
-STAGES: list[Any] = [
-    {"length": {"min": 10}},
-    "remove_urls",
-    {"keep_where": 'source != "bad"'},
-    "exact_dedup",
-    "trim_punctuation",
-]
-
-
-def rows(n: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": f"{i:06d}",
-            "source": "bad" if i % 10 == 3 else "good",
-            "text": f"{ARTICLE}第{i // 2 if i % 4 == 0 else i}篇，见 http://a.cn/{i % 7}，完。",
-            **({"extra": i} if i % 5 == 0 else {}),
-        }
-        for i in range(n)
-    ]
-
-
-def recipe(source: Path, out: Path, stages: list[Any] | None = None, **overrides: Any) -> Recipe:
-    data = {
-        "input": {"path": str(source)},
-        "output": {"path": str(out)},
-        "engine": {"mode": "inline", "batch_mb": 0.1},
-        "stages": STAGES if stages is None else stages,
-    }
-    return Recipe.from_dict(data, "test", overrides={k.replace("__", "."): v for k, v in overrides.items()})
-
-
-def content(out: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(out)): p.read_bytes() for d in ("kept", "rejected") for p in sorted((out / d).iterdir())}
 
 
 def test_books_balance_and_layout(tmp_path: Path, write_jsonl: Write) -> None:
@@ -137,18 +101,6 @@ def test_dedup_partitions_do_not_change_the_result(tmp_path: Path, write_jsonl: 
     run(recipe(source, tmp_path / "many", engine__resolve_mb=0.005))
     assert len(list((tmp_path / "many" / ".work" / "r0.0.0").iterdir())) > 3
     assert content(tmp_path / "one") == content(tmp_path / "many")
-
-
-class Count(Progress):
-    """Counts what was done and what was found done."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, int] = {}
-        self.resumed: dict[str, int] = {}
-
-    def advance(self, entry: ShardEntry | RoundEntry, done_bytes: int, *, resumed: bool) -> None:
-        where = self.resumed if resumed else self.done
-        where[str(entry.phase)] = where.get(str(entry.phase), 0) + 1
 
 
 def test_second_run_does_nothing(tmp_path: Path, write_jsonl: Write) -> None:
@@ -264,7 +216,7 @@ def test_conversations_round_trip(tmp_path: Path, write_jsonl: Write) -> None:
         {"role": "user", "content": "问题3？"},
         {"role": "assistant", "content": "回答3，见 。"},
     ]
-    assert orjson.loads(kept[3]["meta"]) == {"score": 3}
+    assert orjson.loads(str(kept[3]["meta"])) == {"score": 3}
 
 
 def test_cli_errors_are_one_clear_line(tmp_path: Path, write_jsonl: Write) -> None:

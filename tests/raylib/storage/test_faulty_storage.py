@@ -21,7 +21,7 @@ from raylib.engine import run
 from raylib.recipe import Recipe
 from raylib.storage.entry import ShardEntry
 from raylib.storage.names import Phase, ShardName
-from tests.raylib.engine.test_run import STAGES, rows
+from tests.raylib.engine.runs import STAGES, rows
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 
 from raylib.engine import run
 from raylib.recipe import Recipe
-from tests.raylib.engine.test_run import STAGES, Count, content, rows
+from tests.raylib.engine.runs import STAGES, Count, content, rows
 
 
 @pytest.mark.slow
