@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["SUFFIX", "create_atomically", "sync_folder", "write_atomically"]
+__all__ = ["SUFFIX", "create_atomically", "sync", "write_atomically"]
 
 
 SUFFIX = ".tmp"  # of files that are being written, and of those that a killed process left
@@ -41,7 +41,7 @@ def create_atomically(path: str | Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
-        sync_folder(folder)
+        sync(folder)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -62,16 +62,16 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         stream.write(data)
 
 
-def sync_folder(folder: str | Path) -> None:
-    """Make a rename in a folder durable.
+def sync(path: str | Path) -> None:
+    """Make the content of a file, or the renames in a folder, durable.
 
     Args:
-        folder: The folder, on a local disk.
+        path: The file or folder, on a local disk.
 
     Raises:
-        OSError: the folder cannot be opened or synchronised.
+        OSError: it cannot be opened or synchronised.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -24,9 +25,9 @@ class ModelStage(LocalStage, Generic[M_co]):
         """Whether the stage runs in a segment of its own, on a GPU if there is one."""
         return True
 
+    @abstractmethod
     def load(self) -> M_co:
         """Load what the stage needs. Called once per worker, when the first shard arrives."""
-        raise NotImplementedError
 
     @cached_property
     def loaded(self) -> M_co:

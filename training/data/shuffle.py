@@ -19,6 +19,7 @@ import numpy.typing as npt
 import orjson
 from numba import njit
 
+from raylib.atomic import write_atomically
 from training.data.encoding import Encoded
 
 __all__ = ["Spill", "join"]
@@ -106,9 +107,7 @@ class Spill:
             "chunks": self._chunks,
             "samples": self._samples,
         }
-        temporary = self._folder / "part.tmp"
-        temporary.write_bytes(orjson.dumps(facts))
-        os.replace(temporary, self._folder / "part.json")
+        write_atomically(self._folder / "part.json", orjson.dumps(facts))
 
 
 def _reordered(

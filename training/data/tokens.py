@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from raylib.atomic import write_atomically
 from raylib.errors import TrainingError
 from raylib.records import RecordFile, files_of
 from training.data.encoder import SMALL, Encoder
@@ -158,7 +159,7 @@ def _tokenize(job: _Job, folder: Path) -> TokenInfo:
         parts_done_before=done_before,
         options=dict(vars(job.options)),
     )
-    _write(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
+    write_atomically(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
     shutil.rmtree(job.work)
     return info
 
@@ -200,9 +201,3 @@ def _guess(files: Sequence[RecordFile]) -> Kind:
                 return "preference"
             return "sft" if "messages" in table.column_names else "pretrain"
     raise TrainingError("no records to tokenise")
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

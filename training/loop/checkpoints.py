@@ -15,6 +15,7 @@ import orjson
 import torch
 from torch import Tensor
 
+from raylib.atomic import sync, write_atomically
 from training.loop.state import TrainState
 from training.model.backend import Backend
 from training.model.saving import Writer
@@ -69,19 +70,6 @@ def restore_random_state(state: RandomState) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write(file: Path, data: bytes) -> None:
-    file.write_bytes(data)
-    _sync(file)
-
-
 class Checkpoints:
     """The folder `checkpoints` of a run.
 
@@ -133,7 +121,8 @@ class Checkpoints:
         (name, facts), self._pending = self._pending, None
         if self.world.rank == 0:
             target, temporary = self.folder / name, self.folder / f"{name}.tmp"
-            _write(temporary / "complete.json", orjson.dumps({**facts, "workers": self.world.size}))
+            whole = orjson.dumps({**facts, "workers": self.world.size})
+            write_atomically(temporary / "complete.json", whole)
             self._replace(temporary, target)
             self._rotate(target)
             logger.debug("checkpoint %s is complete", target)
@@ -155,7 +144,7 @@ class Checkpoints:
             write(temporary)
             for file in temporary.rglob("*"):
                 if file.is_file():
-                    _sync(file)
+                    sync(file)
             self._replace(temporary, self.folder / name)
 
         self.writer.submit(piece)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raylib.atomic import create_atomically
 from training.data.batches import Batch, BatchShape, micro_batches, to_device
 from training.data.rows import Rows
 from training.loop.checkpoints import random_state, restore_random_state
@@ -66,10 +66,8 @@ def _compute(context: RunContext, data: PhaseData, place: Path) -> None:
     module.eval()
     tables = {str(number): _table(context, number, rows).numpy() for number, rows in enumerate(data.sources)}
     if context.world.rank == 0:
-        temporary = place.with_suffix(".tmp.npz")
-        with temporary.open("wb") as stream:
+        with create_atomically(place) as stream:
             np.savez(stream, **tables)  # type: ignore[arg-type] # its own option, `allow_pickle`, is not among the names
-        os.replace(temporary, place)
     context.world.barrier()
     restore_random_state(kept)
     module.train(was_training)
