@@ -19,6 +19,7 @@ from numba import njit
 from cleaning.codepoints import codepoints
 from raylib.atomic import create_atomically
 from raylib.errors import ParameterError
+from raylib.hashing import GOLDEN
 from raylib.schema import text_of
 
 __all__ = ["CharacterNgram"]
@@ -35,7 +36,7 @@ _SLOTS = 1 << 16  # smallest number of slots
 @njit(cache=True, inline="always")
 def _extend(h: np.uint64, value: np.uint64, order: int) -> np.uint64:
     """Hash of an n-gram with one more character in front; the order is in it, and 0 is left for empty slots."""
-    h = (h ^ (value + np.uint64(order) * np.uint64(0xD6E8FEB86659FD93))) * np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ (value + np.uint64(order) * np.uint64(0xD6E8FEB86659FD93))) * GOLDEN
     mixed: np.uint64 = h ^ (h >> np.uint64(31)) | np.uint64(1)
     return mixed
 
@@ -44,7 +45,7 @@ def _extend(h: np.uint64, value: np.uint64, order: int) -> np.uint64:
 def _slot(keys: Keys, key: np.uint64) -> int:
     """Where a key is, or the empty slot where it belongs."""
     mask = np.uint64(len(keys) - 1)
-    at = (key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
+    at = (key * GOLDEN >> np.uint64(20)) & mask
     while keys[at] != 0 and keys[at] != key:
         at = (at + np.uint64(1)) & mask
     found: int = np.int64(at)
