@@ -218,7 +218,7 @@ class MinHashDedup(GlobalStage):
         member = np.concatenate([node, roots])
         component = np.concatenate([root, roots])
         if len(member) == 0:
-            return Shuffled(_NO_VERDICTS)
+            return Shuffled(_NO_VERDICTS.empty_table())
         facts = store.facts(member)
         order = _by_priority(facts, component, member, len(self.priority))
         facts = facts.take(pa.array(order))
@@ -302,7 +302,7 @@ _NO_VERDICTS = pa.schema(
         ("size", pa.int32()),
         ("similarity", pa.float64()),
     ]
-).empty_table()
+)
 
 
 def _connect(store: SketchStore) -> Shuffled:

@@ -88,7 +88,7 @@ def train_model(  # type: ignore[no-untyped-def]
     model = LlamaForCausalLM(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
     rng = np.random.default_rng(seed)
-    begun, step = time.perf_counter(), 0
+    begun, step, last = time.perf_counter(), 0, float("nan")
     while step < steps and time.perf_counter() - begun < seconds:
         starts = rng.integers(0, max(1, len(data) - length - 1), size=batch)
         rows = torch.as_tensor(np.stack([data[s : s + length] for s in starts]))
@@ -101,9 +101,9 @@ def train_model(  # type: ignore[no-untyped-def]
         optimizer.zero_grad()
         if step % 100 == 0:
             typer.echo(f"step {step}, loss {loss.item():.3f}, {time.perf_counter() - begun:.0f} s")
-        step += 1
+        step, last = step + 1, loss.item()
     size = sum(p.numel() for p in model.parameters()) / 1e6
-    typer.echo(f"{step} steps, last loss {loss.item():.3f}, {size:.1f} M parameters")
+    typer.echo(f"{step} steps, last loss {last:.3f}, {size:.1f} M parameters")
     return model.eval()
 
 

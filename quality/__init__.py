@@ -5,8 +5,9 @@ Every name is imported on first use, so that `import quality` loads neither numb
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from raylib.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quality.embeddings.clustering import Cluster
@@ -86,11 +87,7 @@ _HOME = {
     "safety": "quality.scorers",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'quality' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

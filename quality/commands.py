@@ -10,7 +10,6 @@ import orjson
 import typer
 
 from raylib.errors import ParameterError, nearest
-from raylib.records import tables_of
 
 if TYPE_CHECKING:
     from quality.models.classifier import TrainOptions
@@ -150,6 +149,7 @@ def classifier_mixture(
 ) -> None:
     """Count documents, characters and tokens of each domain. The stage `resample` brings a set to another mixture."""
     from quality.selection.mixture import mixture_of
+    from raylib.records import tables_of
     from raylib.token_counts import load_tokenizer
 
     found = mixture_of(tables_of(source, scores=True), by, load_tokenizer(tokenizer) if tokenizer else None)
@@ -185,6 +185,7 @@ def perplexity_train(
 ) -> None:
     """Count a character n-gram model on clean text, such as `out/kept` of an encyclopedia."""
     from quality.models.ngram import CharacterNgram
+    from raylib.records import tables_of
 
     tables = (table for path in source for table in tables_of(path, scores=True))
     model = CharacterNgram.train(tables, order=order, max_entries=max_entries)
@@ -215,6 +216,7 @@ def report_diversity(
     """Draw t-SNE maps, cluster sizes and diversity metrics of one set, or of several side by side: HTML, PNG, JSON."""
     from quality.diversity_report.drawing import DiversityOptions, sample_of
     from quality.diversity_report.page import write_report
+    from raylib.records import tables_of
 
     if len(sets) > 4:
         raise ParameterError(f"{len(sets)} sets: a report shows up to four")

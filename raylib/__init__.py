@@ -6,9 +6,9 @@ use, so that `import raylib` takes no time and loads neither ray nor torch.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from raylib.lazy import lazy_names
 from raylib.plugins import tool
 from raylib.versions import __version__
 
@@ -44,15 +44,13 @@ _HOME = {
     "ShardError": "raylib.errors",
     "SourceError": "raylib.errors",
 }
+_get = lazy_names(__name__, _HOME)
 
 
 def __getattr__(name: str) -> object:
     if name == "open_index":
         return tool(name)
-    if name in _HOME:
-        found: object = getattr(importlib.import_module(_HOME[name]), name)
-        return found
-    raise AttributeError(f"module 'raylib' has no attribute {name!r}")
+    return _get(name)
 
 
 def __dir__() -> list[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from training.config import TrainConfig
+from raylib.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from training.config import TrainConfig
     from training.data.token_set import TokenInfo
     from training.loop.folder import Result
 
 __all__ = ["TrainConfig", "run", "tokenize"]
+
+__getattr__ = lazy_names(__name__, {"TrainConfig": "training.config"})
 
 
 def run(

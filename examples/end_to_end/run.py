@@ -15,7 +15,7 @@ import html
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ from training.config import TrainConfig
 from training.inference.evaluate import evaluate_model
 from training.inference.generate import Generator, Sampling
 from training.inference.pairs import PairOptions, build_pairs
-from training.inference.winrate import win_rate
+from training.inference.winrate import WinRate, win_rate
 
 HERE = Path(__file__).resolve().parent.parent
 STAGES = 3
@@ -127,7 +127,7 @@ def hash_of(text: str) -> int:
     return int(xxhash.xxh64_intdigest(text.encode()))
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
+def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
 
 
@@ -275,7 +275,7 @@ def compare(journey: Journey) -> None:
         for n, answers in said.items()
     }
 
-    def rate(first: str, second: str) -> dict[str, Any]:
+    def rate(first: str, second: str) -> WinRate:
         return win_rate([{"scores": [[a, b]] * 2} for a, b in zip(score[first], score[second], strict=True)])
 
     journey.facts["win_rates"] = {

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from dedup.kmeans import fit_centroids, nearest_centroid, one_thread
 from raylib.vectors import unit_rows
@@ -66,28 +65,6 @@ class Chosen:
     cosine: Singles
 
 
-@njit(cache=True, nogil=True)
-def _accept(scores: Singles, best: Singles, near: Rows, threshold: float, room: int, kept: int) -> Rows:
-    """Rows of a block that stay, in order: not close to anything kept before (`best`), nor to one of the block."""
-    taken = np.empty(len(best), np.int64)
-    count = 0
-    for i in range(len(best)):
-        if count >= room:
-            break
-        if best[i] >= threshold:
-            continue
-        close = -1
-        for j in range(count):
-            if scores[i, taken[j]] >= threshold and (close < 0 or scores[i, taken[j]] > scores[i, taken[close]]):
-                close = j
-        if close >= 0:
-            best[i], near[i] = scores[i, taken[close]], kept + close
-        else:
-            taken[count] = i
-            count += 1
-    return taken[:count]
-
-
 def greedy_by_quality(vectors: Floats, order: Rows, k: int, max_cosine: float = 0.9) -> Chosen:
     """Take the best records first and skip those too close to one that was taken (Deita's selection).
 
@@ -102,6 +79,8 @@ def greedy_by_quality(vectors: Floats, order: Rows, k: int, max_cosine: float = 
     Returns:
         The positions that were taken, and why others were passed over.
     """
+    from quality.embeddings import kernels  # noqa: PLC0415 - loads numba
+
     count = len(order)
     k = min(k, count)
     near, cosine = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors), np.float32)
@@ -116,7 +95,7 @@ def greedy_by_quality(vectors: Floats, order: Rows, k: int, max_cosine: float = 
         best, place = _closest(block, kept[:size])
         with one_thread():
             within = block @ block.T
-        taken = _accept(within, best, place, max_cosine, k - size, size)
+        taken = kernels.accept(within, best, place, max_cosine, k - size, size)
         kept[size : size + len(taken)] = block[taken]
         rows[size : size + len(taken)] = candidates[taken]
         size += len(taken)
@@ -147,27 +126,6 @@ def _closest(block: Singles, kept: Singles) -> tuple[Singles, Rows]:
     return best, place
 
 
-@njit(cache=True, nogil=True)
-def _farthest_first(vectors: Singles, first: int, steps: int) -> tuple[Rows, Singles]:
-    """Farthest-first traversal (Gonzalez 1985): the points in order and the distance at which each was taken."""
-    n = len(vectors)
-    rows, radius = np.empty(steps, np.int64), np.empty(steps, np.float32)
-    distance = np.full(n, np.float32(np.inf), np.float32)
-    at = first
-    for step in range(steps):
-        rows[step], radius[step] = at, distance[at]
-        similar = np.dot(vectors, vectors[at])
-        best = 0
-        for i in range(n):
-            d = np.float32(1.0) - similar[i]
-            distance[i] = min(distance[i], d)
-            if distance[i] > distance[best]:
-                best = i
-        distance[at] = np.float32(-1.0)
-        at = best if best != at else int(np.argmax(distance))
-    return rows, radius
-
-
 def k_center(vectors: Floats, k: int, *, seed: int = 0) -> Rows:
     """Choose positions that cover all vectors: greedy k-center by cosine distance, in cells.
 
@@ -184,6 +142,8 @@ def k_center(vectors: Floats, k: int, *, seed: int = 0) -> Rows:
     Returns:
         min(k, N) positions, in order of distance.
     """
+    from quality.embeddings import kernels  # noqa: PLC0415 - loads numba
+
     n = len(vectors)
     k = min(k, n)
     cells = _cells(vectors, seed)
@@ -194,7 +154,7 @@ def k_center(vectors: Floats, k: int, *, seed: int = 0) -> Rows:
         center = members.mean(axis=0)
         steps = len(cell) if len(cells) == 1 else max(1, int(np.ceil(share * len(cell))))
         steps = min(steps, k)
-        rows, radius = _farthest_first(members, int(np.argmax(members @ center)), steps)
+        rows, radius = kernels.farthest_first(members, int(np.argmax(members @ center)), steps)
         return cell[rows], radius
 
     parts = in_parallel(traverse, cells)

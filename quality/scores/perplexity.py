@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from quality.models.kenlm import KENLM_SUFFIXES, KenlmModel
 from quality.models.language_model import LanguageModel, Scored, check_model
-from quality.models.ngram import CharacterNgram
 from quality.models.stage import ModelStage
 from raylib.schema import text_of
 from raylib.stage import Outcome, keep_all, stage, with_columns
@@ -85,6 +84,8 @@ class Perplexity(ModelStage[PerplexityModel]):
         if Path(self.model).suffix in KENLM_SUFFIXES:
             return KenlmModel(self.model, self.kenlm_unit)
         if Path(self.model).is_file():
+            from quality.models.ngram import CharacterNgram  # noqa: PLC0415 - loads numba
+
             return CharacterNgram.load(self.model)
         model = LanguageModel.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
         return _ByTokens(model, self.max_tokens)

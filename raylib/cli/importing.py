@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
 
 from raylib import plugins
 from raylib.errors import RaylibError, RecipeError
-from raylib.recipe.converted import Converted
+
+if TYPE_CHECKING:
+    from raylib.recipe.converted import Converted
 
 __all__ = ["convert", "convert_file", "register"]
 

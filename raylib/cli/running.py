@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from raylib.cli.progress import run_shown
 from raylib.cli.settings import overrides
 
 __all__ = ["register"]
@@ -26,6 +25,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress display.")] = False,
 ) -> None:
     """Run a recipe: read, clean, deduplicate, write, report."""
+    from raylib.cli.progress import run_shown
     from raylib.recipe import Recipe
 
     given = overrides(set_)

@@ -63,7 +63,7 @@ def alarm(seconds: int, what: str) -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_no_rule_hangs(name: str) -> None:
-    rule = stage_info(name).make.rule
+    rule = getattr(stage_info(name).make, "rule")  # noqa: B009 - a class, to the type checker
     for label, text in HOSTILE.items():
         with alarm(20, f"{name} on {label}"):
             assert isinstance(rule(text), (str, type(None)))

@@ -182,6 +182,7 @@ def test_lexicon_files_report_their_flaws(tmp_path: Path) -> None:
 
 def test_lexicon_evidence_has_word_category_and_offset() -> None:
     found = rules.lexicon("澳门网上赌场开业，真人荷官在线发牌，注册送彩金，百家乐技巧。")
+    assert found is not None
     assert "gambling" in found
     assert " at " in found
 

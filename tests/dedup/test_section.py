@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def test_notes_count_clusters_and_sources() -> None:
 
 
 def test_a_section_is_the_same_for_any_order_of_tasks() -> None:
-    others = [
+    others: list[Mapping[str, object]] = [
         {**NOTES, "pairs": [[10, 11, 0.9, 5], [20, 21, 0.8, 4]]},
         {"candidates": 9, "unread": 2},
         {"candidates": 1},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,8 +25,8 @@ from tests.texts import ARTICLE, ENGLISH
 Write = Callable[..., Path]
 
 
-def unit(matrix: np.ndarray) -> np.ndarray:
-    return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+def unit(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    return np.asarray(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), np.float32)
 
 
 def clustered(n: int, d: int, groups: int, spread: float) -> np.ndarray:
@@ -75,7 +76,7 @@ def recipe(source: Path, out: Path, embed: dict[str, Any], stage: dict[str, Any]
         {
             "input": {"path": str(source)},
             "output": {"path": str(out)},
-            "engine": {"mode": "inline", "batch_mb": 0.03, **engine},
+            "engine": {"mode": "inline", "batch_mb": 0.03} | engine,
             "stages": [{"embed": embed}, {"semantic_dedup": stage}],
         }
     )

@@ -18,6 +18,7 @@ from dedup.index import MinHashIndex
 from dedup.lines import LineDedup
 from dedup.minhash import MinHashDedup
 from dedup.semantic import SemanticDedup
+from dedup.signatures import signatures
 from dedup.substring import SubstringDedup
 from raylib.errors import ParameterError, StageError
 from raylib.stage import GlobalStage, LocalStage, stage_info, stage_names
@@ -36,7 +37,6 @@ def test_signatures_of_a_table_are_computed_once(monkeypatch: pytest.MonkeyPatch
         calls.append(len(texts))
         return signatures(texts, **parameters)
 
-    signatures = minhash.signatures
     monkeypatch.setattr(minhash, "signatures", counted)
     stage = MinHashDedup(priority=("longest",))
     rows = table(corpus(12))

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from raylib.schema import SCHEMAS
@@ -16,10 +17,10 @@ def conversation_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([{"meta": None, **r} for r in rows], schema=SCHEMAS["conversation"])
 
 
-def clustered(n: int, d: int = 16, groups: int = 8, seed: int = 0) -> np.ndarray:
+def clustered(n: int, d: int = 16, groups: int = 8, seed: int = 0) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     made = rng.normal(size=(groups, d))[rng.integers(groups, size=n)] + 0.4 * rng.normal(size=(n, d))
-    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 def scored(n: int = 240) -> list[dict[str, Any]]:

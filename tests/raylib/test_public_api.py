@@ -86,4 +86,10 @@ def test_help_is_light() -> None:
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
     )
     loaded = loaded_by(code)
-    assert not loaded & {"ray", "torch", "transformers", "numba", "sklearn"}
+    assert not loaded & {"ray", "torch", "transformers", "numba", "sklearn", "pyarrow", "numpy", "pydantic", "fsspec"}
+
+
+def test_a_worker_loads_no_driver_and_no_report_and_stages_load_no_numba() -> None:
+    assert not loaded_by("import raylib.engine.worker") & {"ray", "jinja2", "rapidfuzz", "rich", "typer", "pandas"}
+    loaded = loaded_by("from raylib.stage import stage_names; stage_names()")
+    assert not loaded & {"ray", "torch", "transformers", "numba", "sklearn", "scipy", "pandas"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -79,19 +80,19 @@ class Loop:
         self.folder.mkdir(parents=True, exist_ok=True)
         # the watchdog starts at once, because setting up waits for other workers, too
         stacks = self.folder / f"stacks-{self.world.rank}.txt"
-        with Watchdog(self.config.hang_minutes, stacks, self.world.rank) as watchdog:
-            context, state = self._begin(watchdog)
+        with ExitStack() as opened:
+            watchdog = opened.enter_context(Watchdog(self.config.hang_minutes, stacks, self.world.rank))
+            context, state = self._begin(watchdog, opened)
             context, end = _train(context, state)
             context.checkpoints.finish(wait=True)
             self.world.barrier()
-            context.reporter.close()
             self._trained = context.backend.module
             result = Result(str(self.folder), state.step, end.finished, end.metrics)
             if self.world.rank == 0:
                 result.write()
             return result
 
-    def _begin(self, watchdog: Watchdog) -> tuple[RunContext, TrainState]:
+    def _begin(self, watchdog: Watchdog, opened: ExitStack) -> tuple[RunContext, TrainState]:
         """Build the model and everything around it; go to where the newest checkpoint is."""
         config, world = self.config, self.world
         tokenizer = load_tokenizer(config.model)
@@ -99,7 +100,7 @@ class Loop:
             prepare_folder(self.folder, config, world.size)
         world.barrier()
         checkpoints = Checkpoints(self.folder / "checkpoints", world, config.keep, background=config.save_in_background)
-        reporter = Reporter(self.folder, world, config, self.say, self.report)
+        reporter = opened.enter_context(Reporter(self.folder, world, config, self.say, self.report))
         scorer = self._new_scorer(tokenizer)
         flops = model_flops(scorer.plain, config.data.sequence_length)
         point = newest_checkpoint(checkpoints, config, world)

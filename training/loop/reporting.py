@@ -53,8 +53,8 @@ class _WandbRun(Protocol):
     def log(self, data: dict[str, float | str]) -> None:
         """Record metrics."""
 
-    def finish(self) -> None:
-        """End the run."""
+    def finish(self, *, exit_code: int) -> None:
+        """End the run; any exit code but 0 marks it as failed."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,18 @@ class Reporter:
             for name, value in values.items():
                 self._board.add_scalar(name, value, total)
 
-    def close(self) -> None:
-        """Flush and close everything that was opened."""
+    def __enter__(self) -> Reporter:
+        """Nothing to do: everything is open already."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Flush and close everything that was opened. Weights & Biases learns whether the run failed."""
         if self._stream is not None:
             self._stream.close()
         if self._board is not None:
             self._board.close()
         if self._wandb is not None:
-            self._wandb.finish()
+            self._wandb.finish(exit_code=0 if kind is None else 1)
 
 
 def _line(place: StepPlace, metrics: Mapping[str, float]) -> str:

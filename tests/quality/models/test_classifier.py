@@ -75,7 +75,7 @@ def test_probabilities_and_options() -> None:
     rows = labelled(120)
     texts, labels = [r["text"] for r in rows], [r["label"] for r in rows]
     for segmenter in ("rjieba", "jieba", "characters"):
-        options = TrainOptions(segmenter=segmenter, dimension=8, buckets=1000, epochs=10)  # type: ignore[arg-type]
+        options = TrainOptions(segmenter=segmenter, dimension=8, buckets=1000, epochs=10)
         model = TextClassifier.train(texts, labels, options, threads=1)
         table = model.probabilities([texts[0], texts[1], ""])
         assert np.allclose(table.sum(axis=1), 1)

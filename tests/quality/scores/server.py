@@ -67,7 +67,8 @@ class Server:
             return self.drip(handler)
         if says("close"):
             handler.close_connection = True
-            return handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return None
         good = json.dumps(GOOD)
         answers: dict[str, tuple[int, bytes, dict[str, str]]] = {
             "429": (429, b'{"error": "slow down"}', {"Retry-After": "0.2"}),

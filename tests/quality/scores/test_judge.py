@@ -15,6 +15,7 @@ import pytest
 
 from quality.models.endpoint import Endpoint, Malformed, read_json
 from quality.scores.judge import Judge
+from quality.text.turns import Message
 from raylib.engine import run
 from raylib.recipe import Recipe
 from tests.quality.scores.server import GOOD, KEY, Server
@@ -169,7 +170,7 @@ def test_failures_are_not_cached(server: Server, tmp_path: Path, write_jsonl: Wr
 def test_limits_of_concurrency_rate_and_budget(server: Server, tmp_path: Path) -> None:
     def asked(n: int, **options: Any) -> tuple[list[Any], Endpoint]:
         endpoint = Endpoint("m", server.url, first_wait=0.01, max_wait=0.1, **options)
-        prompts = [[{"role": "user", "content": f"{os.urandom(4).hex()} {i}"}] for i in range(n)]
+        prompts: list[list[Message]] = [[{"role": "user", "content": f"{os.urandom(4).hex()} {i}"}] for i in range(n)]
         return endpoint.ask(prompts, read_json), endpoint
 
     answers, _ = asked(40, concurrency=3)

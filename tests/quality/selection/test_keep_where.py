@@ -85,8 +85,11 @@ def test_what_is_wrong_is_named(condition: str, message: str) -> None:
 
 
 def test_a_field_as_a_value() -> None:
-    assert value("meta.int_score * 2", TABLE).to_pylist() == [8.0, 5.0, None, None]
-    assert value("meta.int_score", TABLE).to_pylist() == [4.0, 2.5, None, None]
+    double, single = value("meta.int_score * 2", TABLE), value("meta.int_score", TABLE)
+    assert isinstance(double, pa.Array | pa.ChunkedArray)
+    assert double.to_pylist() == [8.0, 5.0, None, None]
+    assert isinstance(single, pa.Array | pa.ChunkedArray)
+    assert single.to_pylist() == [4.0, 2.5, None, None]
     large = pa.table({"meta": [f'{{"n": {n}}}' for n in (2**53 + 1, 2**63 + 5)]})
     assert evaluate(f"meta.n == {2**53 + 1}", large.slice(0, 1)).to_pylist() == [True]
     assert evaluate("meta.n > 0", large).to_pylist() == [True, True]

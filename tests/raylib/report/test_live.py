@@ -27,7 +27,7 @@ def test_a_run_without_its_summary_shows_the_same_numbers(run_of_400: Path) -> N
     assert running["status"] == "running"
     assert running["name"] == "out"
     for key in ("records_in", "records_kept", "records_rejected", "bytes_done", "reasons", "started"):
-        assert running[key] == finished[key], key  # type: ignore[literal-required]
+        assert running[key] == finished[key], key
     counts = [[(s["name"], s["in"], s["rejected"]) for s in state["stages"]] for state in (running, finished)]
     assert counts[0] == counts[1]
     first = "normalise_characters + collapse_newlines + length"

@@ -45,10 +45,10 @@ def test_the_page_follows_a_run_and_searches_its_rejects(browser: Any, tmp_path:
             return -1
 
         def status() -> str:
-            return browser.find_element(By.ID, "status").text
+            return str(browser.find_element(By.ID, "status").text)
 
         def records() -> list[Any]:
-            return browser.find_elements(By.CSS_SELECTOR, ".record")
+            return list(browser.find_elements(By.CSS_SELECTOR, ".record"))
 
         wait.until(lambda _: card("records in") > 0)
         if status() == "running":

@@ -56,7 +56,10 @@ def sketch_of(table: pa.Table) -> pa.Table:
 def repeats(table: pa.Table) -> pa.Table:
     seen: set[int] = set()
     keys = table["key"].to_pylist()
-    again = [key in seen or bool(seen.add(key)) for key in keys]
+    again = []
+    for key in keys:
+        again.append(key in seen)
+        seen.add(key)
     return table.select(["shard", "row"]).filter(pa.array(again))
 
 
