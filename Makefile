@@ -6,6 +6,9 @@ PIP_FLAGS ?= -q --disable-pip-version-check
 OUT ?= out/demo
 DATA ?= examples/data
 PYTEST_FLAGS ?=
+EXTRAS ?=
+# With setuptools' own finder, a Python that starts beside the checkout would take the folder for an empty package.
+EDITABLE := --config-settings editable_mode=compat -e
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast test-long audit lint format bench bench-peers docs docs-check clean
@@ -13,16 +16,21 @@ PYTEST_FLAGS ?=
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed  ## The program in a virtual environment, .venv
+# EXTRAS=quality,train,report adds optional packages.
+install: $(VENV)/.installed  ## The program in a virtual environment, .venv; with EXTRAS=... optional packages too
+ifneq ($(EXTRAS),)
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[$(EXTRAS)]'
+endif
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "installing about 1.1 GB into $(VENV): one to three minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade pip
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e .
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[test,docs]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[test,docs]'
 	-$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt kenlm  # compiled here; its test is skipped without it
 	touch $@
 
@@ -31,7 +39,9 @@ demo: install  ## Read, clean, deduplicate and report on the bundled sample, or 
 	$(BIN)/raylib run examples/demo.yaml --fresh --set 'input.path=$(DATA)' --set 'output.path=$(OUT)'
 
 test: $(VENV)/.installed-test lint  ## lint, and every test but the long ones
-	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m "not long" $(PYTEST_FLAGS)
+	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -n auto --dist loadfile \
+		-m "not long and not cluster and not faults" $(PYTEST_FLAGS)
+	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m "not long and (cluster or faults)" $(PYTEST_FLAGS)
 
 test-fast: $(VENV)/.installed-test  ## Under two minutes: no cluster, no kills, nothing slow, no data sets
 	$(BIN)/python -m pytest -n auto -m "not slow and not long and not cluster and not faults and not data" $(PYTEST_FLAGS)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from cleaning.lexicons import Lexicon, load_lexicon
 from cleaning.rule import rewrite, rewrite_each
+from raylib.paths import PathName
 
 __all__ = [
     "cut_boilerplate_ends",
@@ -65,7 +66,7 @@ def _without_boilerplate(text: str, lexicon: Lexicon, ends: str, window: int, ma
 def cut_boilerplate_ends(
     texts: pa.Array,
     *,
-    lexicon: str = "boilerplate_wechat",
+    lexicon: PathName = "boilerplate_wechat",
     window: int = 5,
     ends: Literal["both", "head", "tail"] = "both",
     max_share: float = 0.4,
@@ -219,7 +220,7 @@ def _without_lines(text: str, lexicon: Lexicon, max_length: int) -> str:
         ),
     ),
 )
-def drop_lines(texts: pa.Array, *, lexicon: str = "page_lines", max_length: int = 60) -> pa.Array:
+def drop_lines(texts: pa.Array, *, lexicon: PathName = "page_lines", max_length: int = 60) -> pa.Array:
     """Drop lines that consist of navigation, copyright, "click here", share counts, or a date and an author.
 
     A line is recognised by its shape or, if it contains no sentence mark, by a phrase of the lexicon. Code fences and

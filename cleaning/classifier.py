@@ -7,6 +7,7 @@ import pyarrow as pa
 from cleaning.fasttext import label_probabilities, load_model
 from cleaning.rule import reject
 from cleaning.segmenters import segmenter_of
+from raylib.paths import PathName
 
 __all__ = ["ad_classifier"]
 
@@ -18,7 +19,7 @@ def _sentence(text: str) -> str:
 
 @reject("advertisement", unit="probability")
 def ad_classifier(
-    texts: pa.Array, *, model: str = "", label: str = "__label__ad", max_probability: float = 0.5
+    texts: pa.Array, *, model: PathName = "", label: str = "__label__ad", max_probability: float = 0.5
 ) -> pa.Array:
     """Reject advertising by a fastText classifier that you trained.
 

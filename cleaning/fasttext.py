@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Protocol
 
 from raylib.errors import ParameterError
-from raylib.plugins import optional
+from raylib.extras import optional
 
 __all__ = ["FastTextModel", "fasttext_module", "label_probabilities", "load_model"]
 

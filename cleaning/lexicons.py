@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cleaning.rule import evidence, reject
 from raylib.errors import ParameterError
+from raylib.paths import PathName
 
 __all__ = ["Hit", "Lexicon", "lexicon", "load_lexicon", "sensitive"]
 
@@ -197,7 +198,7 @@ def _explain(hits: list[Hit]) -> str:
 def lexicon(
     texts: pa.Array,
     *,
-    lexicon: str = "keywords",
+    lexicon: PathName = "keywords",
     categories: tuple[str, ...] = ("badword", "gambling", "gumble", "sex", "ads", "dirty"),
     max_hits: int = 3,
     min_word_length: int = 2,
@@ -225,7 +226,7 @@ def lexicon(
     examples=(("出售枪支弹药，货到付款，联系客服。", "1 hits"), ("他研究古代兵器的历史。", "")),
 )
 def sensitive(
-    texts: pa.Array, *, lexicon: str = "sensitive", min_word_length: int = 2, exclude: tuple[str, ...] = ()
+    texts: pa.Array, *, lexicon: PathName = "sensitive", min_word_length: int = 2, exclude: tuple[str, ...] = ()
 ) -> pa.Array:
     """Reject texts that contain any word of a strict list.
 

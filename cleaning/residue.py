@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from cleaning.lexicons import Lexicon, load_lexicon
 from cleaning.rule import replaced, rewrite, rewrite_each
+from raylib.paths import PathName
 
 __all__ = ["remove_counters", "remove_phrases", "remove_wiki_references"]
 
@@ -97,7 +98,7 @@ def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
         ("他有3个收藏夹，评论说得对。", "他有3个收藏夹，评论说得对。"),
     )
 )
-def remove_counters(texts: pa.Array, *, lexicon: str = "counters", max_length: int = 80) -> pa.Array:
+def remove_counters(texts: pa.Array, *, lexicon: PathName = "counters", max_length: int = 80) -> pa.Array:
     """Remove residue of forums: counters of likes, shares and comments, disclaimers of authors, "full text ends" lines.
 
     A counter is a number next to 点赞, 收藏, 评论 ... that is not followed by a word. A short sentence that contains

@@ -258,7 +258,7 @@ def _info(
 ) -> StageInfo:
     """The registry entry of a rule, with a stage class made from the signature of its function."""
     name = name or function.__name__
-    hints = get_type_hints(function)
+    hints = get_type_hints(function, include_extras=True)
     stage_fields = [
         (p.name, hints[p.name]) if p.default is p.empty else (p.name, hints[p.name], p.default)
         for p in inspect.signature(function).parameters.values()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from dedup.index import MinHashIndex
+from raylib.paths import PathName
 from raylib.schema import text_of
 from raylib.stage import LocalStage, Outcome, keep_all, split_rejected, stage
 
@@ -27,7 +28,7 @@ class AgainstIndex(LocalStage):
         threshold: Least Jaccard similarity of a duplicate; at least (and by default) the index's own threshold.
     """
 
-    index: str
+    index: PathName
     threshold: float | None = None
 
     @functools.cached_property

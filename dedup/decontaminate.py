@@ -17,6 +17,7 @@ from dedup.folding import folded_codepoints
 from dedup.shingles import HAN_BIT, tokens
 from raylib.errors import ParameterError
 from raylib.hashing import inside_one_text, window_hashes
+from raylib.paths import PathName
 from raylib.records import tables_of
 from raylib.schema import text_of
 from raylib.stage import LocalStage, Outcome, keep_all, split_rejected, stage
@@ -113,7 +114,7 @@ class Decontaminate(LocalStage):
         shortest: Number of folded characters below which a short item is not looked for.
     """
 
-    benchmarks: tuple[str, ...]
+    benchmarks: tuple[PathName, ...]
     han: int = 30
     words: int = 13
     shortest: int = 12

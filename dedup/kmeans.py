@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
-
-from raylib.plugins import optional
 
 __all__ = ["fit_centroids", "nearest_centroid", "one_thread"]
 
@@ -17,7 +16,7 @@ def one_thread() -> AbstractContextManager[object]:
 
     Sums in another order have other last bits, and so give other clusters.
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn, an extra
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn, loads with it
 
     limits: AbstractContextManager[object] = threadpool_limits(1)
     return limits
@@ -38,7 +37,7 @@ def fit_centroids(sample: npt.NDArray[np.float32], clusters: int, seed: int) -> 
     if clusters == 1:
         centroids = sample.mean(axis=0, keepdims=True)
     else:
-        cluster = optional("sklearn.cluster", extra="dedup", purpose="k-means")
+        cluster = importlib.import_module("sklearn.cluster")  # loads in a second
         model = cluster.MiniBatchKMeans(clusters, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
         with one_thread():
             centroids = model.fit(sample).cluster_centers_

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import ParameterError, StageError
+from raylib.extras import optional
 from raylib.hashing import id_hashes
-from raylib.plugins import optional
 from raylib.schema import single_chunk
 from raylib.stage import Applier, GlobalStage, Outcome, Round, SketchStore, keep_all, single_round, stage
 from raylib.stage.outcome import mark_rejected

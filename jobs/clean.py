@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
+import raylib
 from raylib.cli import main
+
+
+def in_checkout(path: str) -> str:
+    """The path, or that of the checkout's file of this name: `ray submit` starts scripts in the home, not there."""
+    other = Path(raylib.__file__).parents[1] / path
+    return str(other) if not os.path.exists(path) and other.is_file() else path
 
 
 def arguments(given: list[str]) -> list[str]:
@@ -17,7 +25,7 @@ def arguments(given: list[str]) -> list[str]:
     if "--recipe" not in given:
         raise SystemExit("usage: clean.py --recipe RECIPE.yaml [--set key=value] [--fresh] [--limit N]")
     at = given.index("--recipe")
-    return ["run", given[at + 1], *given[:at], *given[at + 2 :]]
+    return ["run", in_checkout(given[at + 1]), *given[:at], *given[at + 2 :]]
 
 
 if __name__ == "__main__":

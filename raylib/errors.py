@@ -52,6 +52,10 @@ class StageError(RaylibError, ValueError):
     """A stage cannot work with these columns, whatever the records hold. The run stops at once, without a retry."""
 
 
+class MissingExtraError(RaylibError, ImportError):
+    """A package of an extra of `raylib-data` is missing; names the extra and the command that installs it."""
+
+
 class SourceError(RaylibError):
     """An input cannot be found or opened, or contains no records."""
 

@@ -14,10 +14,10 @@ authors, announces itself in its distribution's metadata:
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.metadata
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from raylib.errors import RaylibError, nearest
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from raylib.recipe.converted import Converted
 
-__all__ = ["Importer", "commands", "importers", "load_stages", "optional", "packages", "references", "schema", "tool"]
+__all__ = ["Importer", "commands", "importers", "load_stages", "packages", "references", "schema", "tool"]
 
 
 class Importer(Protocol):
@@ -47,25 +47,25 @@ class Importer(Protocol):
 def load_stages() -> None:
     """Import every module that registers stages."""
     for entry in _entries("raylib.stages"):
-        entry.load()
+        _load(entry)
 
 
 def commands() -> Iterator[Callable[[typer.Typer], None]]:
     """Functions that add a package's commands to the `raylib` application, sorted by the package's name."""
     for entry in _entries("raylib.commands"):
-        yield entry.load()
+        yield cast("Callable[[typer.Typer], None]", _load(entry))
 
 
 def importers() -> Iterator[Importer]:
     """Modules that convert recipes or configurations of other programs."""
     for entry in _entries("raylib.importers"):
-        yield entry.load()
+        yield cast("Any", _load(entry))
 
 
 def references() -> Iterator[Callable[[], Mapping[str, str]]]:
     """Functions that return generated pages of the documentation, by path in the checkout."""
     for entry in _entries("raylib.references"):
-        yield entry.load()
+        yield cast("Any", _load(entry))
 
 
 def packages() -> list[str]:
@@ -102,30 +102,29 @@ def _named(group: str, name: str, what: str) -> object:
     if name not in entries:
         raise RaylibError(f"no installed package offers the {what} {name!r}{nearest(name, entries)}")
     try:
-        found: object = entries[name].load()
+        return _load(entries[name])
     except (ImportError, AttributeError) as error:
         raise RaylibError(f"the {what} {name!r} ({entries[name].value}) cannot be loaded: {error}") from error
-    return found
 
 
-def optional(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import a package that only an extra installs.
-
-    Args:
-        module: Name of the module.
-        extra: Extra of `raylib-data` that installs it.
-        purpose: What needs it; the subject of the error message.
+def _load(entry: importlib.metadata.EntryPoint) -> object:
+    """The object of an entry point.
 
     Raises:
-        RaylibError: The package is not installed.
+        RaylibError: A folder of the user has the name of the package, and Python finds that one.
     """
     try:
-        return importlib.import_module(module)
+        found: object = entry.load()
     except ModuleNotFoundError as error:
-        package = module.split(".", maxsplit=1)[0]
-        if error.name is None or package != error.name.split(".")[0]:
-            raise  # the package is installed but lacks a dependency
-        raise RaylibError(f"{purpose} needs the package {package}: pip install 'raylib-data[{extra}]'") from error
+        package = entry.value.split(":")[0].split(".")[0]
+        other = getattr(sys.modules.get(package), "__file__", None)
+        if error.name is None or not error.name.startswith(f"{package}.") or other is None:
+            raise
+        raise RaylibError(
+            f"Python finds a package {package!r} in {os.path.dirname(other)}, which hides the one of raylib; "
+            "rename that folder, or start Python in another one"
+        ) from error
+    return found
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from raylib.errors import SourceError
-from raylib.plugins import optional
+from raylib.extras import optional
 
 __all__ = ["Encoding", "Tokenizer", "load_tokenizer"]
 

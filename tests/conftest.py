@@ -47,13 +47,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[Any]:
-    """A real local cluster, shared by the tests that do not kill it."""
+def ray_until_the_end() -> Iterator[None]:
+    """Shuts down the cluster that tests share."""
+    yield
     import ray
 
-    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
-    yield context
     ray.shutdown()
+
+
+@pytest.fixture
+def ray_cluster(ray_until_the_end: None) -> None:
+    """A real local cluster, shared by the tests that do not kill it; started again after one of them that did."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ Clustering, semantic deduplication, diversity selection and the t-SNE report all
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from dedup.folding import folded_codepoints
 from dedup.kmeans import one_thread
 from raylib.errors import ParameterError
+from raylib.extras import optional, require
 from raylib.hashing import absorb, id_hashes, inside_one_text, sampled_rows
-from raylib.plugins import optional
+from raylib.paths import PathName
 from raylib.schema import single_chunk, text_of
 from raylib.stage import (
     Applier,
@@ -46,14 +47,9 @@ _SHARE = 8  # one record in eight of a batch goes into the sample that the built
 _NO_SKETCH = pa.schema([("row", pa.int32()), ("key", pa.uint64()), ("text", pa.large_string())])
 
 
-def _optional(module: str) -> ModuleType:
-    """A module of a package that the extra `quality` installs."""
-    return optional(module, extra="quality", purpose="the stage `embed`")
-
-
 def _features(texts: pa.Array, size: int) -> csr_array:
     """Counts of hashed character 1-, 2- and 3-grams of N texts, sparse `[N, size]`; no loop over characters."""
-    sparse = _optional("scipy.sparse")
+    sparse = importlib.import_module("scipy.sparse")
     view = folded_codepoints(texts)
     values = view.values.astype(np.uint64)
     owner = np.repeat(np.arange(len(texts)), view.lengths)
@@ -78,7 +74,7 @@ def _features(texts: pa.Array, size: int) -> csr_array:
 def _weighted(counts: csr_array, idf: npt.NDArray[np.float32]) -> csr_array:
     """Sublinear TF-IDF with unit rows."""
     counts.data = (1.0 + np.log(counts.data)) * idf[counts.indices]
-    weighted: csr_array = _optional("sklearn.preprocessing").normalize(counts, copy=False)
+    weighted: csr_array = importlib.import_module("sklearn.preprocessing").normalize(counts, copy=False)
     return weighted
 
 
@@ -105,7 +101,7 @@ class Embed(GlobalStage):
         ParameterError: If `dimensions` does not lie between 1 and `features`.
     """
 
-    model: str = TFIDF
+    model: PathName = TFIDF
     column: str = "embedding"
     dimensions: int = 256
     sample: int = 6_000
@@ -117,6 +113,11 @@ class Embed(GlobalStage):
     def __post_init__(self) -> None:
         if not 1 <= self.dimensions < self.features:
             raise ParameterError(f"dimensions must lie between 1 and features = {self.features}, is {self.dimensions}")
+
+    def check(self) -> None:
+        """Check that what it needs is installed. Raises MissingExtraError."""
+        if self.model_based:
+            require("sentence_transformers", purpose="the stage embed")
 
     @property
     def model_based(self) -> bool:
@@ -175,7 +176,9 @@ class Embed(GlobalStage):
         weighted = _weighted(counts, idf)
         with one_thread():
             svd = (
-                _optional("sklearn.decomposition").TruncatedSVD(wanted, n_iter=2, random_state=self.seed).fit(weighted)
+                importlib.import_module("sklearn.decomposition")
+                .TruncatedSVD(wanted, n_iter=2, random_state=self.seed)
+                .fit(weighted)
             )
         components = np.zeros((self.dimensions, self.features), np.float32)
         components[:wanted] = svd.components_
@@ -206,7 +209,7 @@ class Embed(GlobalStage):
 
 def _transformer(path: str, batch_size: int) -> Encoder:
     """A sentence-transformers model, loaded once; its `encode` sorts texts by length."""
-    model = _optional("sentence_transformers").SentenceTransformer(path)
+    model = optional("sentence_transformers", purpose="the stage embed").SentenceTransformer(path)
     if model.device.type == "cuda":
         model.half()
     return lambda texts: np.asarray(

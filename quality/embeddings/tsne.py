@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from raylib.plugins import optional
+from raylib.extras import optional
 
 __all__ = ["project"]
 
@@ -44,7 +44,7 @@ def project(
     reduced = vectors.astype(np.float32)
     if min(reduced.shape) > components:
         reduced = (
-            optional("sklearn.decomposition", extra="report", purpose="a t-SNE map")
+            importlib.import_module("sklearn.decomposition")
             .PCA(components, random_state=seed, svd_solver="randomized")
             .fit_transform(reduced)
         )
@@ -78,7 +78,7 @@ def _barnes_hut(
     vectors: npt.NDArray[np.float64], perplexity: float, seed: int, threads: int
 ) -> npt.NDArray[np.float64]:
     """t-SNE by scikit-learn."""
-    made = optional("sklearn.manifold", extra="report", purpose="a t-SNE map").TSNE(
+    made = importlib.import_module("sklearn.manifold").TSNE(
         perplexity=perplexity, init="pca", random_state=seed, n_jobs=threads
     )
     return np.asarray(made.fit_transform(vectors), np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +13,6 @@ import numpy.typing as npt
 
 from quality.models.labelled import read_labelled, safe_label, split
 from quality.models.text_classifier import TextClassifier, TrainOptions
-from raylib.plugins import optional
 
 __all__ = [
     "Evaluation",
@@ -132,7 +132,7 @@ def evaluation(model: TextClassifier, texts: Sequence[str], labels: Sequence[str
     Returns:
         Scores by label and their macro means, the confusion matrix, and for each label a threshold curve.
     """
-    metrics = optional("sklearn.metrics", extra="quality", purpose="the evaluation of a classifier")
+    metrics = importlib.import_module("sklearn.metrics")  # loads in a second
     table = model.probabilities(texts)
     predicted = [model.labels[i] for i in table.argmax(axis=1)]
     true = [safe_label(label) for label in labels]

@@ -24,7 +24,7 @@ from quality.models.answer import Answer, Malformed, Usage, read_json
 from quality.models.answer_cache import Cache
 from quality.text.turns import Message
 from raylib.errors import ParameterError
-from raylib.plugins import optional
+from raylib.extras import optional
 
 if TYPE_CHECKING:
     import httpx

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from quality.text.words import segmenter
 from raylib.errors import ParameterError
-from raylib.plugins import optional
+from raylib.extras import optional
 
 __all__ = ["KENLM_SUFFIXES", "KenlmModel"]
 

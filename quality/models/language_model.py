@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from quality.models.tokenizer import Tokenizer, chat_prompt
 from raylib.errors import ParameterError
+from raylib.extras import require
 
 if TYPE_CHECKING:
     import torch
@@ -52,9 +52,7 @@ def check_model(path: str, stage: str) -> None:
     Raises:
         ParameterError: If torch or transformers is not installed, or `path` is not the folder of a model.
     """
-    for package in ("torch", "transformers"):
-        if importlib.util.find_spec(package) is None:
-            raise ParameterError(f"{stage} needs the extra `quality`: pip install 'raylib-data[quality]'")
+    require("torch", "transformers", purpose=f"the stage {stage}", extra="quality")
     model_path(path, stage)
 
 

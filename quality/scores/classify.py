@@ -15,6 +15,8 @@ from quality.models.stage import ModelStage
 from quality.models.text_classifier import TextClassifier
 from quality.text.turns import instruction_of, response_of
 from raylib.errors import ParameterError
+from raylib.extras import require
+from raylib.paths import PathName
 from raylib.schema import text_of
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
@@ -38,7 +40,7 @@ class Classify(ModelStage[TextClassifier]):
         part: Part of a record that is looked at: `all` of it, its `instruction` or its `response`.
     """
 
-    model: str
+    model: PathName
     column: str = "label"
     label: str = ""
     part: Literal["all", "instruction", "response"] = "all"
@@ -49,7 +51,8 @@ class Classify(ModelStage[TextClassifier]):
         return False
 
     def check(self) -> None:
-        """Check that the model is there. Raises ParameterError."""
+        """Check that the model is there. Raises ParameterError, or MissingExtraError without fastText."""
+        require("fasttext", purpose="the stage classify")
         if not Path(self.model).exists():
             raise ParameterError(f"model: no file or folder {self.model!r}; `raylib classifier train` makes one")
 

@@ -13,6 +13,7 @@ from quality.models.stage import ModelStage
 from quality.models.tokenizer import Template, chat_prompt
 from quality.text.turns import exchanges
 from raylib.errors import ParameterError
+from raylib.paths import PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["Ifd"]
@@ -42,7 +43,7 @@ class Ifd(ModelStage[LanguageModel]):
         ParameterError: If `max_tokens` is too small.
     """
 
-    model: str
+    model: PathName
     max_tokens: int = 2048
     template: Template = "auto"
     batch_tokens: int = 0

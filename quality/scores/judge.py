@@ -15,6 +15,8 @@ from quality.scores.rubrics import RUBRICS, Rubric
 from quality.text.language import prompt_language
 from quality.text.turns import Exchange, Message, exchanges
 from raylib.errors import ParameterError
+from raylib.extras import require
+from raylib.paths import PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["RUBRICS", "Judge", "Rubric"]
@@ -118,7 +120,7 @@ class Judge(ModelStage[Endpoint]):
     price_in: float = 0.0
     price_out: float = 0.0
     budget: float = 0.0
-    cache: str = "~/.cache/raylib/judge.sqlite"
+    cache: PathName = "~/.cache/raylib/judge.sqlite"
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -129,7 +131,8 @@ class Judge(ModelStage[Endpoint]):
             raise ParameterError(f"concurrency must be at least 1, is {self.concurrency}")
 
     def check(self) -> None:
-        """Check that there is an endpoint to ask. Raises ParameterError."""
+        """Check that there is an endpoint to ask. Raises ParameterError, or MissingExtraError."""
+        require("httpx", "tenacity", purpose="the stage judge")
         check_endpoint(self.base_url, self.key_env)
 
     def load(self) -> Endpoint:

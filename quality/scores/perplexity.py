@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from quality.models.kenlm import KENLM_SUFFIXES, KenlmModel
 from quality.models.language_model import LanguageModel, Scored, check_model
 from quality.models.stage import ModelStage
+from raylib.extras import require
+from raylib.paths import PathName
 from raylib.schema import text_of
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
@@ -62,7 +64,7 @@ class Perplexity(ModelStage[PerplexityModel]):
         kenlm_unit: Unit that a KenLM model predicts: `characters` or `words`.
     """
 
-    model: str
+    model: PathName
     column: str = "perplexity"
     max_tokens: int = 1024
     batch_tokens: int = 0
@@ -76,6 +78,8 @@ class Perplexity(ModelStage[PerplexityModel]):
 
     def check(self) -> None:
         """Check that the model is there. Raises ParameterError."""
+        if Path(self.model).suffix in KENLM_SUFFIXES:
+            require("kenlm", purpose="a KenLM model")
         if not Path(self.model).is_file():
             check_model(self.model, "perplexity")
 

@@ -16,6 +16,7 @@ from quality.models.stage import ModelStage
 from quality.models.tokenizer import Template, Tokenizer, chat_prompt, uses_chat_template
 from quality.text.turns import Exchange, Message, exchanges
 from raylib.errors import ParameterError
+from raylib.paths import PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["Deita", "RewardModel"]
@@ -39,7 +40,7 @@ class RewardModel(ModelStage[SequenceClassifier]):
         device: Device of torch; `auto` means a GPU if there is one.
     """
 
-    model: str
+    model: PathName
     column: str = "reward"
     max_tokens: int = 2048
     batch_tokens: int = 0
@@ -118,7 +119,7 @@ class Deita(ModelStage[_Scorer]):
         ParameterError: If `prompt` holds neither {instruction} nor {response}.
     """
 
-    model: str
+    model: PathName
     of: Literal["quality", "complexity"] = "quality"
     column: str = ""
     prompt: str = ""

@@ -19,6 +19,8 @@ from quality.scores.classify import Classify
 from quality.scores.screening import CATEGORIES, ask, categories_of, harmless_stance
 from quality.text.turns import instruction_of, response_of
 from raylib.errors import ParameterError
+from raylib.extras import require
+from raylib.paths import PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["CATEGORIES", "SafetyScreen", "ask", "categories_of", "harmless_stance"]
@@ -79,9 +81,9 @@ class SafetyScreen(ModelStage[_Helpers]):
         ParameterError: If a classifier comes without a label, or its category is not one of the categories.
     """
 
-    lexicon: str = "safety"
+    lexicon: PathName = "safety"
     min_hits: int = 2
-    classifier: str = ""
+    classifier: PathName = ""
     classifier_label: str = ""
     classifier_category: str = "discrimination"
     min_probability: float = 0.9
@@ -89,7 +91,7 @@ class SafetyScreen(ModelStage[_Helpers]):
     base_url: str = ""
     key_env: str = "OPENAI_API_KEY"
     concurrency: int = 8
-    cache: str = "~/.cache/raylib/judge.sqlite"
+    cache: PathName = "~/.cache/raylib/judge.sqlite"
 
     def __post_init__(self) -> None:
         if self.classifier and not self.classifier_label:
@@ -110,7 +112,10 @@ class SafetyScreen(ModelStage[_Helpers]):
             raise ParameterError(f"lexicon: {self.lexicon}: categories {sorted(unknown)} are none of {valid}")
         if self.classifier and not Path(self.classifier).exists():
             raise ParameterError(f"classifier: no file or folder {self.classifier!r}")
+        if self.classifier:
+            require("fasttext", purpose="the classifier of safety_screen")
         if self.judge:
+            require("httpx", "tenacity", purpose="the judge of safety_screen")
             check_endpoint(self.base_url, self.key_env)
 
     def load(self) -> _Helpers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
@@ -10,8 +11,11 @@ import typer
 from raylib import plugins
 from raylib.cli import importing, jobs, logs, looking, running, schema, versions
 from raylib.errors import RaylibError
+from raylib.extras import missing_extra
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # exit code of a process that SIGINT ended
 
 
 app = typer.Typer(
@@ -37,10 +41,21 @@ def _options(
     logs.configure(verbose=verbose, quiet=quiet)
 
 
+_problems: list[RaylibError] = []
+
+
+def _commands_of_packages() -> Iterator[Callable[[typer.Typer], None]]:
+    """Their commands; what cannot be loaded is kept for `main`, because this happens while modules are imported."""
+    try:
+        yield from plugins.commands()
+    except RaylibError as error:
+        _problems.append(error)
+
+
 for _register in (
     versions.register,
     running.register,
-    *plugins.commands(),
+    *_commands_of_packages(),
     jobs.register,
     looking.register,
     importing.register,
@@ -52,10 +67,16 @@ for _register in (
 def main() -> None:
     """Entry point: errors that raylib raises on purpose are one clear line; anything else shows its traceback."""
     try:
+        for problem in _problems:
+            raise problem
         app(standalone_mode=True)
-    except RaylibError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+    except (RaylibError, ModuleNotFoundError) as error:
+        shown = error if isinstance(error, RaylibError) else missing_extra(error, "this command")
+        if shown is None:
+            raise
+        typer.secho(f"error: {shown}", fg=typer.colors.RED, err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("interrupted; run the same command again to continue", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            typer.secho("interrupted; run the same command again to continue", err=True)
+        raise

@@ -88,13 +88,13 @@ class _Bars(Progress):
         self._bars.stop()
 
 
-def run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool) -> None:
+def run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool, update: bool = False) -> None:
     """Run with a progress display, then print the summary."""
     from raylib.engine import run as run_recipe
 
     bars = None if quiet else _Bars()
     try:
-        result = run_recipe(recipe, fresh=fresh, limit=limit, progress=bars)
+        result = run_recipe(recipe, fresh=fresh, update=update, limit=limit, progress=bars)
     finally:
         if bars is not None:
             bars.close()

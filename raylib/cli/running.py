@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +21,15 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Delete an earlier run's output first, or continue it (default).")
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Redo what a changed recipe affects in a folder that holds an earlier run."),
+    ] = False,
     address: Annotated[str, typer.Option(help="Address of a running Ray cluster.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N records.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of records to read, for a first look. The output goes to OUT.limitN."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress display.")] = False,
 ) -> None:
     """Run a recipe: read, clean, deduplicate, write, report."""
@@ -31,7 +39,11 @@ def run(
     given = overrides(set_)
     if address:
         given["engine.address"] = address
-    run_shown(Recipe.from_file(recipe, given), fresh=fresh, limit=limit, quiet=quiet)
+    loaded = Recipe.from_file(recipe, given)
+    if limit is not None:  # never into the folder of the whole run
+        place = f"{loaded.output.path.rstrip('/')}.limit{limit}"
+        loaded = replace(loaded, output=loaded.output.model_copy(update={"path": place}))
+    run_shown(loaded, fresh=fresh or limit is not None, update=update, limit=limit, quiet=quiet)
 
 
 def register(app: typer.Typer) -> None:

@@ -15,7 +15,7 @@ from raylib.cluster.connection import default_mode
 from raylib.dataset.display import html_of, plan_text, text_of_row
 from raylib.dataset.functions import Condition, Map, filter_of, spec_of
 from raylib.dataset.rejected import Rejected
-from raylib.dataset.results import Cache, Row, first_rows, head, kept_tables, temporary_folder
+from raylib.dataset.results import Cache, Row, as_pandas, first_rows, head, kept_tables, temporary_folder
 from raylib.engine import RunResult, run
 from raylib.errors import UnknownNameError
 from raylib.plugins import tool
@@ -202,12 +202,13 @@ class Dataset:
         written = Recipe.from_dict({"input": {"path": "-"}, "output": output_options}, "dataset").output
         return Recipe("dataset", self.input, written, engine, self.stages)
 
-    def write(self, path: str | Path, *, fresh: bool = False, **options: object) -> RunResult:
+    def write(self, path: str | Path, *, fresh: bool = False, update: bool = False, **options: object) -> RunResult:
         """Run the plan into a folder, as `raylib run` does: kept and rejected records, summary and report.
 
         Args:
             path: Path of the folder. A run that was interrupted there continues.
             fresh: Whether an earlier run's output is deleted first.
+            update: Whether another plan may replace an earlier run's output, of which it reuses what it can.
             options: Further keys of the recipe's `output` section, such as `format="jsonl"`.
 
         Returns:
@@ -216,7 +217,7 @@ class Dataset:
         Raises:
             RaylibError: The run failed; its class says whether by the recipe, the input or shards.
         """
-        return run(self.recipe(path, **options), fresh=fresh)
+        return run(self.recipe(path, **options), fresh=fresh, update=update)
 
     def _result(self) -> RunResult:
         """The result of the plan, run once into a temporary folder."""
@@ -239,8 +240,8 @@ class Dataset:
         return pa.concat_tables(list(self.iter_tables()), promote_options="default")
 
     def to_pandas(self) -> pd.DataFrame:
-        """All kept records as a pandas DataFrame."""
-        return self.to_arrow().to_pandas()
+        """All kept records as a pandas DataFrame (extra `notebook`)."""
+        return as_pandas(self.to_arrow())
 
     def iter_tables(self) -> Iterator[pa.Table]:
         """Kept records, one table per shard: for results that do not fit into memory."""

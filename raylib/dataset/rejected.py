@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raylib.dataset.results import Row
+from raylib.dataset.results import Row, as_pandas
 from raylib.engine import RunResult
 from raylib.schema import text_of
 from raylib.storage.store import Store
@@ -37,8 +37,8 @@ class Rejected:
         return pa.concat_tables([pq.read_table(pa.BufferReader(store.read(n))) for n in store.names("rejected")])
 
     def to_pandas(self) -> pd.DataFrame:
-        """All rejects as a pandas DataFrame."""
-        return self.to_arrow().to_pandas()
+        """All rejects as a pandas DataFrame (extra `notebook`)."""
+        return as_pandas(self.to_arrow())
 
     def count(self) -> int:
         """Number of rejects."""

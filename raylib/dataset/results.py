@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from raylib.engine import RunResult, run
+from raylib.extras import require
 from raylib.recipe import Recipe
 from raylib.storage.store import Store
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dedup.index import MinHashIndex
 
-__all__ = ["Cache", "Row", "first_rows", "head", "kept_tables", "temporary_folder"]
+__all__ = ["Cache", "Row", "as_pandas", "first_rows", "head", "kept_tables", "temporary_folder"]
 
 Row: TypeAlias = dict[str, Any]
 """A record as Python data: values by column, of whatever types the columns have."""
@@ -77,3 +80,9 @@ def head(recipe: Recipe, n: int) -> list[Row] | None:
     rows = [row for table in kept_tables(result.path) for row in table.to_pylist()]
     whole = result.summary["records_in"] < limit
     return rows[:n] if len(rows) >= n or whole else None
+
+
+def as_pandas(table: pa.Table) -> pd.DataFrame:
+    """The table as a pandas DataFrame. Raises MissingExtraError without pandas."""
+    require("pandas", purpose="to_pandas()")
+    return table.to_pandas()

@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 
 from raylib.engine.closing import Clock, finish
+from raylib.engine.earlier import check_earlier
 from raylib.engine.executor import Executor, InlineExecutor
 from raylib.engine.faults import Fault, end_of_run
 from raylib.engine.feed import first_tasks, next_tasks
@@ -34,13 +35,19 @@ logger = logging.getLogger(__name__)
 
 
 def run(
-    recipe: Recipe, *, fresh: bool = False, limit: int | None = None, progress: Progress | None = None
+    recipe: Recipe,
+    *,
+    fresh: bool = False,
+    update: bool = False,
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Run a recipe; continue an earlier run of it in the same output folder.
 
     Args:
         recipe: Input, output, engine options and stages.
         fresh: Delete the output of an earlier run first.
+        update: Redo what another plan changes in a folder that holds an earlier run, and reuse the rest.
         limit: Number of records to read, in one task. None reads all.
         progress: Callbacks for phases and finished shards.
 
@@ -48,7 +55,8 @@ def run(
         The output folder and the content of `summary.json`.
 
     Raises:
-        RecipeError: Before any work, if the recipe is wrong; later, if a stage needs a column that does not exist.
+        RecipeError: Before any work, if the recipe is wrong, or if the output folder holds a run of another plan and
+            neither `fresh` nor `update` is given; later, if a stage needs a column that does not exist.
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
             else; after the first segment, if the input holds no records.
         ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
@@ -56,7 +64,7 @@ def run(
         OSError: If the output cannot be written for another reason than a full volume.
     """
     try:
-        return _run(recipe, fresh, limit, progress or Progress())
+        return _run(recipe, fresh, update, limit, progress or Progress())
     except OSError as error:
         end = end_of_run(Fault.of(error), recipe.output.path)
         if end is None:
@@ -64,12 +72,14 @@ def run(
         raise end from error
 
 
-def _run(recipe: Recipe, fresh: bool, limit: int | None, progress: Progress) -> RunResult:
+def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
     store = start_store(recipe.output.path, fresh=fresh)
     store.remove_temporaries()
     ledger = Ledger(store, recipe.output.path, progress)
+    if not update:
+        check_earlier(store, ledger.earlier, plan)
     _begin(plan, store, ledger)
     executor: Executor
     if recipe.engine.mode == "inline":

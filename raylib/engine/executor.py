@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
-from raylib.engine.faults import Failure, Fault, is_tried_again
+from raylib.engine.faults import Failure, Fault, is_tried_again, setup_error
 from raylib.engine.tasks import BlockSource, Job, ShardTask, Task
 from raylib.engine.worker import Worker
 from raylib.reading.block import Block, ReadOptions
@@ -105,7 +105,7 @@ class InlineExecutor:
 
     def start(self, input_bytes: int) -> None:
         """Set up the worker."""
-        self._worker = Worker(self._job)
+        self._worker = worker_here(self._job)
         self.ready_at = time.perf_counter()
 
     def blocks(self, piece: Piece, options: ReadOptions, skip: frozenset[int]) -> Iterator[Block | None]:
@@ -125,6 +125,21 @@ class InlineExecutor:
 
     def wait_closed(self) -> None:
         """Return at once."""
+
+
+def worker_here(job: Job) -> Worker:
+    """A worker in this process.
+
+    Args:
+        job: The run.
+
+    Raises:
+        RaylibError: its stages cannot be set up.
+    """
+    try:
+        return Worker(job)
+    except Exception as error:
+        raise setup_error(error, job.root) from error
 
 
 def process_here(worker: Worker, task: Task, retries: int) -> Result:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import enum
 import errno
 import logging
+import platform
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raylib.engine.task_log import InStage, LogLine
 from raylib.engine.tasks import Task
 from raylib.errors import RaylibError, RecipeError, ShardError, StageError
+from raylib.extras import missing_extra
 
-__all__ = ["Failure", "Fault", "FaultKind", "TaskError", "end_of_run", "error_text", "is_tried_again"]
+__all__ = ["Failure", "Fault", "FaultKind", "TaskError", "end_of_run", "error_text", "is_tried_again", "setup_error"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,9 @@ class Fault:
             return error.fault
         if _is_full_volume(error):
             return cls(FaultKind.FULL_VOLUME, error_text(error), stage)
+        missing = missing_extra(error, f"the stage {stage}" if stage else "a worker")
+        if missing is not None:
+            return cls(FaultKind.SETUP, f"{missing} (on {platform.node()})", stage)
         if isinstance(error, StageError):
             return cls(FaultKind.STAGE, str(error), stage)
         return cls(FaultKind.OTHER, error_text(error), stage)
@@ -143,6 +148,19 @@ def end_of_run(fault: Fault, output: str) -> RaylibError | None:
             return RaylibError(f"a worker cannot set up its stages: {fault.text}")
         case FaultKind.LOST_WORKER | FaultKind.OTHER:
             return None
+
+
+def setup_error(error: BaseException, output: str) -> RaylibError:
+    """The error that ends a run whose stages cannot be set up.
+
+    Args:
+        error: What was raised.
+        output: Folder of the run, for the message.
+    """
+    fault = Fault.of(error)
+    if fault.kind is not FaultKind.FULL_VOLUME:
+        fault = replace(fault, kind=FaultKind.SETUP)
+    return end_of_run(fault, output) or RaylibError(fault.text)
 
 
 def error_text(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from raylib.engine.executor import Executor
 from raylib.engine.fingerprints import digest
@@ -56,7 +55,7 @@ def _one_of(streams: list[Iterator[ShardTask]]) -> Iterator[ShardTask]:
 
 def _unit_task(plan: Plan, ledger: Ledger, unit: Unit) -> Iterator[ShardTask]:
     shard = ShardName(unit.number)
-    key = digest(plan.chain[0], [asdict(p) for p in unit.pieces])
+    key = digest(plan.chain[0], [p.identity() for p in unit.pieces])
     if not ledger.resume(_FIRST, shard, key):
         yield ShardTask(0, shard, key, pieces=unit.pieces, limit=plan.limit)
 
@@ -64,7 +63,7 @@ def _unit_task(plan: Plan, ledger: Ledger, unit: Unit) -> Iterator[ShardTask]:
 def _stream_tasks(plan: Plan, ledger: Ledger, executor: Executor, unit: Unit) -> Iterator[ShardTask]:
     """Tasks for the blocks of a large file, which one reader cuts."""
     piece = unit.pieces[0]
-    whole = digest(plan.chain[0], asdict(piece))
+    whole = digest(plan.chain[0], piece.identity())
     finished = ledger.stream(unit.number, whole)
     done = _done_blocks(ledger, unit.number, whole, None if finished is None else finished.blocks)
     if finished is not None and len(done) == finished.blocks:

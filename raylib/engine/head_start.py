@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 from raylib.cluster.metrics import StageMetrics
 from raylib.engine.actor import give_back_memory, record_metrics
-from raylib.engine.executor import Result, process_here
+from raylib.engine.executor import Result, process_here, worker_here
 from raylib.engine.faults import Failure
 from raylib.engine.tasks import Job, ShardTask, Task
-from raylib.engine.worker import Worker
 from raylib.recipe import EngineOptions
 from raylib.storage.entry import RoundEntry, ShardEntry
 
@@ -35,7 +34,7 @@ class HeadStart:
     def __init__(self, job: Job, options: EngineOptions, input_bytes: int) -> None:
         self.bytes_done = 0
         self._job, self._options, self._input_bytes = job, options, input_bytes
-        self._worker = Worker(job)
+        self._worker = worker_here(job)
         self._entries: list[ShardEntry | RoundEntry] = []
         self._consumed: dict[int, int] = {}  # bytes of the input on disk, by unit
         self._pace = math.inf  # seconds a byte

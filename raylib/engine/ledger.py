@@ -42,6 +42,11 @@ class Ledger:
         self._rounds: dict[Phase, dict[ShardName, RoundEntry]] = {}
         self._consumed: dict[int, int] = {}  # bytes of each unit that are done
 
+    @property
+    def earlier(self) -> RunHeader | None:
+        """Header of the run that the folder holds; None if no task of it was committed."""
+        return self._manifest.header if self._manifest.entries else None
+
     def start(self, header: RunHeader) -> None:
         """Note that the run, or its continuation, begins."""
         self._manifest.append(header)

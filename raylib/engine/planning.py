@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raylib.engine.fingerprints import chain_keys
 from raylib.engine.tasks import Job, segments_of
 from raylib.errors import RecipeError
+from raylib.paths import JOB_PACKAGES, absolute
 from raylib.reading.block import ReadOptions
 from raylib.reading.layouts import guess_kind
 from raylib.reading.opening import blocks_of
@@ -65,12 +66,14 @@ def make_plan(recipe: Recipe, limit: int | None) -> Plan:
     stages = _stages(recipe)
     _check_stages(stages)
     files, skipped = find_files(recipe.input.path)
-    _check_output_holds_no_input(recipe.output.path, files)
+    _check_output(recipe.output.path, files)
     input_bytes = sum(f.size for f in files)
     read = _read_options(recipe.input, recipe.engine.batch_mb or _default_batch_mb(input_bytes))
     units = tuple(plan(files, read.block_bytes)) if limit is None else (Unit(0, tuple(Piece(f) for f in files)),)
     job = _job(recipe, stages, units, read)
-    return Plan(recipe, limit, units, input_bytes, tuple(skipped), job, chain_keys(job, limit))
+    # fingerprints are those of the recipe as it is written, so that a run can be continued from another folder
+    chain = chain_keys(job, limit)
+    return Plan(recipe, limit, units, input_bytes, tuple(skipped), job.located(), chain)
 
 
 def _stages(recipe: Recipe) -> tuple[StageSpec, ...]:
@@ -94,11 +97,16 @@ def _check_stage(spec: StageSpec) -> None:
         raise RecipeError(f"stage {spec.name!r}: {error}") from None
 
 
-def _check_output_holds_no_input(output: str, files: Sequence[SourceFile]) -> None:
+def _check_output(output: str, files: Sequence[SourceFile]) -> None:
     if "://" in output:
         return
-    root = os.path.abspath(output) + os.sep
-    inside = next((f.path for f in files if os.path.abspath(f.path).startswith(root)), None)
+    if JOB_PACKAGES in absolute(output):
+        raise RecipeError(
+            f"output.path {output!r} lies in {absolute(output)}, the temporary working directory of a job, which Ray "
+            "deletes; give an absolute path that all nodes share, or a URI"
+        )
+    root = absolute(output) + os.sep
+    inside = next((f.path for f in files if f.location.startswith(root)), None)
     if inside:
         raise RecipeError(f"output.path {output!r} holds the input file {inside}; choose another folder")
 
@@ -124,7 +132,7 @@ def _read_options(options: InputOptions, batch_mb: float) -> ReadOptions:
 def _job(recipe: Recipe, stages: tuple[StageSpec, ...], units: Sequence[Unit], read: ReadOptions) -> Job:
     given, output = recipe.input, recipe.output
     return Job(
-        root=output.path if "://" in output.path else os.path.abspath(output.path),
+        root=absolute(output.path),
         kind=_guess_kind(units, read) if given.kind == "auto" else given.kind,
         segments=segments_of(stages),
         read=read,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from raylib.paths import located
 from raylib.reading.block import Block, ReadOptions
 from raylib.reading.units import Piece
 from raylib.recipe import StageSpec
@@ -35,6 +36,15 @@ class Segment:
     local: tuple[StageSpec, ...]
     sketch: StageSpec | None
     labels: tuple[str, ...] = ()
+
+    def located(self) -> Segment:
+        """The same segment with absolute paths in its stages, for workers."""
+        return Segment(
+            None if self.apply is None else self.apply.located(),
+            tuple(stage.located() for stage in self.local),
+            None if self.sketch is None else self.sketch.located(),
+            self.labels,
+        )
 
     @property
     def local_labels(self) -> tuple[str, ...]:
@@ -85,6 +95,11 @@ class Job:
     tokenizer: str = ""
     split_by: str = ""
     name: str = ""
+
+    def located(self) -> Job:
+        """The same run with absolute paths: workers run in other folders than the command."""
+        tokenizer = str(located(self.tokenizer))
+        return replace(self, segments=tuple(s.located() for s in self.segments), tokenizer=tokenizer)
 
     @property
     def last(self) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from typing import IO, cast
 
 import pyarrow as pa
 
 from raylib.reading.block import Block, ReadOptions, Unreadable
-from raylib.reading.decompression import READ_ERRORS, Bomb, ByteStream, Limited, decompressed, error_of
+from raylib.reading.decompression import READ_ERRORS, Bomb, ByteStream, Limited, Transport, decompressed, error_of
 from raylib.reading.filesystems import file_format
 from raylib.reading.streams import stream_blocks
 
@@ -40,9 +41,9 @@ def _member_blocks(path: str, name: str, stream: ByteStream, size: int, options:
             raise
 
 
-def zip_blocks(path: str, stream: pa.NativeFile, options: ReadOptions) -> Iterator[Block]:
+def zip_blocks(path: str, stream: Transport, options: ReadOptions) -> Iterator[Block]:
     """Blocks of all members of a zip file, in the archive's order."""
-    with zipfile.ZipFile(stream) as archive:
+    with zipfile.ZipFile(cast("IO[bytes]", stream)) as archive:
         for member in archive.infolist():
             if member.is_dir():
                 continue

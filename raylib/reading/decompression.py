@@ -6,20 +6,44 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import platform
 import tarfile
 import zipfile
 import zlib
 from typing import IO, Protocol, cast
 
+import pyarrow as pa
 import zstandard
 
+from raylib.errors import SourceError
 from raylib.reading.block import Unreadable
 
-__all__ = ["CHUNK", "READ_ERRORS", "Bomb", "ByteStream", "Limited", "decompressed", "error_of", "read_all"]
+__all__ = [
+    "CHUNK",
+    "READ_ERRORS",
+    "Bomb",
+    "ByteStream",
+    "Limited",
+    "Transport",
+    "decompressed",
+    "error_of",
+    "read_all",
+    "unavailable",
+]
 
 
 CHUNK = 1 << 20
-READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    zstandard.ZstdError,
+)
 
 
 class ByteStream(Protocol):
@@ -28,6 +52,40 @@ class ByteStream(Protocol):
     def read(self, size: int = -1, /) -> bytes:
         """The next `size` bytes at most; empty at the end."""
         ...
+
+
+class Transport:
+    """The bytes of a file as stored. When they cannot be had, that is no damage of the file: SourceError.
+
+    What a decoder complains about (`READ_ERRORS`) is damage, which the next attempt would meet again; it goes to the
+    rejects. A disk, a network or a server that fails is another matter: the file has to be read again later.
+
+    Args:
+        stream: The open file.
+        path: Path or URI of the file, for the message.
+    """
+
+    def __init__(self, stream: pa.NativeFile, path: str) -> None:
+        self._stream, self._path = stream, path
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes at most; empty at the end.
+
+        Raises:
+            SourceError: The bytes cannot be had.
+        """
+        try:
+            data: bytes = self._stream.read(None if size < 0 else size)
+        except OSError as error:
+            raise unavailable(self._path, error) from error
+        return data
+
+
+def unavailable(path: str, error: Exception) -> SourceError:
+    """The error for a file that cannot be opened or read on this machine, though it may be on another or later."""
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return SourceError(f"cannot read input file {path} on {platform.node()}: {reason}")
 
 
 class Bomb(OSError):

@@ -6,12 +6,13 @@ import fnmatch
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
 from raylib.errors import SourceError
+from raylib.paths import absolute
 from raylib.reading.filesystems import FORMATS, file_format, open_filesystem, split_query
 
 __all__ = ["SourceFile", "find_files"]
@@ -25,11 +26,21 @@ class SourceFile:
         path: Path or URI as the user knows it.
         size: Size in bytes.
         modified_ns: Time of the last change in nanoseconds since 1970; 0 if the file system does not know it.
+        location: Where the file is opened: its absolute path or URI. Workers run in other folders than the command,
+            so a relative path means nothing to them.
     """
 
     path: str
     size: int
     modified_ns: int
+    location: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "location", absolute(self.path))
+
+    def identity(self) -> dict[str, object]:
+        """What fingerprints go by: the path as given, so that a run can be continued from another folder."""
+        return {"path": self.path, "size": self.size, "modified_ns": self.modified_ns}
 
 
 def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFile], list[str]]:
@@ -84,7 +95,10 @@ def _expand_local(path: str) -> tuple[list[SourceFile], list[str]]:
 
 
 def _local_file(path: str) -> SourceFile:
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except OSError as error:  # a link to nowhere, or a folder that may not be searched
+        raise SourceError(f"cannot read input file {path}: {error.strerror}") from None
     return SourceFile(path, status.st_size, status.st_mtime_ns)
 
 

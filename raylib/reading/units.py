@@ -35,6 +35,10 @@ class Piece:
     start: int = 0
     stop: int | None = None
 
+    def identity(self) -> dict[str, object]:
+        """What fingerprints go by."""
+        return {"file": self.file.identity(), "start": self.start, "stop": self.stop}
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -97,7 +101,7 @@ def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:
 
 def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterator[tuple[int, int]]:
     """Ranges of row groups or batches, each of about `batch_bytes`."""
-    system, inner = open_filesystem(file.path)
+    system, inner = open_filesystem(file.location)
     if found == "parquet":
         with system.open_input_file(inner) as stream:
             metadata = pq.ParquetFile(stream).metadata

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeAlias
 
 import pydantic
 
 from raylib.errors import RecipeError, UnknownNameError, nearest
+from raylib.paths import located, path_fields, with_located_paths
 from raylib.recipe.lines import Where
 from raylib.stage import StageInfo, stage_info
 
@@ -63,6 +64,13 @@ class StageSpec:
             place = error.errors()[0]["loc"]
             raise WrongParameter(f"stage {self.name!r}: {explain(error)}", str(place[0]) if place else "") from None
         return stage
+
+    def located(self) -> StageSpec:
+        """The same stage for a worker, which runs in another folder: relative paths of parameters made absolute."""
+        if self.object is not None:
+            return replace(self, object=with_located_paths(self.object))
+        names = path_fields(_known_stage(self.name).make)
+        return replace(self, parameters={k: located(v) if k in names else v for k, v in self.parameters.items()})
 
     def describe(self) -> dict[str, dict[str, Ready]]:
         """The stage as a resolved recipe shows it, defaults included."""

@@ -32,6 +32,7 @@ class Manifest:
 
     Attributes:
         entries: The last entry of each phase and shard.
+        header: The last header; None in a new manifest.
     """
 
     def __init__(self, store: Store) -> None:
@@ -39,6 +40,7 @@ class Manifest:
         self._lines: list[bytes] = []  # of the last part
         self._part = 0
         self.entries: dict[tuple[Phase, ShardName], Entry] = {}
+        self.header: RunHeader | None = None
         for number, name in enumerate(manifest_parts(store)):
             self._part, self._lines = number, []
             for line in store.read(name).split(b"\n"):
@@ -85,7 +87,9 @@ class Manifest:
             self._rewrite()
 
     def _remember(self, entry: Line | None) -> None:
-        if entry is not None and not isinstance(entry, RunHeader):
+        if isinstance(entry, RunHeader):
+            self.header = entry
+        elif entry is not None:
             self.entries[entry.phase, entry.shard] = entry
 
     def _rewrite(self) -> None:

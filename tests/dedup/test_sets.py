@@ -17,6 +17,7 @@ import raylib
 from dedup.index import MinHashIndex
 from raylib.cli import app
 from raylib.engine import run
+from raylib.errors import RecipeError
 from raylib.recipe import Recipe
 from raylib.records import tables_of
 from tests.dedup.corpus import corpus
@@ -90,7 +91,9 @@ def test_index_over_two_runs(tmp_path: Path, write_jsonl: Write) -> None:
         assert row["reason"] == "in_index"
         assert f"the index holds {row['id'][:4]}-a, similarity" in row["detail"]
     assert "version 2" in cli("index", "update", str(index), str(tmp_path / "out" / "kept"))
-    run(recipe(later, tmp_path / "out", index))  # the index is a new version, so the run is done again
+    with pytest.raises(RecipeError, match="a file that a stage names has changed"):
+        run(recipe(later, tmp_path / "out", index))
+    run(recipe(later, tmp_path / "out", index), update=True)
     assert len(pq.read_table(tmp_path / "out" / "kept")) == 0
     opened = MinHashIndex(index)
     assert (len(opened), opened.version) == (91, 2)

@@ -100,7 +100,7 @@ def test_resume_after_a_changed_cut_does_not_score_again(
     run(recipe("ifd < 1"))
     assert sum(calls) == 60
     first = len(pq.read_table(tmp_path / "out" / "kept"))
-    run(recipe("ifd < 0.97"))
+    run(recipe("ifd < 0.97"), update=True)
     assert sum(calls) == 60, "scores were committed before the cut, so another cut finds them"
     assert len(pq.read_table(tmp_path / "out" / "kept")) < first
 

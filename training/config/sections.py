@@ -8,6 +8,8 @@ import pydantic
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from raylib.paths import PathName
+
 __all__ = [
     "STRICT",
     "DataConfig",
@@ -26,7 +28,7 @@ STRICT = pydantic.ConfigDict(extra="forbid")
 class ModelConfig:
     """The model that is trained, and how it computes."""
 
-    path: str = Field(
+    path: PathName = Field(
         default="",
         description="Path of a folder with a transformers model to start from. If empty, a new model is built from "
         "`shape`.",
@@ -37,7 +39,7 @@ class ModelConfig:
         "{model_type: llama, hidden_size: 256, ...}. The vocabulary size is taken from the tokenizer unless it is "
         "given.",
     )
-    tokenizer: str = Field(
+    tokenizer: PathName = Field(
         default="", description="Path of the tokenizer's folder. If empty, the tokenizer is read from `path`."
     )
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
@@ -91,7 +93,7 @@ class ModelConfig:
 class SourceConfig:
     """One source of rows: an item of `data.train`, `data.evaluation` or the `train` list of a phase."""
 
-    path: str = Field(description="Path of a token folder written by `raylib tokenize`.")
+    path: PathName = Field(description="Path of a token folder written by `raylib tokenize`.")
     weight: float = Field(
         default=1.0,
         ge=0,

@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from raylib.errors import TrainingError
+from raylib.paths import with_located_paths
 from training.config.reading import check_keys, override, plain_mapping, read_yaml
 from training.config.sections import (
     STRICT,
@@ -190,9 +191,17 @@ class TrainConfig:
         described: dict[str, object] = orjson.loads(orjson.dumps(asdict(self)))
         return described
 
+    def located(self) -> TrainConfig:
+        """The same configuration with absolute paths, for workers in other folders."""
+        return with_located_paths(self)
+
     def fingerprint(self) -> str:
-        """Hash of every setting that determines the course of training; names, places and intervals do not."""
-        decisive = {key: value for key, value in self.describe().items() if key not in _WITHOUT_INFLUENCE}
+        """Hash of every setting that determines the course of training; names, places and intervals do not.
+
+        A path counts as the place that it names, however it is written.
+        """
+        described = self.located().describe()
+        decisive = {key: value for key, value in described.items() if key not in _WITHOUT_INFLUENCE}
         return hashlib.blake2b(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
 
 

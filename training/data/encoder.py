@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from raylib.plugins import optional
+from raylib.extras import optional
 from raylib.records import RecordFile
 from training.data.encoding import Encoded, EncoderPlace, TokenOptions, Tools, encode, encode_there, packed
 from training.data.token_set import Kind

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import RecordError, TrainingError
-from raylib.plugins import optional
+from raylib.extras import optional
 from raylib.schema import text_of
 from training.data.templates import Renderer
 from training.data.token_set import Kind

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from raylib.plugins import optional
+from raylib.extras import optional
 
 __all__ = ["Message", "Tokenizer", "pad_id", "saved_tokenizer"]
 

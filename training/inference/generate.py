@@ -13,7 +13,7 @@ import orjson
 from quality.models.endpoint import Endpoint
 from quality.text.turns import Message as EndpointMessage
 from raylib.errors import ParameterError, TrainingError
-from raylib.plugins import optional
+from raylib.extras import optional
 from training.data.templates import Renderer
 from training.data.tokenizer import Message, Tokenizer, pad_id, saved_tokenizer
 from training.inference.prompts import AnswerRecord, Prompt, prompts_of

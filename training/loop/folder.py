@@ -82,10 +82,18 @@ def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
     }
     if held.is_file():
         old = orjson.loads(held.read_bytes())
-        if old["fingerprint"] != facts["fingerprint"]:
+        if old["fingerprint"] != facts["fingerprint"] and not _is_same(old["config"], config):
             raise TrainingError(f"{folder} holds a run with another configuration; give this one another name")
     held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
     (folder / _RESULT).unlink(missing_ok=True)
+
+
+def _is_same(described: object, config: TrainConfig) -> bool:
+    """Whether a run that an earlier version described, with relative paths, has this configuration."""
+    try:
+        return TrainConfig.from_dict(described).fingerprint() == config.fingerprint()
+    except TrainingError:  # it has fields that are no longer known
+        return False
 
 
 def _revision() -> str:

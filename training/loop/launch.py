@@ -16,6 +16,7 @@ import orjson
 import torch
 
 from raylib.errors import TrainingError
+from raylib.paths import JOB_PACKAGES, paths_in
 from training.config import TrainConfig
 from training.loop.failure import decisive, failures_in
 from training.loop.folder import Result, run_folder
@@ -50,13 +51,30 @@ def run(
         TrainingError: if the run cannot start or continue, on whichever worker.
     """
     log_to_console()
-    config = replace(config, name=run_folder(config).name)
-    folder = run_folder(config)
+    _check_paths(config)
+    config = replace(config, name=run_folder(config).name).located()
+    folder = run_folder(config).absolute()
+    if JOB_PACKAGES in str(folder):
+        raise TrainingError(
+            f"output: the run would be written to {folder}, the temporary working directory of a job, which Ray "
+            "deletes; give an absolute path that all nodes share"
+        )
     if mode == "auto":
         mode = "here" if config.parallel.workers == 1 and config.parallel.backend == "plain" else "ray"
     if mode == "here":
         return _here(config, folder, say)
     return _local(config, folder) if mode == "local" else _ray(config, folder, address)
+
+
+def _check_paths(config: TrainConfig) -> None:
+    """Find relative paths that do not exist before anything starts; absolute ones may exist on the workers alone.
+
+    Raises:
+        TrainingError: Names the field and the folder that was looked in.
+    """
+    for name, path in paths_in(config):
+        if "://" not in path and not os.path.isabs(os.path.expanduser(path)) and not os.path.exists(path):
+            raise TrainingError(f"{name}: {path!r} does not exist (looked in {os.getcwd()})")
 
 
 def _here(config: TrainConfig, folder: Path, say: Callable[[str], None] | None) -> Result:

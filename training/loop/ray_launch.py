@@ -58,7 +58,6 @@ def run_with_ray(
         TrainingError: if the run failed, with the reason of the worker that failed first.
     """
     _connect(address, config.parallel.workers)
-    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _trainer(config, folder, environment, gpus).fit()

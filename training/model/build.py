@@ -11,7 +11,7 @@ import transformers
 from torch import nn
 
 from raylib.errors import TrainingError
-from raylib.plugins import optional
+from raylib.extras import optional
 from training.config import ModelConfig
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight

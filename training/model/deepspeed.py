@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from raylib.errors import TrainingError
-from raylib.plugins import optional
+from raylib.extras import optional
 from training.config import TrainConfig
 from training.model.build import parameter_groups
 from training.model.operators import load_operators, release_buffers

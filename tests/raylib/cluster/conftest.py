@@ -101,7 +101,8 @@ def machines(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
             "-f",
             str(settings),
         ]
-        servers.append(subprocess.Popen(command, stderr=(tmp_path / f"sshd-{address}.log").open("wb")))
+        with (tmp_path / f"sshd-{address}.log").open("wb") as log:
+            servers.append(subprocess.Popen(command, stderr=log))
     time.sleep(0.5)
     assert all(s.poll() is None for s in servers), [p.read_text() for p in tmp_path.glob("sshd-*.log")]
     # the head reaches the workers with the key that Ray puts into its home; ssh asks the password file where that is

@@ -176,15 +176,14 @@ def test_every_panel_shows_a_cluster_at_work(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    server = subprocess.Popen(
-        [
-            "prometheus",
-            f"--config.file={tmp_path}/monitoring/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/tsdb",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stderr=(tmp_path / "prometheus.log").open("wb"),
-    )
+    command = [
+        "prometheus",
+        f"--config.file={tmp_path}/monitoring/prometheus.yml",
+        f"--storage.tsdb.path={tmp_path}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (tmp_path / "prometheus.log").open("wb") as log:
+        server = subprocess.Popen(command, stderr=log)
 
     def ask(path: str, **parameters: str) -> Any:
         address = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"

@@ -40,8 +40,9 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
         (environment / name).symlink_to(Path(sys.prefix) / name)
     shutil.copy(Path(sys.prefix) / "pyvenv.cfg", environment)
     (environment / ".installed").touch()
-    text = text.replace("make install", "make install PYTHON=/bin/false")  # if make thinks otherwise, it must not write
-    text = text.replace("/opt/raylib/.venv", str(environment)).replace("/opt/raylib", str(tmp_path / "opt"))
+    # if make thinks otherwise, it must not write
+    text = text.replace("make install EXTRAS=quality,train", f"make install PYTHON=/bin/false VENV={environment}")
+    text = text.replace("$HOME/raylib/.venv", str(environment))
     text = text.replace("raylib/.venv ~/.profile", f"{environment}/bin ~/.profile")
     shipped = yaml.safe_load(text)
     shipped["cluster_name"] = f"raylib-test-{os.getpid()}"
@@ -134,8 +135,11 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
         assert "no job 'nobody'; the cluster has: again, sleeper" in wrong.stderr
         with pytest.raises(urllib.error.HTTPError, match=r"401|403"):
             urllib.request.urlopen("http://127.0.0.1:8265/api/jobs/", timeout=10)
-        said = ray("submit", str(file), "jobs/clean.py", "--", "--recipe", str(recipe))
-        assert "400 records in = 300 kept" in said, "the cluster is up: no --start needed"
+        assert "Active:" in ray("exec", str(file), "ray status"), "with the token"
+        # the cluster is up: no --start needed; a recipe of the checkout is found although the job runs in the home
+        places = ("--set", f"input.path={source}", "--set", f"output.path={tmp_path}/demo")
+        said = ray("submit", str(file), "jobs/clean.py", "--", "--recipe", "examples/demo.yaml", *places)
+        assert "400 records in" in said
     finally:
         subprocess.run(
             ["ray", "down", "-y", str(file)], cwd=ROOT, env=env, capture_output=True, timeout=120, check=False

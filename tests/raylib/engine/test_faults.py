@@ -170,7 +170,7 @@ def test_a_full_volume_of_the_driver_is_explained_too(
 
 @pytest.mark.cluster
 def test_a_full_volume_in_a_worker_ends_the_run(
-    tmp_path: Path, write_jsonl: Callable[..., Path], ray_cluster: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, write_jsonl: Callable[..., Path], ray_cluster: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(table: pa.Table) -> pa.Table:
         raise OSError(errno.ENOSPC, "设备上没有空间")
@@ -187,7 +187,7 @@ def test_a_full_volume_in_a_worker_ends_the_run(
 
 @pytest.mark.cluster
 def test_warnings_of_workers_reach_the_log_of_the_driver(
-    tmp_path: Path, write_jsonl: Callable[..., Path], ray_cluster: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, write_jsonl: Callable[..., Path], ray_cluster: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def warn_and_fail(table: pa.Table) -> pa.Table:
         logging.getLogger("a.library").warning("%d records look odd", len(table))
@@ -222,7 +222,7 @@ class CannotSetUp(LocalStage):
 
 @pytest.mark.cluster
 def test_workers_that_cannot_set_up_end_the_run(
-    tmp_path: Path, write_jsonl: Callable[..., Path], ray_cluster: Any
+    tmp_path: Path, write_jsonl: Callable[..., Path], ray_cluster: None
 ) -> None:
     given = with_stage(write_jsonl(rows(30)), tmp_path / "out", CannotSetUp(), engine__mode="ray", engine__actors=1)
     with pytest.raises(RaylibError, match="a worker cannot set up its stages: FileNotFoundError: 没有模型"):

@@ -89,6 +89,8 @@ def test_killed_and_run_again(scene: tuple[Path, dict[str, bytes]], what: str, r
     except subprocess.TimeoutExpired:  # Ray gives a lost raylet a while; the user would not wait either
         process.kill()
         process.wait()
+    assert process.stderr is not None
+    process.stderr.close()
     orphans_gone(folder)
     if what == "actor" and hit:
         assert process.returncode == 0, "Ray restarts the actor and the run goes on"

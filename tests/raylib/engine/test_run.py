@@ -118,7 +118,9 @@ def test_changed_recipe_redoes_only_what_changed(tmp_path: Path, write_jsonl: Wr
     run(recipe(source, tmp_path / "out"))
     count = Count()
     changed = [*STAGES[:-1], "collapse_newlines"]
-    run(recipe(source, tmp_path / "out", changed), progress=count)
+    with pytest.raises(RecipeError, match=r"holds another run\. Different: .*Work would be done again from stage"):
+        run(recipe(source, tmp_path / "out", changed), progress=count)
+    run(recipe(source, tmp_path / "out", changed), update=True, progress=count)
     assert set(count.resumed) == {"s0", "r0.0.0"}
     assert set(count.done) == {"s1"}
     run(recipe(source, tmp_path / "fresh", changed))
@@ -140,7 +142,7 @@ def test_lost_file_is_redone(tmp_path: Path, write_jsonl: Write) -> None:
 def test_fewer_shards_leave_nothing_behind(tmp_path: Path, write_jsonl: Write) -> None:
     source = write_jsonl(rows(500))
     run(recipe(source, tmp_path / "out"))
-    run(recipe(source, tmp_path / "out", engine__batch_mb=4))
+    run(recipe(source, tmp_path / "out", engine__batch_mb=4), update=True)
     assert len(list((tmp_path / "out" / "kept").iterdir())) == 1
     assert (
         len(pq.read_table(tmp_path / "out" / "rejected"))

@@ -54,15 +54,14 @@ def append_metrics(folder: Path, *lines: Mapping[str, object]) -> None:
 def served(out: Path, *more: str, host: str = "127.0.0.1") -> Iterator[str]:
     """Start `raylib ui` and give the address that it prints."""
     command = [sys.executable, "-m", "raylib", "ui", str(out), "--port", str(free_port()), "--host", host, *more]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1")
-        _wait_for(address)
-        yield address
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1")
+            _wait_for(address)
+            yield address
+        finally:
+            process.kill()
 
 
 def _wait_for(address: str) -> None:

@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_in_the_bucket(
     system, _ = pafs.FileSystem.from_uri(f"s3://faulty/{query}")
     for moment in (3, 9):
         command = [sys.executable, "-m", "raylib", "run", str(tmp_path / "r.yaml"), "-q"]
-        process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL)
         while process.poll() is None:
             try:
                 with system.open_input_stream("faulty/killed/manifest.jsonl") as stream:

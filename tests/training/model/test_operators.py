@@ -27,12 +27,11 @@ def test_lock_files_of_the_dead_do_not_block(tmp_path: Path) -> None:
     lock.touch()
     os.utime(lock, (time.time() - 3600,) * 2)
     command = [sys.executable, "-c", _HOLDER, str(tmp_path), str(lock)]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    time.sleep(0.2)
-    holder.kill()  # in the middle of it, with both locks
-    holder.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        time.sleep(0.2)
+        holder.kill()  # in the middle of it, with both locks
     begun = time.monotonic()
     with sole_builder(tmp_path, stale=1.0):
         assert not lock.exists()

@@ -1,0 +1,93 @@
+"""Whether the output folder holds another run, which must not be replaced without being asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import yaml
+
+from raylib.engine.planning import Plan
+from raylib.errors import RecipeError
+from raylib.paths import located
+from raylib.storage.entry import RunHeader
+from raylib.storage.names import RunFiles
+from raylib.storage.store import Store
+from raylib.versions import versions
+
+__all__ = ["check_earlier"]
+
+_WITHOUT_INFLUENCE = {"name", "output.path"}  # keys that no fingerprint depends on
+_ENGINE = {"engine.batch_mb", "engine.seed"}  # those of this section that one depends on
+
+
+def check_earlier(store: Store, header: RunHeader | None, plan: Plan) -> None:
+    """Check that the run in the folder, if there is one, is an earlier part of this one.
+
+    Args:
+        store: Folder of the run.
+        header: The last header of its manifest; None if no task was committed.
+        plan: The run that is about to begin.
+
+    Raises:
+        RecipeError: The folder holds a run of another plan; says what differs, and from where on it would be redone.
+    """
+    if header is None:
+        return
+    old = _recipe_in(store)
+    new = yaml.safe_load(plan.recipe.to_yaml())
+    same_input = not old or _inputs(old) == _inputs(new)
+    if header.run == plan.chain[-1] and same_input:
+        return
+    changed = list(_differences(old, new)) if old else []
+    changed = changed or [_other_reason(header, plan)]
+    raise RecipeError(
+        f"{plan.recipe.output.path} holds another run. Different: {', '.join(changed[:5])}"
+        f"{', ...' if len(changed) > 5 else ''}. Work would be done again {_from_where(old, new)}, and what that run "
+        "kept would be replaced. Add --update (in Python: update=True) to do that, --fresh (fresh=True) to delete it "
+        "and start over, or give another output.path"
+    )
+
+
+def _recipe_in(store: Store) -> dict[str, object]:
+    """The resolved recipe that the folder's run wrote; empty if there is none."""
+    if not store.exists(RunFiles.RECIPE):
+        return {}
+    found = yaml.safe_load(store.read(RunFiles.RECIPE))
+    return found if isinstance(found, dict) else {}
+
+
+def _inputs(recipe: Mapping[str, object]) -> object:
+    """The input paths of a recipe, however they are written."""
+    section = recipe.get("input")
+    paths = section.get("path") if isinstance(section, dict) else None
+    return located([paths] if isinstance(paths, str) else paths)
+
+
+def _differences(old: object, new: object, place: str = "") -> Iterator[str]:
+    """Dotted names of the values that differ and that matter."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*new, *(k for k in old if k not in new)]:
+            yield from _differences(old.get(key), new.get(key), f"{place}.{key}" if place else str(key))
+    elif isinstance(old, list) and isinstance(new, list) and place == "stages" and len(old) == len(new):
+        for number, (before, after) in enumerate(zip(old, new, strict=True), 1):
+            yield from _differences(before, after, f"stage {number}")
+    elif old != new and place not in _WITHOUT_INFLUENCE and (place in _ENGINE or not place.startswith("engine.")):
+        yield place
+
+
+def _other_reason(header: RunHeader, plan: Plan) -> str:
+    """What differs when the recipes are the same."""
+    if header.versions.get("raylib") != versions()["raylib"]:
+        return f"raylib {header.versions.get('raylib')} began it, this is {versions()['raylib']}"
+    return f"{'the first' if plan.limit else 'all'} records are read; or a file that a stage names has changed"
+
+
+def _from_where(old: Mapping[str, object], new: Mapping[str, object]) -> str:
+    """The first stage whose work cannot be reused."""
+    before, after = old.get("stages"), new.get("stages")
+    if old.get("input") != new.get("input") or not isinstance(before, list) or not isinstance(after, list):
+        return "from the beginning"
+    for number, stage in enumerate(after):
+        if number >= len(before) or before[number] != stage:
+            return f"from stage {number + 1} ({next(iter(stage))}) on, and what runs in one pass with it"
+    return "from the beginning" if before == after else "in the last pass"
