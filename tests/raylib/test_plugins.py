@@ -25,4 +25,4 @@ def test_a_folder_beside_which_python_starts_hides_nothing(tmp_path: Path, name:
     """As in the folder that holds the checkout, or with data under a name that we use."""
     (tmp_path / name).mkdir()
     code = "import raylib, quality, training; from raylib.stage import stage_names; assert raylib.read; stage_names()"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
