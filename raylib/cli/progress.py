@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,90 +11,169 @@ from raylib.engine import Progress
 from raylib.storage.entry import RoundEntry, ShardEntry
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
     from raylib.recipe import Recipe
 
-__all__ = ["run_shown"]
+__all__ = ["Bars", "run_shown"]
 
 
-class _Bars(Progress):
-    """Progress bars with documents/s, MB/s, kept share and time left; plain lines where there is no terminal."""
+_NARROW = 110  # columns, below which the bar and the speed are short
+_EVERY = 30.0  # seconds between lines where there is no terminal
 
-    def __init__(self) -> None:
+
+class _Phase:
+    """Counts of the phase that is running."""
+
+    def __init__(self, name: str, total_bytes: int, total_shards: int | None) -> None:
+        self.name, self.begun = name, time.perf_counter()
+        self.by_bytes = total_bytes > 0 and total_shards is None
+        self.total = total_bytes if self.by_bytes else (total_shards or 1)
+        self.done = self.records = self.kept = self.bytes = self.resumed = 0
+
+    def add(self, entry: ShardEntry | RoundEntry, done_bytes: int, *, resumed: bool) -> None:
+        """Count a finished shard."""
+        self.done = min(done_bytes, self.total) if self.by_bytes else self.done + 1
+        if resumed:
+            self.resumed += 1
+        elif isinstance(entry, ShardEntry):
+            self.records += entry.records_in
+            self.kept += entry.records_out
+            self.bytes += entry.bytes_in
+
+    @property
+    def share(self) -> float:
+        """Share of the phase that is done, 0 to 1."""
+        return min(self.done / max(self.total, 1), 1.0)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the phase began."""
+        return max(time.perf_counter() - self.begun, 1e-6)
+
+    def speed(self, *, short: bool) -> str:
+        """Documents and megabytes a second, the kept share, and the shards that an earlier run did."""
+        parts = []
+        if self.records:
+            parts.append(f"{self.records / self.seconds:,.0f}{'/s' if short else ' docs/s'}")
+        if self.bytes:
+            parts.append(f"{self.bytes / 1e6 / self.seconds:,.1f} MB/s")
+        if self.records:
+            parts.append(f"{100 * self.kept / self.records:.0f} % kept")
+        if self.resumed:
+            parts.append(f"{self.resumed} done before")
+        return "  ".join(parts)
+
+    def line(self) -> str:
+        """The phase in one line, for logs: share, speed and the time that is left."""
+        share = self.share
+        left = f", {_clock(self.seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
+        speed = self.speed(short=False)
+        return f"  {100 * share:.0f} %{', ' + speed if speed else ''}{left}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+class Bars(Progress):
+    """Progress of a run: in a terminal a bar of the running phase, below a line for each that has ended.
+
+    Where there is no terminal, a line when a phase begins and ends, and one every half a minute in between.
+
+    Args:
+        console: Where to print; by default standard error.
+        every: Seconds between lines where there is no terminal.
+    """
+
+    def __init__(self, console: Console | None = None, every: float = _EVERY) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
 
-        self.console = Console(stderr=True)
-        self._bars = RichProgress(
-            TextColumn("{task.description:<42}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        self.console = console or Console(stderr=True)
+        self._every = every
+        self._phase: _Phase | None = None
+        self._task: TaskID | None = None
+        self._narrow = self.console.width < _NARROW
+        self._bars = _live_bar(self.console, narrow=self._narrow)
         self._bars.start()
-        self._task: Any = None
-        self._speed = ""
+        self._ended = threading.Event()
+        if not self.console.is_terminal:
+            threading.Thread(target=self._report, daemon=True).start()
 
     def phase(self, name: str, total_bytes: int, total_shards: int | None) -> None:
-        import time
-
+        """Show a new phase; the one before becomes a line."""
         self._finish()
-        self._records = self._kept = self._bytes = self._resumed = 0
-        self._by_bytes = total_bytes > 0 and total_shards is None
-        self._total = total_bytes if self._by_bytes else (total_shards or 1)
-        self._begun, self._name = time.perf_counter(), name
-        self._task = self._bars.add_task(name, total=self._total, speed="")
+        self._phase = _Phase(name, total_bytes, total_shards)
+        self._task = self._bars.add_task(name, total=self._phase.total, speed="")
         if not self.console.is_terminal:
-            self.console.print(f"{name} ...", highlight=False)
+            self.console.print(f"{name} ...", highlight=False, soft_wrap=True)
 
     def advance(self, entry: ShardEntry | RoundEntry, done_bytes: int, *, resumed: bool) -> None:
-        import time
-
-        if resumed:
-            self._resumed += 1
-        elif isinstance(entry, ShardEntry):
-            self._records += entry.records_in
-            self._kept += entry.records_out
-            self._bytes += entry.bytes_in
-        seconds = max(time.perf_counter() - self._begun, 1e-6)
-        speed = f"{self._records / seconds:,.0f} docs/s"
-        if self._bytes:
-            speed += f"  {self._bytes / 1e6 / seconds:,.1f} MB/s"
-        if self._records:
-            speed += f"  {100 * self._kept / self._records:.1f} % kept"
-        if self._resumed:
-            speed += f"  {self._resumed} shards done before"
-        self._speed = speed
-        if self._by_bytes:
-            self._bars.update(self._task, completed=min(done_bytes, self._total), speed=speed)
-        else:
-            self._bars.update(self._task, advance=1, speed=speed)
+        """Count a shard."""
+        if self._phase is not None and self._task is not None:
+            self._phase.add(entry, done_bytes, resumed=resumed)
+            speed = self._phase.speed(short=self._narrow)
+            self._bars.update(self._task, completed=self._phase.done, speed=speed)
 
     def message(self, text: str) -> None:
-        self.console.print(text, highlight=False, style="dim")
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=self._total)
-            if not self.console.is_terminal and self._speed:
-                self.console.print(f"  {self._speed}", highlight=False)
-            self._task = None
+        """Print a message above the bar."""
+        self.console.print(text, highlight=False, style="dim", soft_wrap=True)
 
     def close(self) -> None:
+        """End the display."""
+        self._ended.set()
         self._finish()
         self._bars.stop()
+
+    def _finish(self) -> None:
+        phase, task, self._phase, self._task = self._phase, self._task, None, None
+        if phase is None or task is None:
+            return
+        self._bars.remove_task(task)
+        speed = phase.speed(short=self._narrow)
+        if not self.console.is_terminal:
+            self.console.print(f"  done in {_clock(phase.seconds)}  {speed}".rstrip(), highlight=False, soft_wrap=True)
+            return
+        room = self.console.width - len(speed) - 12
+        name = phase.name if len(phase.name) <= room else phase.name[: room - 3] + "..."
+        self.console.print(f"{name:<{room}} {_clock(phase.seconds):>9}  {speed}", highlight=False, no_wrap=True)
+
+    def _report(self) -> None:
+        """Print a line every so often."""
+        while not self._ended.wait(self._every):
+            phase = self._phase
+            if phase is not None:
+                self.console.print(phase.line(), highlight=False, soft_wrap=True)
+
+
+def _live_bar(console: Console, *, narrow: bool) -> RichProgress:
+    """The bar of the running phase. Its name gives way, so that share, speed and time stay on a narrow screen."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+    from rich.table import Column
+
+    return RichProgress(
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=10 if narrow else 24),
+        TaskProgressColumn(table_column=Column(min_width=4, no_wrap=True)),
+        TextColumn("{task.fields[speed]}", table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
+        console=console,
+        expand=True,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool, update: bool = False) -> None:
     """Run with a progress display, then print the summary."""
     from raylib.engine import run as run_recipe
 
-    bars = None if quiet else _Bars()
+    bars = None if quiet else Bars()
     try:
         result = run_recipe(recipe, fresh=fresh, update=update, limit=limit, progress=bars)
     finally:
@@ -123,4 +204,24 @@ def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
     )
     if summary["skipped_file_count"]:
         console.print(f"{summary['skipped_file_count']} files with unknown extensions were passed over")
+    for line in warnings_of(summary):
+        Console(stderr=True).print(f"warning: {line}", style="red", highlight=False, soft_wrap=True)
     console.print(f"report: {path}/report.html", highlight=False, soft_wrap=True)
+
+
+def warnings_of(summary: Mapping[str, Any]) -> list[str]:
+    """What a user must not overlook: nothing kept, a stage that rejects everything, a reason behind most rejects.
+
+    Args:
+        summary: Content of `summary.json`.
+    """
+    lines = []
+    reasons = sorted(summary["by_reason"].items(), key=lambda item: -item[1])
+    main = f"; most frequent: {reasons[0][0]}, {reasons[0][1]:,} records" if reasons else ""
+    if summary["records_in"] and not summary["records_kept"]:
+        lines.append(f"no record was kept{main}")
+    for name, counts in summary["by_stage"].items():
+        if counts["in"] and counts["rejected"] == counts["in"]:
+            rule = name.split("#")[0]
+            lines.append(f"{name} rejected all {counts['in']:,} records that reached it; see `raylib rules {rule}`")
+    return lines
