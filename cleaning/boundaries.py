@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from cleaning.lexicons import Lexicon, load_lexicon
 from cleaning.rule import rewrite, rewrite_each
 from raylib.paths import PathName
+from raylib.stage.bounds import Share
 
 __all__ = [
     "cut_boilerplate_ends",
@@ -69,7 +70,7 @@ def cut_boilerplate_ends(
     lexicon: PathName = "boilerplate_wechat",
     window: int = 5,
     ends: Literal["both", "head", "tail"] = "both",
-    max_share: float = 0.4,
+    max_share: Share = 0.4,
 ) -> pa.Array:
     """Cut advertising and notices from the head and the tail of a text.
 

@@ -8,6 +8,7 @@ from cleaning.fasttext import label_probabilities, load_model
 from cleaning.rule import reject
 from cleaning.segmenters import segmenter_of
 from raylib.paths import PathName
+from raylib.stage.bounds import Share
 
 __all__ = ["ad_classifier"]
 
@@ -19,7 +20,7 @@ def _sentence(text: str) -> str:
 
 @reject("advertisement", unit="probability")
 def ad_classifier(
-    texts: pa.Array, *, model: PathName = "", label: str = "__label__ad", max_probability: float = 0.5
+    texts: pa.Array, *, model: PathName = "", label: str = "__label__ad", max_probability: Share = 0.5
 ) -> pa.Array:
     """Reject advertising by a fastText classifier that you trained.
 

@@ -23,6 +23,7 @@ from cleaning.codepoints import (
     table_of,
 )
 from cleaning.rule import evidence, reject
+from raylib.stage.bounds import Share
 
 __all__ = [
     "alphanumeric_ratio",
@@ -70,7 +71,7 @@ def _above(texts: pa.Array, value: npt.NDArray[np.float64], ceiling: float) -> p
     unit="share of characters",
     examples=(("This page is English 只有几个字", "0.2"), ("这一段几乎都是中文，ok。", "")),
 )
-def chinese_ratio(texts: pa.Array, *, min: float = 0.6) -> pa.Array:
+def chinese_ratio(texts: pa.Array, *, min: Share = 0.6) -> pa.Array:
     """Reject texts with too few Han characters among their non-space characters.
 
     A text of white space only has a share of 0.
@@ -95,7 +96,7 @@ def _common_table() -> Flags:
     unit="share of characters",
     examples=(("ÖÐ¹ú¹²²ú£¬ÈËÃñ¡£", "0.0"), ("我们在这里看见的东西。", "")),
 )
-def common_character_ratio(texts: pa.Array, *, min: float = 0.2) -> pa.Array:
+def common_character_ratio(texts: pa.Array, *, min: Share = 0.2) -> pa.Array:
     """Reject texts with too few of the 5,000 commonest Han characters among all characters.
 
     The list comes from the word frequencies of jieba's dictionary (benchmarks/common_characters.py).
@@ -121,7 +122,7 @@ def _writable() -> Flags:
     unit="share of characters",
     examples=(("䶮㐂㐆䘵䗬䓖是罕见字", "0.6"), ("这些都是常用字。", "")),
 )
-def rare_characters(texts: pa.Array, *, max: float = 0.1) -> pa.Array:
+def rare_characters(texts: pa.Array, *, max: Share = 0.1) -> pa.Array:
     """Reject texts with too many characters outside GB2312 among their non-space characters.
 
     Use it after `to_simplified`.
@@ -148,7 +149,7 @@ _LETTERS_AND_DIGITS = table_of("", (*_ASCII_LETTERS_AND_DIGITS, *_WIDE_LETTERS_A
 
 
 @reject("too_few_letters", unit="share of characters", examples=(("——***——!!! a", "0.0"), ("正常的句子。", "")))
-def alphanumeric_ratio(texts: pa.Array, *, min: float = 0.25, max: float = 1.0) -> pa.Array:
+def alphanumeric_ratio(texts: pa.Array, *, min: Share = 0.25, max: Share = 1.0) -> pa.Array:
     """Reject texts with too few or too many letters (of all scripts, Han included) and digits among all characters.
 
     Args:
@@ -178,7 +179,7 @@ _SYMBOLS = ~(
     unit="share of characters",
     examples=(("★☆※◆■□▲△●○§№＃＠＆＊★☆※价格", "0.9"), ("价格是 30 元，共 5 件。", "")),
 )
-def symbol_ratio(texts: pa.Array, *, max: float = 0.4) -> pa.Array:
+def symbol_ratio(texts: pa.Array, *, max: Share = 0.4) -> pa.Array:
     """Reject texts with too many symbols: characters that are not letters, digits, spaces or ordinary punctuation.
 
     Ordinary are ，。！？、；：“”‘’（）《》…— and their ASCII counterparts; everything else, emoji included, is a
@@ -203,7 +204,7 @@ _DIGITS = table_of("", ((0x30, 0x39), (0xFF10, 0xFF19)))
 @reject(
     "too_many_digits", unit="share of characters", examples=(("2023 1021 3345 9910 22", "0.8"), ("共有3个人。", ""))
 )
-def digit_ratio(texts: pa.Array, *, max: float = 0.3) -> pa.Array:
+def digit_ratio(texts: pa.Array, *, max: Share = 0.3) -> pa.Array:
     """Reject texts with too many digits (number tables, serial lists).
 
     Args:

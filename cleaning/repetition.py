@@ -19,6 +19,7 @@ from cleaning.codepoints import (
 )
 from cleaning.rule import evidence, reject
 from raylib.hashing import inside_one_text, ngram_hashes
+from raylib.stage.bounds import Share
 
 __all__ = ["character_repetition", "repeats_of_ngrams", "repetition"]
 
@@ -131,10 +132,10 @@ _DUPLICATE = {5: 0.30, 6: 0.28, 7: 0.26, 8: 0.24, 9: 0.22, 10: 0.20}
 def repetition(
     texts: pa.Array,
     *,
-    max_duplicate_lines: float = 0.3,
-    max_duplicate_line_characters: float = 0.2,
-    max_duplicate_paragraphs: float = 0.3,
-    max_duplicate_paragraph_characters: float = 0.2,
+    max_duplicate_lines: Share = 0.3,
+    max_duplicate_line_characters: Share = 0.2,
+    max_duplicate_paragraphs: Share = 0.3,
+    max_duplicate_paragraph_characters: Share = 0.2,
     scale: float = 1.0,
     min_length: int = 50,
 ) -> pa.Array:
@@ -219,7 +220,7 @@ def _note(out: list[str | None], bad: Flags, value: npt.NDArray[np.float64], wha
     unit="share of n-grams",
     examples=(("测试一下看看结果" * 20, "0.9"), ("每一句话都说着不一样的事情，谁也没有重复谁。", "")),
 )
-def character_repetition(texts: pa.Array, *, n: int = 10, max: float = 0.5) -> pa.Array:
+def character_repetition(texts: pa.Array, *, n: int = 10, max: Share = 0.5) -> pa.Array:
     """Reject texts in which too many character n-grams occurred before in the text.
 
     Args:

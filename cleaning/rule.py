@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raylib.errors import ParameterError
 from raylib.schema import map_texts, text_of
 from raylib.stage import LocalStage, Outcome, StageInfo, StageKind, keep_all, register, split_rejected, with_columns
 
@@ -47,6 +48,11 @@ class RuleStage(LocalStage):
     """Base of the generated stages: their fields are parameters, and `rule` is the rule that takes them."""
 
     rule: ClassVar[Rule]
+
+    def __post_init__(self) -> None:
+        least, most = getattr(self, "min", None), getattr(self, "max", None)
+        if least is not None and most is not None and least > most:
+            raise ParameterError(f"min = {least} is greater than max = {most}")
 
     def parameters(self) -> dict[str, object]:
         """Parameters by name."""

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cleaning.codepoints import CHINESE_PUNCTUATION, CodePoints, Flags, codepoints, flags, han_flags, share, table_of
 from cleaning.rule import evidence, reject
+from raylib.stage.bounds import Share
 
 __all__ = [
     "alternating_scripts",
@@ -93,7 +94,7 @@ _ORDINAL_MARK = re.compile(rf"[（(]{_NUMERAL}{{1,4}}[）)]")
     ),
 )
 def table_of_contents(
-    texts: pa.Array, *, max_marks: int = 10, max_share: float = 0.25, min_length: int = 100
+    texts: pa.Array, *, max_marks: int = 10, max_share: Share = 0.25, min_length: int = 100
 ) -> pa.Array:
     """Reject texts that are full of chapter marks 第N章 or ordinals （N）.
 
@@ -257,7 +258,7 @@ def _reject_line_share(texts: pa.Array, pattern: str, ceiling: float, min_lines:
     unit="share of lines",
     examples=(("- 一\n- 二\n- 三\n- 四\n- 五\n- 六", "1.00"), ("- 一\n正文\n正文", "")),
 )
-def bullet_ratio(texts: pa.Array, *, max: float = 0.9, min_lines: int = 5) -> pa.Array:
+def bullet_ratio(texts: pa.Array, *, max: Share = 0.9, min_lines: int = 5) -> pa.Array:
     """Reject texts in which most lines begin with a bullet (Gopher; Chinese bullets included).
 
     Args:
@@ -273,7 +274,7 @@ def bullet_ratio(texts: pa.Array, *, max: float = 0.9, min_lines: int = 5) -> pa
     unit="share of lines",
     examples=(("他说…\n她说……\n我说...\n好…\n嗯…", "1.00"), ("他想了想……\n走了。\n没有回头。", "")),
 )
-def ellipsis_ratio(texts: pa.Array, *, max: float = 0.5, min_lines: int = 3) -> pa.Array:
+def ellipsis_ratio(texts: pa.Array, *, max: Share = 0.5, min_lines: int = 3) -> pa.Array:
     """Reject texts in which many lines end with an ellipsis: teasers and cut excerpts (Gopher: 0.3).
 
     Args:

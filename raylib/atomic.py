@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["SUFFIX", "create_atomically", "sync", "write_atomically"]
+__all__ = ["FULL_VOLUME", "SUFFIX", "create_atomically", "sync", "write_atomically"]
+
+FULL_VOLUME = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Numbers of errors that say that a volume takes no more data: no room, no quota, or mounted read-only."""
 
 
 SUFFIX = ".tmp"  # of files that are being written, and of those that a killed process left

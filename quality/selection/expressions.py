@@ -116,6 +116,10 @@ def numbers(expression: str, table: pa.Table) -> pa.Array:
         raise ExpressionError(str(error)) from None
 
 
+_FOREIGN = {"&&": "and", "||": "or", "“": '"', "”": '"', "，": ",", "（": "(", "）": ")", "＝": "="}
+"""Signs of other languages, and full-width ones, with what to write here."""
+
+
 def parsed(expression: str) -> ast.expr:
     """Parse an expression.
 
@@ -123,9 +127,15 @@ def parsed(expression: str) -> ast.expr:
         ExpressionError: If it cannot be read.
     """
     try:
-        return ast.parse(expression.strip(), mode="eval").body
+        node = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"cannot read {expression!r}: {error}") from None
+        found = next((sign for sign in _FOREIGN if sign in expression), None)
+        reason = f"write {_FOREIGN[found]} in place of {found}" if found else getattr(error, "msg", None) or error
+        raise ExpressionError(f"cannot read {expression!r}: {reason}") from None
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id not in _FUNCTIONS:
+            raise ExpressionError(f"unknown function {part.func.id!r}{nearest(part.func.id, _FUNCTIONS)}")
+    return node
 
 
 # ---- evaluation -----------------------------------------------------------------------------------

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import socket
 import sys
 from typing import Literal
 
+from raylib.errors import RaylibError
 from raylib.recipe import EngineOptions
 
-__all__ = ["default_mode", "starts_own_cluster", "use_token"]
+__all__ = ["connect", "default_mode", "starts_own_cluster", "use_token"]
 
 
+_PATIENCE = 10.0  # seconds for a cluster to accept a connection
 _TOKENS = "ray._private.authentication.authentication_token_setup"
 
 
@@ -39,6 +42,42 @@ def use_token() -> None:
         setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     except (ImportError, AttributeError):
         return  # an older Ray, without authentication
+
+
+def _no_cluster(address: str, error: Exception) -> RaylibError:
+    """The error for a cluster that does not answer.
+
+    Args:
+        address: Address that was tried; `auto` is that of this machine or of RAY_ADDRESS.
+        error: What Ray says.
+    """
+    place = "this machine" if address == "auto" else address
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return RaylibError(
+        f"no Ray cluster answers at {place}; start one with `ray start --head`, or leave out the address and "
+        f"RAY_ADDRESS, and a local one is started ({said[:200]})"
+    )
+
+
+def connect(address: str, *, log_to_driver: bool) -> None:
+    """Join a cluster.
+
+    Args:
+        address: Address of the cluster; `auto` is that of this machine or of RAY_ADDRESS.
+        log_to_driver: Whether this process shows what workers print.
+
+    Raises:
+        RaylibError: no cluster answers there.
+    """
+    use_token()
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdigit():  # Ray itself would wait for minutes
+            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+        ray = importlib.import_module("ray")
+        ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
+    except (OSError, RuntimeError) as error:
+        raise _no_cluster(address, error) from error
 
 
 def starts_own_cluster(options: EngineOptions) -> bool:

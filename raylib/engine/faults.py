@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import errno
 import logging
 import platform
 import traceback
 from dataclasses import dataclass, replace
 
+from raylib.atomic import FULL_VOLUME
 from raylib.engine.task_log import InStage, LogLine
 from raylib.engine.tasks import Task
 from raylib.errors import RaylibError, RecipeError, ShardError, StageError
@@ -17,8 +17,6 @@ from raylib.extras import missing_extra
 __all__ = ["Failure", "Fault", "FaultKind", "TaskError", "end_of_run", "error_text", "is_tried_again", "setup_error"]
 
 logger = logging.getLogger(__name__)
-
-_FULL_VOLUME = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class FaultKind(enum.Enum):
@@ -171,7 +169,7 @@ def error_text(error: BaseException) -> str:
 def _is_full_volume(error: BaseException | None) -> bool:
     """Whether the error, or one that it was raised from, says that a volume takes no more data."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL_VOLUME:
+        if isinstance(error, OSError) and error.errno in FULL_VOLUME:
             return True
         error = error.__cause__
     return False

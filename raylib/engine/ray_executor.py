@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from types import ModuleType
 
-from raylib.cluster.connection import starts_own_cluster, use_token
+from raylib.cluster.connection import connect, starts_own_cluster
 from raylib.cluster.local import LocalCluster
 from raylib.engine.actor import remote, warm_up
 from raylib.engine.executor import Result, without_skipped
@@ -81,8 +81,7 @@ class RayExecutor:
         ray = _ray()
         self._joined = True
         if not ray.is_initialized():
-            use_token()
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=True)
+            connect(address, log_to_driver=False)
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.actors = self._options.actors or max(1, cpus)
         # A share of a CPU where more actors are wanted than there are CPUs, a whole one otherwise: pending

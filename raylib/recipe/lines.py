@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import yaml
 
-__all__ = ["KeyPath", "Where", "record_lines"]
+__all__ = ["KeyPath", "Where", "full_width_hint", "not_yaml", "record_lines"]
 
 KeyPath = tuple[object, ...]
 
@@ -48,3 +49,38 @@ def record_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> N
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             record_lines(value, (*path, i), lines)
+
+
+_KEY = re.compile(r"^\s*(?:-\s*)?\{?\s*[\w.]+\s*：")
+_ITEMS = re.compile(r"""[\[{][^"'#\]}]*，""")
+
+
+def full_width_hint(text: str) -> str:
+    """What to write in place of a full-width sign in the structure of a YAML text; empty if there is none.
+
+    Args:
+        text: The text.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if _KEY.match(line):
+            return f"line {number}: '：' is a full-width colon; write ': '"
+        if _ITEMS.search(line):
+            return f"line {number}: '，' is a full-width comma; write ', '"
+    return ""
+
+
+def not_yaml(where: str, text: str, error: yaml.YAMLError) -> str:
+    """The message for a text that is not YAML, in one line.
+
+    Args:
+        where: Name of the text's place.
+        text: The text.
+        error: What the parser says.
+    """
+    mark = getattr(error, "problem_mark", None)
+    place = f"{where}:{mark.line + 1}" if mark is not None else where
+    problem = getattr(error, "problem", None) or str(error)
+    if "'\\t'" in problem:
+        problem = "a tab; indent with spaces"
+    hint = full_width_hint(text)
+    return f"{place}: not YAML: {problem}{'; ' + hint if hint else ''}"

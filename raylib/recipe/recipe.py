@@ -16,7 +16,7 @@ import yaml
 
 from raylib.errors import RecipeError, nearest
 from raylib.recipe.chains import stages_of
-from raylib.recipe.lines import KeyPath, Where, record_lines
+from raylib.recipe.lines import KeyPath, Where, full_width_hint, not_yaml, record_lines
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
 from raylib.recipe.overrides import override
 from raylib.recipe.stages import StageSpec, explain
@@ -64,7 +64,10 @@ class Recipe:
         except OSError as error:
             raise RecipeError(f"cannot read recipe {path}: {error.strerror or error}") from None
         except UnicodeDecodeError as error:
-            raise RecipeError(f"cannot read recipe {path}: not UTF-8 at byte {error.start}") from None
+            raise RecipeError(
+                f"cannot read recipe {path}: not UTF-8 at byte {error.start}; if it is GB18030 (GBK), convert it: "
+                f"iconv -f gb18030 -t utf-8 {path}"
+            ) from None
         return cls.from_text(text, str(path), overrides)
 
     @classmethod
@@ -86,11 +89,15 @@ class Recipe:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             data = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise RecipeError(f"{where}: not YAML: {error}") from None
+            raise RecipeError(not_yaml(where, text, error)) from None
         lines: dict[KeyPath, int] = {}
         if node is not None:
             record_lines(node, (), lines)
-        return cls.from_dict(data, where, lines, overrides)
+        try:
+            return cls.from_dict(data, where, lines, overrides)
+        except RecipeError as error:
+            hint = full_width_hint(text)
+            raise (RecipeError(f"{error}; {hint}") if hint else error) from None
 
     @classmethod
     def from_dict(

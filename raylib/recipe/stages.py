@@ -101,7 +101,8 @@ def explain(error: pydantic.ValidationError) -> str:
     problems = []
     for item in error.errors():
         where = ".".join(str(p) for p in item["loc"])
-        problems.append(f"{where}: {item['msg']} (got {item.get('input')!r})")
+        message = item["msg"].removeprefix("Value error, ")
+        problems.append(f"{where}: {message} (got {item.get('input')!r})" if where else message)
     return "; ".join(problems)
 
 

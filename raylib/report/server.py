@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hmac
 import ipaddress
 import secrets
@@ -197,11 +198,18 @@ def serve(
         say: Receives the address of the page, with its token.
 
     Raises:
-        SourceError: the folder does not hold a run.
+        SourceError: the folder does not hold a run, or the address or the port cannot be used.
     """
     view = open_view(root)
     if not token and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     say(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
-    web.run_app(make_app(view, token), host=host, port=port, print=None, access_log=None)
+    try:
+        web.run_app(make_app(view, token), host=host, port=port, print=None, access_log=None)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SourceError(
+                f"port {port} of {host} is taken; choose another one, such as --port {port + 1}"
+            ) from None
+        raise SourceError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from raylib.errors import TrainingError
 from raylib.extras import optional
 
 __all__ = ["Message", "Tokenizer", "pad_id", "saved_tokenizer"]
@@ -58,7 +59,17 @@ class Tokenizer(Protocol):
 
 
 def saved_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer in a local folder. Nothing is downloaded, and code of the folder is never run."""
+    """The tokenizer in a local folder. Nothing is downloaded, and code of the folder is never run.
+
+    Raises:
+        TrainingError: if there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        name = str(folder)
+        hint = ""
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            hint = f"; a model of a hub is downloaded first: hf download {name} --local-dir models/{name.split('/')[1]}"
+        raise TrainingError(f"tokenizer: {name!r} is not a folder{hint}")
     transformers = optional("transformers", extra="train", purpose="a tokenizer")
     tokenizer: Tokenizer = transformers.AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False

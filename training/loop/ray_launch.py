@@ -20,7 +20,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from raylib.cluster.connection import use_token
+from raylib.cluster.connection import connect
 from raylib.cluster.metrics import TrainingMetrics
 from raylib.errors import TrainingError
 from training.config import TrainConfig
@@ -76,8 +76,7 @@ def _connect(address: str, workers: int) -> None:
     if ray.is_initialized():
         return
     if address or os.environ.get("RAY_ADDRESS"):
-        use_token()
-        ray.init(address=address or "auto", log_to_driver=True, logging_level="ERROR")
+        connect(address or "auto", log_to_driver=True)
     else:
         cores = max(os.cpu_count() or 1, workers + 1)
         ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
