@@ -20,6 +20,7 @@ _METHODS = {"exact": "exact_dedup", "minhash": "minhash_dedup", "lines": "line_d
 def dedup(
     source: Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders, globs or URIs of records.")],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder of the run.")],
+    *,
     method: Annotated[str, typer.Option(help="Method: exact, minhash, lines or semantic.")] = "minhash",
     threshold: Annotated[
         float | None,
@@ -33,6 +34,9 @@ def dedup(
     ] = "tfidf",
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Start over, or continue an earlier run (default).")
+    ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Redo what another plan affects in a folder that holds an earlier run.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide the progress display.")] = False,
 ) -> None:
@@ -52,7 +56,8 @@ def dedup(
     if method == "semantic":
         stages.insert(0, {"embed": {"model": embedding}})
     data = {"name": f"dedup-{method}", "input": {"path": list(source)}, "output": {"path": out}, "stages": stages}
-    run_shown(Recipe.from_dict(data, "dedup", overrides=dotted), fresh=fresh, limit=None, quiet=quiet)
+    recipe = Recipe.from_dict(data, "dedup", overrides=dotted)
+    run_shown(recipe, fresh=fresh, limit=None, quiet=quiet, update=update)
 
 
 index_app = typer.Typer(help="Save records as an index, to deduplicate later data against or to find similar texts in.")

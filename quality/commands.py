@@ -125,6 +125,12 @@ def classifier_apply(
     source: Sources,
     out: Out,
     column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Start over, or continue an earlier run (default).")
+    ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Redo what another plan affects in a folder that holds an earlier run.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Whether to hide the progress display.")] = False,
 ) -> None:
     """Label records: a run with the stage `classify` alone."""
@@ -133,7 +139,7 @@ def classifier_apply(
 
     stage = {"classify": {"model": model, "column": column}}
     data = {"name": "classify", "input": {"path": list(source)}, "output": {"path": out}, "stages": [stage]}
-    run_shown(Recipe.from_dict(data, "classifier apply"), fresh=False, limit=None, quiet=quiet)
+    run_shown(Recipe.from_dict(data, "classifier apply"), fresh=fresh, limit=None, quiet=quiet, update=update)
 
 
 @classifier_app.command("mixture")
