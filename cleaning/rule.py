@@ -81,9 +81,8 @@ class Rule(ABC):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__name__", self.info.name)
-        object.__setattr__(
-            self, "__doc__", self.function.__doc__
-        )  # `help(rules.length)` shows the function's docstring
+        # `help(rules.length)` shows the function's docstring
+        object.__setattr__(self, "__doc__", self.function.__doc__)
 
     def stage(self, **parameters: object) -> RuleStage:
         """The stage with these parameters, as a recipe would build it.

@@ -56,10 +56,13 @@ _ITEMS = re.compile(r"""[\[{][^"'#\]}]*，""")
 
 
 def full_width_hint(text: str) -> str:
-    """What to write in place of a full-width sign in the structure of a YAML text; empty if there is none.
+    """Find a full-width sign in the structure of a YAML text.
 
     Args:
         text: The text.
+
+    Returns:
+        Its line, and what to write in its place; empty if there is none.
     """
     for number, line in enumerate(text.splitlines(), 1):
         if _KEY.match(line):
@@ -70,12 +73,15 @@ def full_width_hint(text: str) -> str:
 
 
 def not_yaml(where: str, text: str, error: yaml.YAMLError) -> str:
-    """The message for a text that is not YAML, in one line.
+    """Say why a text is not YAML.
 
     Args:
         where: Name of the text's place.
         text: The text.
         error: What the parser says.
+
+    Returns:
+        The message, in one line that names file and line.
     """
     mark = getattr(error, "problem_mark", None)
     place = f"{where}:{mark.line + 1}" if mark is not None else where
