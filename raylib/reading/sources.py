@@ -65,7 +65,8 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFil
         found, passed = _expand_uri(path) if "://" in path else _expand_local(path)
         if not found:
             if not any(c in path for c in "*?[") and "://" not in path and not os.path.exists(os.path.expanduser(path)):
-                raise SourceError(f"input.path {path!r} does not exist (looked in {os.getcwd()})")
+                looked = "" if os.path.isabs(os.path.expanduser(path)) else f" (looked in {os.getcwd()})"
+                raise SourceError(f"no input file matches {path!r}: there is no such file or folder{looked}")
             hint = f"; {len(passed)} files there have unknown extensions, such as {passed[0]}" if passed else ""
             raise SourceError(
                 f"no input file matches {path!r}{hint}; known: {', '.join(sorted(FORMATS))} (+ .gz, .zst, .bz2, .xz)"

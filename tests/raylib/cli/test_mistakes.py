@@ -43,7 +43,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"input": "nodata"}, r"input\.path 'nodata' does not exist \(looked in /.*\)"),
+        ({"input": "nodata"}, r"no input file matches 'nodata': there is no such file or folder \(looked in /.*\)"),
         ({"input": "data/*.csv"}, r"no input file matches 'data/\*\.csv'; known: "),
         ({"output": "file/x"}, r"output\.path 'file/x': cannot write to /.*: Not a directory"),
         ({"output": "/proc/x"}, r"output\.path '/proc/x': cannot write to /proc/x/: No such file or directory"),
