@@ -126,7 +126,8 @@ def _serve(options: dict[str, int | bool]) -> None:
     """Run a cluster until the standard input is closed."""
     import ray  # noqa: PLC0415 - loads in seconds
 
-    ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
+    # "local": a Ray that somebody else started on this machine is not ours
+    ray.init(address="local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
     node = ray._private.worker.global_worker.node  # noqa: SLF001 - Ray has no public name for its session's folder
     answer = [ray.get_runtime_context().gcs_address, node.get_session_dir_path()]
     sys.stdout.write(json.dumps(answer) + "\n")

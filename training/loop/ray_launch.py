@@ -79,7 +79,7 @@ def _connect(address: str, workers: int) -> None:
         connect(address or "auto", log_to_driver=True)
     else:
         cores = max(os.cpu_count() or 1, workers + 1)
-        ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
 
 
 def _trainer(config: TrainConfig, folder: Path, environment: Mapping[str, str], gpus: bool) -> TorchTrainer:
