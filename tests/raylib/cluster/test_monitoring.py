@@ -219,7 +219,7 @@ def test_every_panel_shows_a_cluster_at_work(
         for process in ours:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        driver.wait()
+        driver.communicate()  # and close the pipe
         server.wait()
 
 
