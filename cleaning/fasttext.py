@@ -37,7 +37,7 @@ def fasttext_module() -> ModuleType:
     Raises:
         RaylibError: if it is not installed.
     """
-    fasttext: ModuleType = optional("fasttext", extra="classify", purpose="a fastText model")
+    fasttext: ModuleType = optional("fasttext", purpose="a fastText model")
     fasttext.FastText.eprint = lambda *_args, **_options: None
     return fasttext
 

@@ -5,8 +5,9 @@ Every name is imported on first use, so that `import dedup` does not load numba.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from raylib.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dedup.against_index import AgainstIndex
@@ -40,11 +41,7 @@ _HOME = {
     "SubstringDedup": "dedup.substring",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'dedup' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from raylib.command_options import Fresh, Quiet, Update
 from raylib.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -32,13 +33,9 @@ def dedup(
     embedding: Annotated[
         str, typer.Option(help="Embedding for semantic: tfidf, or a sentence-transformers model.")
     ] = "tfidf",
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Start over, or continue an earlier run (default).")
-    ] = False,
-    update: Annotated[
-        bool, typer.Option("--update", help="Redo what another plan affects in a folder that holds an earlier run.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide the progress display.")] = False,
+    fresh: Fresh = False,
+    update: Update = False,
+    quiet: Quiet = False,
 ) -> None:
     """Deduplicate records without a recipe: `raylib dedup IN -o OUT --method minhash --threshold 0.8`."""
     from raylib.cli.progress import run_shown

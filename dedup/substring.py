@@ -28,7 +28,7 @@ _END = 0xFF  # no byte of UTF-8, so no passage runs from one text into the next
 
 
 def _suffix_arrays() -> ModuleType:
-    module: ModuleType = optional("pydivsufsort", extra="substring", purpose="substring_dedup")
+    module: ModuleType = optional("pydivsufsort", purpose="substring_dedup")
     return module
 
 

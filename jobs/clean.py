@@ -8,16 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-import raylib
 from raylib.cli import main
-
-
-def in_checkout(path: str) -> str:
-    """The path, or that of the checkout's file of this name: `ray submit` starts scripts in the home, not there."""
-    other = Path(raylib.__file__).parents[1] / path
-    return str(other) if not os.path.exists(path) and other.is_file() else path
+from raylib.paths import in_checkout
 
 
 def arguments(given: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from raylib.command_options import Fresh, Quiet, Update
 from raylib.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -125,13 +126,9 @@ def classifier_apply(
     source: Sources,
     out: Out,
     column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Start over, or continue an earlier run (default).")
-    ] = False,
-    update: Annotated[
-        bool, typer.Option("--update", help="Redo what another plan affects in a folder that holds an earlier run.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Whether to hide the progress display.")] = False,
+    fresh: Fresh = False,
+    update: Update = False,
+    quiet: Quiet = False,
 ) -> None:
     """Label records: a run with the stage `classify` alone."""
     from raylib.cli.progress import run_shown

@@ -10,9 +10,19 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
-__all__ = ["JOB_PACKAGES", "PathName", "absolute", "located", "path_fields", "paths_in", "with_located_paths"]
+__all__ = [
+    "JOB_PACKAGES",
+    "PathName",
+    "absolute",
+    "in_checkout",
+    "located",
+    "path_fields",
+    "paths_in",
+    "with_located_paths",
+]
 
 JOB_PACKAGES = "/runtime_resources/working_dir_files/"
 """Part of the path of every folder in which Ray unpacks what a job was submitted with."""
@@ -38,6 +48,21 @@ def absolute(path: str) -> str:
         The absolute path; a URI and an empty path stay as they are.
     """
     return path if not path or "://" in path else os.path.abspath(os.path.expanduser(path))
+
+
+def in_checkout(path: str) -> str:
+    """The path, or that of the checkout's file of this name if there is none here.
+
+    `ray submit` starts job scripts in the home of the head, and users name files as in their checkout.
+
+    Args:
+        path: Path of a file.
+
+    Returns:
+        The path as it is given, or an absolute one.
+    """
+    other = Path(__file__).parents[1] / path
+    return str(other) if not os.path.exists(path) and other.is_file() else path
 
 
 def located(value: object) -> object:

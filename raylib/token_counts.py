@@ -39,7 +39,7 @@ def load_tokenizer(path: str) -> Tokenizer:
         RaylibError: The package `tokenizers` is not installed.
         SourceError: There is no tokenizer at this path.
     """
-    tokenizers = optional("tokenizers", extra="train", purpose="counting tokens")
+    tokenizers = optional("tokenizers", purpose="counting tokens")
     file = Path(path)
     file = file / "tokenizer.json" if file.is_dir() else file
     if not file.is_file():

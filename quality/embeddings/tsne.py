@@ -58,7 +58,7 @@ def _interpolated(
     vectors: npt.NDArray[np.float64], perplexity: float, seed: int, threads: int
 ) -> npt.NDArray[np.float64]:
     """t-SNE by openTSNE."""
-    module = optional("openTSNE", extra="report", purpose="a t-SNE map")
+    module = optional("openTSNE", purpose="a t-SNE map")
     n = len(vectors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -50,7 +50,7 @@ class _Refused(Exception):
 
 def _optional(module: str) -> ModuleType:
     """A package that the extra `quality` installs."""
-    return optional(module, extra="quality", purpose="an endpoint")
+    return optional(module, purpose="an endpoint")
 
 
 def check_endpoint(base_url: str, key_env: str) -> str:

@@ -28,7 +28,7 @@ class KenlmModel:
     """
 
     def __init__(self, path: str, unit: str) -> None:
-        kenlm = optional("kenlm", extra="kenlm", purpose="a KenLM model")
+        kenlm = optional("kenlm", purpose="a KenLM model")
         try:
             self._model = kenlm.Model(path)
         except (OSError, RuntimeError) as error:

@@ -210,7 +210,7 @@ def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
 
 
 def warnings_of(summary: Mapping[str, Any]) -> list[str]:
-    """What a user must not overlook: nothing kept, a stage that rejects everything, a reason behind most rejects.
+    """What a user must not overlook: nothing kept, or a stage that rejects everything.
 
     Args:
         summary: Content of `summary.json`.

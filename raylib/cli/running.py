@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from raylib.cli.settings import overrides
+from raylib.command_options import Fresh, Quiet, Update
 
 __all__ = ["register"]
 
@@ -18,19 +19,14 @@ def run(
     set_: Annotated[
         list[str], typer.Option("--set", help="Override a recipe key: --set input.path=data/*.jsonl.gz")
     ] = [],  # noqa: B006 - typer copies it
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Delete an earlier run's output first, or continue it (default).")
-    ] = False,
-    update: Annotated[
-        bool,
-        typer.Option("--update", help="Redo what a changed recipe affects in a folder that holds an earlier run."),
-    ] = False,
+    fresh: Fresh = False,
+    update: Update = False,
     address: Annotated[str, typer.Option(help="Address of a running Ray cluster.")] = "",
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Number of records to read, for a first look. The output goes to OUT.limitN."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress display.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a recipe: read, clean, deduplicate, write, report."""
     from raylib.cli.progress import run_shown

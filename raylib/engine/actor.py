@@ -109,8 +109,7 @@ class WorkerActor:
             TaskError: they cannot be set up.
         """
         if self._fault is not None:
-            kind = self._fault.kind if self._fault.kind is FaultKind.FULL_VOLUME else FaultKind.SETUP
-            raise TaskError(replace(self._fault, kind=kind), self._log.take())
+            raise TaskError(self._fault.in_setup(), self._log.take())
         return self._log.take()
 
     def process(self, task: Task, block: Block | None) -> Done:

@@ -139,7 +139,7 @@ def worker_here(job: Job) -> Worker:
     try:
         return Worker(job)
     except Exception as error:
-        raise setup_error(error, job.root) from error
+        raise setup_error(Fault.of(error), job.root) from error
 
 
 def process_here(worker: Worker, task: Task, retries: int) -> Result:

@@ -69,6 +69,10 @@ class Fault:
             return cls(FaultKind.STAGE, str(error), stage)
         return cls(FaultKind.OTHER, error_text(error), stage)
 
+    def in_setup(self) -> Fault:
+        """The same fault, as one that kept a worker from setting up its stages; a full volume stays one."""
+        return self if self.kind is FaultKind.FULL_VOLUME else replace(self, kind=FaultKind.SETUP)
+
 
 class TaskError(RaylibError):
     """Carries the fault of a task, and what was logged during it, from a worker process to the driver."""
@@ -148,17 +152,14 @@ def end_of_run(fault: Fault, output: str) -> RaylibError | None:
             return None
 
 
-def setup_error(error: BaseException, output: str) -> RaylibError:
+def setup_error(fault: Fault, output: str) -> RaylibError:
     """The error that ends a run whose stages cannot be set up.
 
     Args:
-        error: What was raised.
+        fault: What went wrong.
         output: Folder of the run, for the message.
     """
-    fault = Fault.of(error)
-    if fault.kind is not FaultKind.FULL_VOLUME:
-        fault = replace(fault, kind=FaultKind.SETUP)
-    return end_of_run(fault, output) or RaylibError(fault.text)
+    return end_of_run(fault.in_setup(), output) or RaylibError(fault.text)
 
 
 def error_text(error: BaseException) -> str:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from raylib.engine.actor import Done, WorkerActor, fault_of, remote
 from raylib.engine.executor import Result
-from raylib.engine.faults import Failure, Fault, FaultKind, TaskError, end_of_run, error_text, is_tried_again
+from raylib.engine.faults import Failure, Fault, FaultKind, TaskError, error_text, is_tried_again, setup_error
 from raylib.engine.task_log import emit
 from raylib.engine.tasks import Job, ShardTask, Task
-from raylib.errors import RaylibError
 
 if TYPE_CHECKING:
     import ray
@@ -175,10 +174,10 @@ class Pool:
             emit(self._ray.get(slot.ready), "a new worker")
             slot.alive = True
         except errors.RayTaskError as error:
-            raise _start_error(fault_of(error), self._job.root) from None
+            raise setup_error(fault_of(error), self._job.root) from None
         except errors.RayActorError as error:
             if error.actor_init_failed:
-                raise _start_error(Fault(FaultKind.SETUP, error_text(error)), self._job.root) from None
+                raise setup_error(Fault(FaultKind.SETUP, error_text(error)), self._job.root) from None
             time.sleep(0.2)  # died while starting, perhaps with its node
             fresh = self._new_slot()
             slot.actor, slot.ready = fresh.actor, fresh.ready
@@ -187,8 +186,3 @@ class Pool:
         """End all actors."""
         for slot in self._slots:
             self._ray.kill(slot.actor)
-
-
-def _start_error(fault: Fault, output: str) -> RaylibError:
-    """The error that ends a run whose workers cannot start."""
-    return end_of_run(fault, output) or RaylibError(fault.text)

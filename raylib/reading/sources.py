@@ -64,17 +64,22 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFil
     for path in map(str, given):
         found, passed = _expand_uri(path) if "://" in path else _expand_local(path)
         if not found:
-            if not any(c in path for c in "*?[") and "://" not in path and not os.path.exists(os.path.expanduser(path)):
-                looked = "" if os.path.isabs(os.path.expanduser(path)) else f" (looked in {os.getcwd()})"
-                raise SourceError(f"no input file matches {path!r}: there is no such file or folder{looked}")
-            hint = f"; {len(passed)} files there have unknown extensions, such as {passed[0]}" if passed else ""
-            raise SourceError(
-                f"no input file matches {path!r}{hint}; known: {', '.join(sorted(FORMATS))} (+ .gz, .zst, .bz2, .xz)"
-            )
+            raise _not_found(path, passed)
         skipped += passed
         for file in found:
             files.setdefault(file.path, file)
     return list(files.values()), skipped
+
+
+def _not_found(path: str, passed: Sequence[str]) -> SourceError:
+    """The error for a path without input files: it does not exist, or holds only `passed` files, or matches none."""
+    expanded = os.path.expanduser(path)
+    if "://" not in path and not any(c in path for c in "*?[") and not os.path.exists(expanded):
+        looked = "" if os.path.isabs(expanded) else f" (looked in {os.getcwd()})"
+        return SourceError(f"no input file matches {path!r}: there is no such file or folder{looked}")
+    hint = f"; {len(passed)} files there have unknown extensions, such as {passed[0]}" if passed else ""
+    known = f"{', '.join(sorted(FORMATS))} (+ .gz, .zst, .bz2, .xz)"
+    return SourceError(f"no input file matches {path!r}{hint}; known: {known}")
 
 
 def _expand_local(path: str) -> tuple[list[SourceFile], list[str]]:

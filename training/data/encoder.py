@@ -50,7 +50,7 @@ class Encoder:
         """A pool of processes, which find the bare tokenizer in a file if text is all that they encode."""
         if self._kind == "pretrain" and self._tools.backend is not None:
             self._tools.backend.save(self._place.bare)
-        joblib = optional("joblib", extra="train", purpose="raylib tokenize")
+        joblib = optional("joblib", purpose="raylib tokenize")
         pool: Parallel = joblib.Parallel(
             n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1
         )
@@ -77,7 +77,7 @@ class Encoder:
             for rows, sources in self._batches(file, _BATCH):
                 yield encode(rows, sources, self._tools, self._options, self._kind)
             return
-        delayed = optional("joblib", extra="train", purpose="raylib tokenize").delayed(encode_there)
+        delayed = optional("joblib", purpose="raylib tokenize").delayed(encode_there)
         tasks = (
             delayed(packed(rows), sources, self._place, self._options, self._kind)
             for rows, sources in self._batches(file, 4 * _BATCH)

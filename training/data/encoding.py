@@ -117,7 +117,7 @@ def _tools_there(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tool
     """Tools of a worker process, made once."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if os.path.exists(place.bare):
-        tokenizers = optional("tokenizers", extra="train", purpose="raylib tokenize")
+        tokenizers = optional("tokenizers", purpose="raylib tokenize")
         return BareTools(tokenizers.Tokenizer.from_file(place.bare), place.borders)
     return Tools(saved_tokenizer(place.folder), kind, options)
 

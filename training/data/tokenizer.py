@@ -70,7 +70,7 @@ def saved_tokenizer(folder: str | Path) -> Tokenizer:
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             hint = f"; a model of a hub is downloaded first: hf download {name} --local-dir models/{name.split('/')[1]}"
         raise TrainingError(f"tokenizer: {name!r} is not a folder{hint}")
-    transformers = optional("transformers", extra="train", purpose="a tokenizer")
+    transformers = optional("transformers", purpose="a tokenizer")
     tokenizer: Tokenizer = transformers.AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )

@@ -76,8 +76,8 @@ class Generator:
     """
 
     def __init__(self, path: str, *, template: str = "auto", device: str = "auto") -> None:
-        torch = optional("torch", extra="train", purpose=_PURPOSE)
-        transformers = optional("transformers", extra="train", purpose=_PURPOSE)
+        torch = optional("torch", purpose=_PURPOSE)
+        transformers = optional("transformers", purpose=_PURPOSE)
         place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer: Tokenizer = saved_tokenizer(path)
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
@@ -98,7 +98,7 @@ class Generator:
         Returns:
             The next answer to each conversation, without its end token.
         """
-        torch = optional("torch", extra="train", purpose=_PURPOSE)
+        torch = optional("torch", purpose=_PURPOSE)
         sampling = sampling or Sampling()
         prompts = [self.renderer.prompt(c) for c in conversations]
         longest = int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - sampling.max_new_tokens
@@ -114,7 +114,7 @@ class Generator:
 
     def _generate(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[str]:
         """Answer one batch of prompts."""
-        torch = optional("torch", extra="train", purpose=_PURPOSE)
+        torch = optional("torch", purpose=_PURPOSE)
         ending = _Ending.of(self.renderer, self.tokenizer)
         pad = pad_id(self.tokenizer)
         options: dict[str, object] = {

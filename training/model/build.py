@@ -135,7 +135,7 @@ def _extend(model: PreTrainedModel, tokenizer: Tokenizer, config: ModelConfig) -
 
 def _adapted(model: PreTrainedModel, config: ModelConfig, seed: int) -> PreTrainedModel:
     """The model inside LoRA adapters."""
-    peft = optional("peft", extra="train", purpose="model.lora_rank")
+    peft = optional("peft", purpose="model.lora_rank")
     torch.manual_seed(seed)
     lora = peft.LoraConfig(
         r=config.lora_rank,

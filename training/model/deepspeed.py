@@ -41,7 +41,7 @@ class DeepSpeedBackend:
 
     def __init__(self, config: TrainConfig, module: Scorer, world: World, *, universal: bool = False) -> None:
         load_operators()
-        deepspeed = optional("deepspeed", extra="train", purpose=_PURPOSE)
+        deepspeed = optional("deepspeed", purpose=_PURPOSE)
         self.config, self.world, self.module = config, world, module
         options = deepspeed_config(config, world)
         if universal:
@@ -177,7 +177,7 @@ def _zero_options(config: TrainConfig, world: World) -> dict[str, object]:
 
 def to_universal(checkpoint: Path, out: Path) -> None:
     """Rewrite a checkpoint in DeepSpeed's universal format, which any number of workers can load."""
-    converter = optional("deepspeed.checkpoint.ds_to_universal", extra="train", purpose=_PURPOSE)
+    converter = optional("deepspeed.checkpoint.ds_to_universal", purpose=_PURPOSE)
     options = SimpleNamespace(
         input_folder=str(checkpoint / "deepspeed"),
         output_folder=str(out / "deepspeed"),

@@ -75,7 +75,7 @@ def _fill(fresh: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
 
 def _merged(model: PreTrainedModel, weights: Mapping[str, Tensor], fresh: PreTrainedModel) -> PreTrainedModel:
     """A model with the adapters' weights merged into its own."""
-    peft = optional("peft", extra="train", purpose="a model with adapters")
+    peft = optional("peft", purpose="a model with adapters")
     with torch.device("meta"):
         adapted = peft.get_peft_model(fresh, next(iter(model.peft_config.values())))
     adapted.load_state_dict(dict(weights), strict=False, assign=True)

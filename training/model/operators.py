@@ -54,10 +54,10 @@ def sole_builder(folder: Path, stale: float = _STALE) -> Iterator[None]:
 def load_operators() -> None:
     """Compile or load the operators that DeepSpeed would otherwise build itself, without our lock."""
     folder = extensions_folder()
-    accelerator = optional("deepspeed.accelerator", extra="train", purpose=_PURPOSE)
+    accelerator = optional("deepspeed.accelerator", purpose=_PURPOSE)
     if accelerator.get_accelerator().device_name() != "cpu":
         return  # the optimizer is PyTorch's, so nothing is compiled
-    communication = optional("deepspeed.comm.torch", extra="train", purpose=_PURPOSE)
+    communication = optional("deepspeed.comm.torch", purpose=_PURPOSE)
     with sole_builder(folder), contextlib.redirect_stdout(sys.stderr):
         communication.build_shm_op()
 
