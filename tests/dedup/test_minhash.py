@@ -61,6 +61,7 @@ def test_estimates_are_unbiased_and_as_precise_as_theory_allows() -> None:
         assert np.sqrt((error**2).mean()) < 1.2 * np.sqrt((theory**2).mean())
 
 
+@pytest.mark.slow
 def test_true_jaccard_equals_sets_and_estimates_agree_with_datasketch() -> None:
     datasketch = pytest.importorskip("datasketch")
     texts, left, right = pairs(120)

@@ -278,6 +278,7 @@ def test_a_local_ray_of_its_own(tmp_path: Path, write_jsonl: Write, patience: fl
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_ray_that_cannot_start_is_an_error_that_says_why() -> None:
     from raylib.cluster.local import LocalCluster
     from raylib.errors import RaylibError

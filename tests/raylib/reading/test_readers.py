@@ -106,6 +106,7 @@ def test_paths_outside_the_archive(tmp_path: Path, name: str) -> None:
     assert reasons(rejects) == ["unsafe_path", "unsafe_path"]
 
 
+@pytest.mark.slow
 def test_zip_bomb_is_bounded(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:

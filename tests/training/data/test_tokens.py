@@ -74,6 +74,7 @@ def test_an_interrupted_tokenisation_continues(
         TokenSet(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_chunks_buckets_and_processes_lose_nothing(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

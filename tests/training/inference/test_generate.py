@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import orjson
+import pytest
 from typer.testing import CliRunner
 
 from raylib.cli import app
@@ -15,6 +16,7 @@ from training.inference.generate import Generator, Sampling
 from training.loop.launch import run
 
 
+@pytest.mark.slow
 def test_a_memorised_answer_is_generated_and_stops(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     talk = [{"role": "user", "content": "茶是什么？"}, {"role": "assistant", "content": "茶是一种饮料。\n汤色清亮。"}]
     tokenize(

@@ -28,6 +28,7 @@ def test_storage_guard_saves_and_stops(tokens: dict[str, str], tiny_model: Path,
     assert not check_storage(tmp_path, config(tokens, tiny_model, tmp_path, storage_warn=1.0, storage_stop=1.0), quiet)
 
 
+@pytest.mark.slow
 def test_the_watchdog_leaves_stacks_and_ends_the_worker(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from training.loop.guards import Watchdog\n"

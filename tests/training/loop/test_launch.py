@@ -41,6 +41,7 @@ def test_lines_are_logged_when_nobody_else_takes_them(
     assert any(line.startswith("step 1/1  loss") for line in caplog.messages)
 
 
+@pytest.mark.slow
 def test_lines_of_several_workers_name_their_worker() -> None:
     code = (
         "import logging; from training.loop.logs import log_to_console\n"

@@ -13,6 +13,7 @@ from tests.training.setup import config, losses, metrics, quiet
 from training.loop.launch import run
 
 
+@pytest.mark.slow
 def test_dpo_prefers_what_it_was_taught(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "objective": "dpo",
@@ -37,6 +38,7 @@ def test_dpo_prefers_what_it_was_taught(tokens: dict[str, str], tiny_model: Path
         )
 
 
+@pytest.mark.slow
 def test_the_reference_is_that_of_the_beginning_after_a_resume(
     tokens: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:

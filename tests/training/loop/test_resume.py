@@ -54,6 +54,7 @@ def test_a_killed_run_continues_bit_for_bit(tokens: dict[str, str], tiny_model: 
     assert all(torch.equal(a["module"][k], b["module"][k]) for k in a["module"])
 
 
+@pytest.mark.slow
 def test_phases_resume_in_the_middle(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     phases = [
         {"name": n, "train": [{"path": tokens[k]}], "steps": 4} for n, k in (("easy", "sft"), ("hard", "pretrain"))
@@ -141,6 +142,7 @@ def test_a_run_continues_with_fewer_workers(
     assert json.loads((tmp_path / "cut" / "run" / "run.json").read_text())["workers"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_resumes_from_before_its_first_evaluation(
     tokens: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:

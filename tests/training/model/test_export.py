@@ -30,6 +30,7 @@ def test_export_and_generate(tokens: dict[str, str], tiny_model: Path, tmp_path:
     assert together == [made.answer([a], Sampling(max_new_tokens=8))[0] for a in asked], "batches change nothing"
 
 
+@pytest.mark.slow
 def test_lora_trains_little_and_is_merged(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     run(config(tokens, tiny_model, tmp_path / "base", steps=3), say=quiet)
     base = tmp_path / "base" / "run" / "checkpoints" / "final"
@@ -50,6 +51,7 @@ def test_lora_trains_little_and_is_merged(tokens: dict[str, str], tiny_model: Pa
         assert not torch.allclose(AutoModelForCausalLM.from_pretrained(base)(input_ids=ids).logits, adapted, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["qwen2", "mistral"])
 def test_other_models_learn_and_are_exported(
     kind: str, tokens: dict[str, str], tiny_model: Path, tmp_path: Path

@@ -76,6 +76,7 @@ def test_sources_are_normalised_apart_and_weighted(
     assert torch.allclose(g, gb, atol=1e-7), "weight 0 leaves no gradient"
 
 
+@pytest.mark.slow
 def test_the_next_token_is_learnt(tiny_model: Path, tokenizer: Tokenizer) -> None:
     scorer = scorer_of(tiny_model, tokenizer)
     cycle = np.tile(np.arange(10, 20), 6)

@@ -136,6 +136,7 @@ def test_step_zero_and_the_names_of_metrics(tiny_model: Path, tokenizer: Tokeniz
     assert after["rewards/chosen"] > after["rewards/rejected"]
 
 
+@pytest.mark.slow
 def test_preference_steps_do_not_depend_on_batches(
     tiny_model: Path, tokenizer: Tokenizer, tokens: dict[str, str]
 ) -> None:
