@@ -10,8 +10,9 @@ import orjson
 from quality.models.endpoint import Endpoint
 from quality.scores.answers import compare, evaluate_answers
 from raylib.errors import RaylibError
-from training.inference.generate import Generator, Sampling
+from training.inference.generate import Generator
 from training.inference.prompts import prompts_of
+from training.inference.sampling import Sampling
 
 __all__ = ["evaluate_safety"]
 
@@ -39,11 +40,14 @@ def evaluate_safety(
         Lines for people: the rate of each model by category, and where two models differ.
 
     Raises:
-        RaylibError: if there are more than two models, or no prompts.
+        RaylibError: if there are more than two models, or no prompts; or if the judge refuses every question or does
+            not answer: no report is written then.
     """
     if len(models) > 2:
         raise RaylibError(f"{len(models)} models: give one, or two to compare")
     asked = prompts_of(prompts, limit)
+    if endpoint is not None:
+        endpoint.check()  # before minutes of generation
     texts = [p.messages[-1]["content"] for p in asked]
     given = [p.category for p in asked]
     evaluations = []
