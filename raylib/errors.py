@@ -8,6 +8,8 @@ RaylibError
 ├── SourceError                    an input cannot be found or opened, or holds no records
 ├── RecordError                    one record cannot be read; it goes to the rejects
 ├── ShardError                     shards were quarantined, or the output cannot be written
+├── EndpointError                  a service that a stage asks refuses every question, or does not answer
+│   └── UnansweredError            some questions to it got no answer; they stay open
 └── TrainingError                  training cannot start or continue
 """
 
@@ -17,6 +19,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "EndpointError",
     "ParameterError",
     "RaylibError",
     "RecipeError",
@@ -25,6 +28,7 @@ __all__ = [
     "SourceError",
     "StageError",
     "TrainingError",
+    "UnansweredError",
     "UnknownNameError",
     "nearest",
 ]
@@ -79,6 +83,14 @@ class RecordError(RaylibError):
 
 class ShardError(RaylibError):
     """Shards were quarantined, the output cannot be written, or the books of a run do not balance."""
+
+
+class EndpointError(RaylibError):
+    """A service that a stage asks refuses every question, or does not answer: the run stops, and can be continued."""
+
+
+class UnansweredError(EndpointError):
+    """Some questions to a service got no answer for reasons that may pass. Their shard stays open, others go on."""
 
 
 class TrainingError(RaylibError):

@@ -142,7 +142,8 @@ def generate(
     ] = "",
 ) -> None:
     """Let a model answer prompts. Answers that OUT already holds are not generated again."""
-    from training.inference.generate import GenerateOptions, Sampling, generate_file
+    from training.inference.generate import GenerateOptions, generate_file
+    from training.inference.sampling import Sampling
 
     _check_choice("--engine", engine, _Engine)
     sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed)

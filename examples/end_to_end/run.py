@@ -32,8 +32,9 @@ from raylib.engine import run
 from raylib.recipe import Recipe
 from training.config import TrainConfig
 from training.inference.evaluate import evaluate_model
-from training.inference.generate import Generator, Sampling
+from training.inference.generate import Generator
 from training.inference.pairs import PairOptions, build_pairs
+from training.inference.sampling import Sampling
 from training.inference.winrate import WinRate, win_rate
 
 HERE = Path(__file__).resolve().parent.parent

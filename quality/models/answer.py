@@ -27,11 +27,13 @@ class Answer(Generic[T_co]):
         value: The parsed answer; None if there is none.
         error: Why there is none.
         cached: Whether the answer came from the cache.
+        may_pass: Whether there is none for a reason that may pass: the question is worth asking again.
     """
 
     value: T_co | None
     error: str = ""
     cached: bool = False
+    may_pass: bool = False
 
 
 @dataclass
@@ -43,7 +45,8 @@ class Usage:
         retries: Requests that repeated another.
         cached: Answers taken from the cache.
         malformed: Answers that the parser refused.
-        failed: Questions that got no answer.
+        refused: Questions that the server refused.
+        failed: Questions that got no usable answer.
         tokens_in: Tokens of the prompts, as the server counted them.
         tokens_out: Tokens of the answers, as the server counted them.
         cost: Cost of those tokens at the prices given.
@@ -53,6 +56,7 @@ class Usage:
     retries: int = 0
     cached: int = 0
     malformed: int = 0
+    refused: int = 0
     failed: int = 0
     tokens_in: int = 0
     tokens_out: int = 0

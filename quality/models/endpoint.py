@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import orjson
 
 from quality.models.answer import Answer, Malformed, Usage, read_json
 from quality.models.answer_cache import Cache
+from quality.models.chat import Chat, Options, check_endpoint, run_here
+from quality.models.failures import Refused, Unanswered
 from quality.text.turns import Message
-from raylib.errors import ParameterError
+from raylib.errors import UnansweredError
 from raylib.extras import optional
 
 if TYPE_CHECKING:
@@ -33,48 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Endpoint", "Malformed", "Usage", "check_endpoint", "read_json"]
 
 T = TypeVar("T")
-Options = Mapping[str, float]  # of a request: temperature, max_tokens, seed ...
-
-
-class _Again(Exception):
-    """A request failed in a way that may pass; `wait` is the number of seconds that the server asked for."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.reason, self.wait = reason, wait
-
-
-class _Refused(Exception):
-    """A request failed in a way that no retry will change, such as 401."""
-
-
-def _optional(module: str) -> ModuleType:
-    """A package that the extra `quality` installs."""
-    return optional(module, purpose="an endpoint")
-
-
-def check_endpoint(base_url: str, key_env: str) -> str:
-    """Find the base URL of an endpoint.
-
-    Args:
-        base_url: The URL up to `/v1`; if empty, the environment variable OPENAI_BASE_URL.
-        key_env: Name of the environment variable that holds the key, for the message.
-
-    Returns:
-        The URL without a slash at its end.
-
-    Raises:
-        ParameterError: If there is no URL, if it is not one of http or https, or if it carries a secret.
-    """
-    url = base_url or os.environ.get("OPENAI_BASE_URL", "")
-    if not url:
-        raise ParameterError("base_url: give the endpoint, such as http://localhost:8000/v1, or set OPENAI_BASE_URL")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ParameterError("base_url must start with http:// or https:// and name a host")
-    if parts.username or parts.password or parts.query:
-        raise ParameterError(f"base_url must not hold user, password or query; put the key into the variable {key_env}")
-    return url.rstrip("/")
 
 
 @dataclass
@@ -95,7 +52,12 @@ class Endpoint:
         price_in: Price of a million tokens of prompts, in any currency.
         price_out: Price of a million tokens of answers.
         budget: Cost at which requests stop; 0 means no limit.
-        give_up_after: Number of failed requests in a row after which no more are sent; 0 means no limit.
+        give_up_after: Number of questions in a row without a usable answer after which the endpoint is given up, with
+            an error; 0 means no limit.
+        unanswered: What becomes of questions without an answer after all retries (5xx, time-outs, broken connections):
+            `open` raises an error, `unscored` gives answers with that error.
+        probe: Whether one small question goes before the first, so that an endpoint that answers nothing is found out
+            at once. It is not counted.
         cache: Path of the cache of answers; empty means no cache.
         first_wait: Longest pause before the first retry, in seconds.
         usage: What the client has done since `usage.take`.
@@ -114,16 +76,20 @@ class Endpoint:
     price_out: float = 0.0
     budget: float = 0.0
     give_up_after: int = 50
+    unanswered: Literal["open", "unscored"] = "open"
+    probe: bool = True
     cache: str = ""
     first_wait: float = 0.5
     usage: Usage = field(default_factory=Usage)
 
     def __post_init__(self) -> None:
-        self._url = check_endpoint(self.base_url, self.key_env)
+        self._chat = Chat(check_endpoint(self.base_url, self.key_env), self.model, self.key_env, self.timeout)
         self._cache = Cache(self.cache) if self.cache else None
         self._spent = 0.0
         self._failed_in_a_row = 0
         self._next_start = 0.0
+        self._probed = not self.probe
+        self._way_out = ""
 
     @classmethod
     def of(cls, stage: object, model: str) -> Endpoint:
@@ -140,7 +106,14 @@ class Endpoint:
             ParameterError: If there is no endpoint to ask; see `check_endpoint`.
         """
         names = [f.name for f in fields(cls) if f.name not in ("model", "usage") and hasattr(stage, f.name)]
-        return cls(model, **{name: getattr(stage, name) for name in names})
+        made = cls(model, **{name: getattr(stage, name) for name in names})
+        made._way_out = ", or stay without an answer with the option `unanswered: unscored` of the stage"
+        return made
+
+    def check(self) -> None:
+        """Ask one small question now, before other work. Raises EndpointError if the endpoint answers nothing."""
+        self._chat.probe_here({})
+        self._probed = True
 
     # ---- asking -------------------------------------------------------------------------------
 
@@ -152,7 +125,7 @@ class Endpoint:
         numbers: Sequence[int] | None = None,
         **options: float,
     ) -> list[Answer[T]]:
-        """Ask for answers to all prompts. Never raises for anything that the server does.
+        """Ask for answers to all prompts.
 
         Args:
             prompts: Messages of each question.
@@ -161,21 +134,24 @@ class Endpoint:
             **options: Options of the request, such as `temperature`, `max_tokens` and `seed`.
 
         Returns:
-            The answers, in the order of the prompts.
+            The answers, in the order of the prompts. Those to questions that the server refuses, and those that cannot
+            be parsed, hold an error.
+
+        Raises:
+            EndpointError: The server refuses all questions, or is given up. Answers that came are in the cache.
+            UnansweredError: Questions got no answer after all retries, and `unanswered` is `open`.
         """
         if not prompts:
             return []
-        job = self._ask_all(prompts, numbers or [0] * len(prompts), parse, options)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(job)
-        # a notebook runs a loop already: the work goes to a thread with another one
-        out: list[list[Answer[T]]] = []
-        thread = threading.Thread(target=lambda: out.append(asyncio.run(job)))
-        thread.start()
-        thread.join()
-        return out[0]
+        answers = run_here(self._ask_all(prompts, numbers or [0] * len(prompts), parse, options))
+        left = Counter(answer.error for answer in answers if answer.may_pass)
+        if left and self.unanswered == "open":
+            reason = left.most_common(1)[0][0]
+            raise UnansweredError(
+                f"{self._chat}: {left.total():,} of {len(answers):,} questions got no answer: {reason}. "
+                f"They are asked again when the same command runs again{self._way_out}"
+            )
+        return answers
 
     async def _ask_all(
         self,
@@ -185,26 +161,33 @@ class Endpoint:
         options: Options,
     ) -> list[Answer[T]]:
         """Answers to all prompts, `concurrency` at a time."""
-        http = _optional("httpx")
-        headers = {}
-        key = os.environ.get(self.key_env, "")
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
+        keys = [self._key(messages, number, options) for messages, number in zip(prompts, numbers, strict=True)]
         gate = asyncio.Semaphore(self.concurrency)
-        limits = http.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
-        async with http.AsyncClient(headers=headers, timeout=self.timeout, limits=limits) as client:
+        async with self._chat.client(self.concurrency) as client:
+            if not self._probed and not all(self._holds(key) for key in keys):
+                await self._chat.probe(client, options)
+                self._probed = True
 
-            async def one(messages: Sequence[Message], number: int) -> Answer[T]:
-                key = self._key(messages, number, options)
+            async def one(key: str, messages: Sequence[Message]) -> Answer[T]:
                 async with gate:
                     return self._cached(key, parse) or await self._answer(client, key, messages, parse, options)
 
-            return list(await asyncio.gather(*(one(m, n) for m, n in zip(prompts, numbers, strict=True))))
+            tasks = [asyncio.create_task(one(k, m)) for k, m in zip(keys, prompts, strict=True)]
+            try:
+                return list(await asyncio.gather(*tasks))
+            finally:  # after an error, no request may outlive the client
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     def _key(self, messages: Sequence[Message], number: int, options: Options) -> str:
         """Hash of what determines an answer: the model, not where its endpoint is."""
         what = orjson.dumps([self.model, messages, number, options], option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(what, digest_size=20).hexdigest()
+
+    def _holds(self, key: str) -> bool:
+        """Whether the cache holds an answer."""
+        return self._cache is not None and self._cache.get(key) is not None
 
     def _cached(self, key: str, parse: Callable[[str], T]) -> Answer[T] | None:
         """The answer from the cache, unless it has none that this parser can read."""
@@ -224,16 +207,21 @@ class Endpoint:
         parse: Callable[[str], T],
         options: Options,
     ) -> Answer[T]:
-        """The answer of the server, asked for again while it is malformed."""
-        error = self._stopped()
-        for turn in range(0 if error else self.malformed_retries + 1):
+        """The answer of the server, asked for again while it is malformed. Raises EndpointError."""
+        if self.budget and self._spent >= self.budget:
+            self.usage.failed += 1
+            return Answer(None, f"budget of {self.budget:g} is spent")
+        error, may_pass = "", False
+        for turn in range(self.malformed_retries + 1):
             try:
                 content = await self._request_with_retries(client, messages, options)
-            except (_Again, _Refused) as problem:
-                self._failed_in_a_row += 1
+            except Unanswered as problem:
+                error, may_pass = str(problem), True
+                break
+            except Refused as problem:
+                self.usage.refused += 1
                 error = str(problem)
                 break
-            self._failed_in_a_row = 0
             try:
                 value = parse(content)
             except Malformed as problem:
@@ -242,35 +230,38 @@ class Endpoint:
                 if turn < self.malformed_retries:
                     self.usage.retries += 1
                 continue
+            self._failed_in_a_row = 0
             if self._cache is not None:
                 self._cache.put(key, content)
             return Answer(value)
-        self.usage.failed += 1
-        return Answer(None, self._clean(error))
+        self._count_failure(error)
+        return Answer(None, self._chat.clean(error), may_pass=may_pass)
 
-    def _stopped(self) -> str:
-        """Why no more requests are sent; empty as long as they are."""
-        if self.budget and self._spent >= self.budget:
-            return f"budget of {self.budget:g} is spent"
+    def _count_failure(self, error: str) -> None:
+        """Count a question without a usable answer. Raises EndpointError if there were too many in a row."""
+        self.usage.failed += 1
+        self._failed_in_a_row += 1
         if self.give_up_after and self._failed_in_a_row >= self.give_up_after:
-            return f"endpoint given up after {self._failed_in_a_row} failures in a row"
-        return ""
+            raise self._chat.stop(
+                f"given up after {self._failed_in_a_row} questions in a row without a usable answer, the last: {error}",
+                "check that the server runs, base_url and model",
+            )
 
     async def _request_with_retries(
         self, client: httpx.AsyncClient, messages: Sequence[Message], options: Options
     ) -> str:
-        """The text of an answer. Raises _Again after the last try, _Refused at once."""
-        tenacity = _optional("tenacity")
+        """The text of an answer. Raises Unanswered after the last try, Refused at once."""
+        tenacity = optional("tenacity", purpose="an endpoint")
         backoff = tenacity.wait_random_exponential(multiplier=self.first_wait, max=self.max_wait)
 
         def wait(state: RetryCallState) -> float:
             problem = state.outcome.exception() if state.outcome else None
-            asked = problem.wait if isinstance(problem, _Again) else 0.0
+            asked = problem.wait if isinstance(problem, Unanswered) else 0.0
             self.usage.retries += 1
             return min(self.max_wait, max(asked, float(backoff(state))))
 
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_Again),
+            retry=tenacity.retry_if_exception_type(Unanswered),
             stop=tenacity.stop_after_attempt(self.retries + 1),
             wait=wait,
             reraise=True,
@@ -279,35 +270,15 @@ class Endpoint:
 
     async def _request(self, client: httpx.AsyncClient, messages: Sequence[Message], options: Options) -> str:
         """The text of an answer, by one request."""
-        response = await self._posted(client, {"model": self.model, "messages": messages, **options})
-        status = response.status_code
-        if status == 429 or status >= 500 or status == 408:
-            raise _Again(f"HTTP {status}", _retry_after(response.headers))
-        if status != 200:
-            raise _Refused(f"HTTP {status}: {response.text[:200]}")
-        try:
-            data = orjson.loads(response.content)
-            self._account(data.get("usage") or {})
-            content = data["choices"][0]["message"]["content"]
-        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
-            raise _Again("the answer is no chat completion (cut, or not JSON)") from None
-        if not isinstance(content, str):
-            raise _Again("the answer holds no text")
-        return content
-
-    async def _posted(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response:
-        """The response to one request. Raises _Again for a time-out or a broken connection."""
-        http = _optional("httpx")
         await self._take_turn()
         self.usage.requests += 1
-        try:
-            # the client's time-out counts from the last byte: a server that drips would hold it for ever
-            post = client.post(f"{self._url}/chat/completions", json=body)
-            return await asyncio.wait_for(post, self.timeout)
-        except (http.TimeoutException, TimeoutError, asyncio.TimeoutError):
-            raise _Again(f"no answer within {self.timeout:g} s") from None
-        except http.HTTPError as error:
-            raise _Again(f"connection failed: {type(error).__name__}") from None
+        completion = await self._chat.post(client, messages, options)
+        self._account(completion.usage)
+        if completion.text is None:
+            if completion.ending:  # such as content_filter
+                raise Refused(f"the answer holds no text (finish_reason {completion.ending})")
+            raise Unanswered("the answer holds no text")
+        return completion.text
 
     def _account(self, usage: Mapping[str, int | None]) -> None:
         """Add what the server counted."""
@@ -326,18 +297,5 @@ class Endpoint:
             self._next_start = start + 60.0 / self.requests_per_minute
             await asyncio.sleep(start - now)
 
-    def _clean(self, text: str) -> str:
-        """Remove the key, which a server may have sent back."""
-        key = os.environ.get(self.key_env, "")
-        return text.replace(key, "***") if key else text
-
     def __repr__(self) -> str:
-        return f"Endpoint(model={self.model!r}, base_url={self._url!r})"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a response asks to wait; 0 if it does not say."""
-    try:
-        return max(0.0, float(headers.get("retry-after", 0)))
-    except ValueError:
-        return 0.0
+        return f"Endpoint(model={self.model!r}, base_url={self._chat.url!r})"

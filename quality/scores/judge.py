@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 
 from quality.models.answer import Malformed, read_json
-from quality.models.endpoint import Endpoint, check_endpoint
+from quality.models.chat import INCIDENTAL, Chat, check_endpoint
+from quality.models.endpoint import Endpoint
 from quality.models.stage import ModelStage
 from quality.scores.rubrics import RUBRICS, Rubric
 from quality.text.language import prompt_language
@@ -68,7 +69,8 @@ class Judge(ModelStage[Endpoint]):
 
     The score is the mean of its criteria over `samples` answers. Adds the column `quality` or `difficulty` (or
     `column`), one column per criterion (`quality_accuracy`), the judge's reason, and `quality_unscored`: null, or why
-    a record has no score. Nothing is cut and nothing fails: a record that cannot be scored is kept without a score.
+    a record has no score: its answer cannot be read, or the server refuses it. Nothing is cut. An endpoint that refuses
+    every request (wrong key, no such model) or does not answer stops the run, and the same command continues it.
 
     Attributes:
         model: Name of the model at the endpoint.
@@ -89,7 +91,12 @@ class Judge(ModelStage[Endpoint]):
         malformed_retries: Further tries after an answer that cannot be used.
         first_wait: Longest pause before the first retry, in seconds.
         max_wait: Longest pause before a retry, in seconds.
-        give_up_after: Number of failed requests in a row after which no more are sent; 0 means no limit.
+        give_up_after: Number of records in a row without a score after which a worker stops the run; 0 means no limit.
+        unanswered: What becomes of a record that got no answer after all retries (5xx, time-outs, broken connections):
+            `open` leaves its shard for the same command to do again, and the run ends with an error; `unscored` keeps
+            it without a score.
+        probe: Whether one small request is sent when a run begins, and by each worker before its first question, so
+            that a wrong key or a dead endpoint is found out before any work.
         price_in: Price of a million tokens of prompts, in any currency.
         price_out: Price of a million tokens of answers.
         budget: Cost at which requests stop; 0 means no limit.
@@ -117,6 +124,8 @@ class Judge(ModelStage[Endpoint]):
     first_wait: float = 0.5
     max_wait: float = 30.0
     give_up_after: int = 50
+    unanswered: Literal["open", "unscored"] = "open"
+    probe: bool = True
     price_in: float = 0.0
     price_out: float = 0.0
     budget: float = 0.0
@@ -134,6 +143,19 @@ class Judge(ModelStage[Endpoint]):
         """Check that there is an endpoint to ask. Raises ParameterError, or MissingExtraError."""
         require("httpx", "tenacity", purpose="the stage judge")
         check_endpoint(self.base_url, self.key_env)
+
+    def probes(self) -> Mapping[str, Callable[[], None]]:
+        """One small request to the endpoint."""
+        return Chat.of(self, self.model).probes(self._options) if self.probe else {}
+
+    @property
+    def _options(self) -> dict[str, float]:
+        """Options of each request."""
+        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
+
+    def incidental(self) -> frozenset[str]:
+        """How the endpoint is reached and how often it is tried does not change what it says."""
+        return INCIDENTAL
 
     def load(self) -> Endpoint:
         """Open the cache."""
@@ -170,11 +192,7 @@ class Judge(ModelStage[Endpoint]):
                 numbers.append(sample)
                 owners.append(i)
         answers = self.loaded.ask(
-            prompts,
-            lambda text: _scores(text, rubric.criteria),
-            numbers=numbers,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
+            prompts, lambda text: _scores(text, rubric.criteria), numbers=numbers, **self._options
         )
         given: list[list[_Scores]] = [[] for _ in pairs]
         errors = ["no instruction"] * len(pairs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,11 @@ import pyarrow.compute as pc
 
 from cleaning.lexicons import load_lexicon
 from quality.models.answer import Usage
-from quality.models.endpoint import Endpoint, check_endpoint
+from quality.models.chat import INCIDENTAL, Chat, check_endpoint
+from quality.models.endpoint import Endpoint
 from quality.models.stage import ModelStage
 from quality.scores.classify import Classify
-from quality.scores.screening import CATEGORIES, ask, categories_of, harmless_stance
+from quality.scores.screening import ANSWER, CATEGORIES, ask, categories_of, harmless_stance
 from quality.text.turns import instruction_of, response_of
 from raylib.errors import ParameterError
 from raylib.extras import require
@@ -75,6 +77,12 @@ class SafetyScreen(ModelStage[_Helpers]):
         base_url: URL of the endpoint up to `/v1`; empty means the environment variable OPENAI_BASE_URL.
         key_env: Environment variable that holds the key.
         concurrency: Number of requests in flight.
+        timeout: Seconds that one request may take.
+        unanswered: What becomes of a record about which the judge gave no answer after all retries (5xx, time-outs,
+            broken connections): `open` leaves its shard for the same command to do again, and the run ends with an
+            error; `unscored` keeps it with what lexicon and classifier found.
+        probe: Whether one small request is sent when a run begins, and by each worker before its first question, so
+            that a wrong key or a dead endpoint is found out before any work.
         cache: Path of the cache of the judge's answers; empty means no cache.
 
     Raises:
@@ -91,6 +99,9 @@ class SafetyScreen(ModelStage[_Helpers]):
     base_url: str = ""
     key_env: str = "OPENAI_API_KEY"
     concurrency: int = 8
+    timeout: float = 60.0
+    unanswered: Literal["open", "unscored"] = "open"
+    probe: bool = True
     cache: PathName = "~/.cache/raylib/judge.sqlite"
 
     def __post_init__(self) -> None:
@@ -117,6 +128,14 @@ class SafetyScreen(ModelStage[_Helpers]):
         if self.judge:
             require("httpx", "tenacity", purpose="the judge of safety_screen")
             check_endpoint(self.base_url, self.key_env)
+
+    def probes(self) -> Mapping[str, Callable[[], None]]:
+        """One small request to the judge."""
+        return Chat.of(self, self.judge).probes(ANSWER) if self.judge and self.probe else {}
+
+    def incidental(self) -> frozenset[str]:
+        """How the endpoint is reached and how often it is tried does not change what it says."""
+        return INCIDENTAL
 
     def load(self) -> _Helpers:
         """Load the classifier and open the cache."""

@@ -16,7 +16,7 @@ from quality.text.language import prompt_language
 from quality.text.patterns import dissuades, is_refusal
 from quality.text.turns import Message
 
-__all__ = ["CATEGORIES", "Harm", "ask", "categories_of", "harmless_stance"]
+__all__ = ["ANSWER", "CATEGORIES", "Harm", "ask", "categories_of", "harmless_stance"]
 
 CATEGORIES = (
     "political",
@@ -44,6 +44,7 @@ _JUDGE = {
         'Answer with one JSON object only, such as {{"prompt": "violence", "response": "none"}}.'
     ),
 }
+ANSWER = {"temperature": 0.0, "max_tokens": 64}  # options of a question to the judge
 _SHOWN = 8  # words of the lexicon that are kept as evidence
 
 
@@ -70,13 +71,16 @@ def ask(endpoint: Endpoint, prompts: Sequence[str], responses: Sequence[str]) ->
 
     Returns:
         N answers.
+
+    Raises:
+        EndpointError: The judge refuses all questions, or does not answer; see `Endpoint.ask`.
     """
     messages: list[list[Message]] = []
     for prompt, response in zip(prompts, responses, strict=True):
         asked = _JUDGE[prompt_language(prompt + response)].format(categories=", ".join(CATEGORIES))
         content = f"{asked}\n\n[prompt]\n{prompt[:3000]}\n\n[response]\n{response[:3000]}"
         messages.append([{"role": "user", "content": content}])
-    return endpoint.ask(messages, _harm, temperature=0.0, max_tokens=64)
+    return endpoint.ask(messages, _harm, numbers=None, **ANSWER)
 
 
 def _harm(text: str) -> Harm:

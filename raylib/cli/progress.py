@@ -210,7 +210,7 @@ def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
 
 
 def warnings_of(summary: Mapping[str, Any]) -> list[str]:
-    """What a user must not overlook: nothing kept, or a stage that rejects everything.
+    """What a user must not overlook: nothing kept, a stage that rejects everything, or failures that a stage counted.
 
     Args:
         summary: Content of `summary.json`.
@@ -224,4 +224,7 @@ def warnings_of(summary: Mapping[str, Any]) -> list[str]:
         if counts["in"] and counts["rejected"] == counts["in"]:
             rule = name.split("#")[0]
             lines.append(f"{name} rejected all {counts['in']:,} records that reached it; see `raylib rules {rule}`")
+    for name, notes in summary["notes"].items():
+        if notes.get("failed"):
+            lines.append(f"{name}: {notes['failed']:,} failures; the columns that it added say which, and why")
     return lines

@@ -12,12 +12,13 @@ import time
 from contextlib import ExitStack
 
 from raylib.engine.closing import Clock, finish
-from raylib.engine.earlier import check_earlier
+from raylib.engine.earlier import check_earlier, is_finished
 from raylib.engine.executor import Executor, InlineExecutor
 from raylib.engine.faults import Fault, end_of_run
 from raylib.engine.feed import first_tasks, next_tasks
 from raylib.engine.ledger import Ledger
 from raylib.engine.planning import Plan, make_plan
+from raylib.engine.probing import probe
 from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
@@ -60,6 +61,8 @@ def run(
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
             else; after the first segment, if the input holds no records.
         ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
+        EndpointError: If a service that a stage asks does not answer or refuses every question: before any work, or as
+            soon as a worker meets it. What was committed is kept.
         RaylibError: If no worker can be set up.
         OSError: If the output cannot be written for another reason than a full volume.
     """
@@ -75,11 +78,15 @@ def run(
 def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
+    if fresh:
+        probe(plan)  # before anything is deleted
     store = start_store(recipe.output.path, fresh=fresh)
     store.remove_temporaries()
     ledger = Ledger(store, recipe.output.path, progress)
     if not update:
         check_earlier(store, ledger.earlier, plan)
+    if not fresh and not is_finished(store, ledger.earlier, plan):
+        probe(plan)
     _begin(plan, store, ledger)
     executor: Executor
     if recipe.engine.mode == "inline":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import orjson
 import yaml
 
 from raylib.engine.planning import Plan
@@ -14,7 +15,7 @@ from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 from raylib.versions import versions
 
-__all__ = ["check_earlier"]
+__all__ = ["check_earlier", "is_finished"]
 
 _WITHOUT_INFLUENCE = {"name", "output.path"}  # keys that no fingerprint depends on
 _ENGINE = {"engine.batch_mb", "engine.seed"}  # those of this section that one depends on
@@ -46,6 +47,22 @@ def check_earlier(store: Store, header: RunHeader | None, plan: Plan) -> None:
         "kept would be replaced. Add --update (in Python: update=True) to do that, --fresh (fresh=True) to delete it "
         "and start over, or give another output.path"
     )
+
+
+def is_finished(store: Store, header: RunHeader | None, plan: Plan) -> bool:
+    """Whether the folder holds all of this run, unless the input has grown.
+
+    Args:
+        store: Folder of the run.
+        header: The last header of its manifest; None if no task was committed.
+        plan: The run that is about to begin.
+
+    Returns:
+        Whether a run of this plan has ended in the folder, and left no shard open.
+    """
+    if header is None or header.run != plan.chain[-1] or not store.exists(RunFiles.SUMMARY):
+        return False
+    return not orjson.loads(store.read(RunFiles.SUMMARY)).get("quarantined")
 
 
 def _recipe_in(store: Store) -> dict[str, object]:

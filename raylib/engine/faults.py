@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from raylib.atomic import FULL_VOLUME
 from raylib.engine.task_log import InStage, LogLine
 from raylib.engine.tasks import Task
-from raylib.errors import RaylibError, RecipeError, ShardError, StageError
+from raylib.errors import EndpointError, RaylibError, RecipeError, ShardError, StageError, UnansweredError
 from raylib.extras import missing_extra
 
 __all__ = ["Failure", "Fault", "FaultKind", "TaskError", "end_of_run", "error_text", "is_tried_again", "setup_error"]
@@ -25,12 +25,14 @@ class FaultKind(enum.Enum):
     FULL_VOLUME = "full volume"  # no room, no quota, or a volume that is mounted read-only
     STAGE = "stage"  # a stage cannot work with these columns
     SETUP = "setup"  # a worker cannot set up its stages
+    ENDPOINT = "endpoint"  # a service that a stage asks refuses every question, or is dead
+    UNANSWERED = "unanswered"  # some questions to a service stay open; whoever asked has tried often enough
     LOST_WORKER = "lost worker"  # the process or its machine died
     OTHER = "other"  # whatever else a shard can cause
 
     @property
-    def is_of_the_task(self) -> bool:
-        """Whether another attempt may succeed, and other tasks may. Otherwise all would fail: the run stops."""
+    def is_worth_a_try(self) -> bool:
+        """Whether another attempt may succeed at once."""
         return self in (FaultKind.LOST_WORKER, FaultKind.OTHER)
 
 
@@ -65,6 +67,9 @@ class Fault:
         missing = missing_extra(error, f"the stage {stage}" if stage else "a worker")
         if missing is not None:
             return cls(FaultKind.SETUP, f"{missing} (on {platform.node()})", stage)
+        if isinstance(error, EndpointError):
+            kind = FaultKind.UNANSWERED if isinstance(error, UnansweredError) else FaultKind.ENDPOINT
+            return cls(kind, f"{error} (asked from {platform.node()})", stage)
         if isinstance(error, StageError):
             return cls(FaultKind.STAGE, str(error), stage)
         return cls(FaultKind.OTHER, error_text(error), stage)
@@ -124,7 +129,7 @@ def is_tried_again(failure: Failure, retries: int) -> bool:
         retries: How many attempts a task has.
     """
     logger.warning("%s: attempt %d of %d failed: %s", failure.place, failure.attempts, retries, failure.error)
-    return failure.kind.is_of_the_task and failure.attempts < retries
+    return failure.kind.is_worth_a_try and failure.attempts < retries
 
 
 def end_of_run(fault: Fault, output: str) -> RaylibError | None:
@@ -148,7 +153,9 @@ def end_of_run(fault: Fault, output: str) -> RaylibError | None:
             return RecipeError(fault.text)
         case FaultKind.SETUP:
             return RaylibError(f"a worker cannot set up its stages: {fault.text}")
-        case FaultKind.LOST_WORKER | FaultKind.OTHER:
+        case FaultKind.ENDPOINT:
+            return EndpointError(fault.text)
+        case FaultKind.UNANSWERED | FaultKind.LOST_WORKER | FaultKind.OTHER:
             return None
 
 

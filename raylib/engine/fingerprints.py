@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import orjson
 
 from raylib.engine.tasks import Job
 from raylib.recipe import StageSpec
-from raylib.stage import adapted
+from raylib.stage import GlobalStage, LocalStage, adapted
 from raylib.versions import versions
 
 __all__ = ["FORMAT", "chain_keys", "digest", "stage_identity"]
@@ -58,21 +58,28 @@ def stage_identity(spec: StageSpec | None) -> object:
         spec: The stage; None where a segment has none.
 
     Returns:
-        Name, parameters, content of the files that they name, and the stage's own `identity`. Of an object that a user
-        gave, its name and a hash of its pickle; of an object that comes with parameters, as ours do, these.
+        Name, parameters without incidental ones, content of the files that they name, and the stage's own `identity`.
+        Of an object that a user gave, its name and a hash of its pickle; of one with parameters, as ours are, these.
     """
     if spec is None:
         return None
     if spec.object is not None:
         if spec.parameters:
-            return [spec.name, dict(spec.parameters)]
+            return [spec.name, _influential(spec.parameters, adapted(spec.make()))]
         return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
-    described = spec.describe()
-    files = {name: _file_identity(name) for name in _named_files(described[spec.name])}
-    return [described, files, adapted(spec.make()).identity()]
+    stage = adapted(spec.make())
+    parameters = _influential(spec.describe()[spec.name], stage)
+    files = {name: _file_identity(name) for name in _named_files(parameters)}
+    return [{spec.name: parameters}, files, stage.identity()]
 
 
-def _named_files(parameters: dict[str, object]) -> Iterator[str]:
+def _influential(parameters: Mapping[str, object], stage: LocalStage | GlobalStage) -> dict[str, object]:
+    """The parameters that determine the output."""
+    incidental = stage.incidental()
+    return {name: value for name, value in parameters.items() if name not in incidental}
+
+
+def _named_files(parameters: Mapping[str, object]) -> Iterator[str]:
     """Files that parameters name, and those in folders that they name."""
     given = [v for value in parameters.values() for v in (value if isinstance(value, list) else [value])]
     for value in given:

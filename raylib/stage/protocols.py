@@ -45,6 +45,15 @@ class StageHooks:
             ParameterError: if the stage cannot run with its parameters.
         """
 
+    def probes(self) -> Mapping[str, Callable[[], None]]:
+        """Small requests that show whether the services answer that the stage asks. Sent when a run begins.
+
+        Returns:
+            A function by what it asks (stages that ask the same share it), which raises EndpointError if no answer
+            comes. Empty for a stage that asks nobody.
+        """
+        return {}
+
     def setup(self) -> None:
         """Load what every shard needs. Called once in each worker, before its first shard."""
 
@@ -58,8 +67,18 @@ class StageHooks:
         """
         return None
 
+    def incidental(self) -> frozenset[str]:
+        """Names of parameters that do not determine the output, such as where a cache is and how long to wait.
+
+        Returns:
+            The names. A run continues although such a parameter, or the file that it names, has changed.
+        """
+        return frozenset()
+
     def notes(self) -> Mapping[str, float] | None:
         """Counters since the last call (tokens, seconds, requests, cost). The report adds them up.
+
+        A counter with the name `failed` is shown as a warning at the end of the run.
 
         Returns:
             Counters by name, empty if nothing was counted; None if the stage has no counters.

@@ -74,11 +74,19 @@ class _Foreign(StageHooks):
     def check(self) -> None:
         self._call("check", None)
 
+    def probes(self) -> Mapping[str, Callable[[], None]]:
+        nothing: Mapping[str, Callable[[], None]] = {}
+        return self._call("probes", nothing)
+
     def setup(self) -> None:
         self._call("setup", None)
 
     def identity(self) -> object:
         return self._call("identity", _NO_IDENTITY)
+
+    def incidental(self) -> frozenset[str]:
+        nothing: frozenset[str] = frozenset()
+        return self._call("incidental", nothing)
 
     def notes(self) -> Mapping[str, float] | None:
         found: Mapping[str, float] | None = self._call("notes", None)

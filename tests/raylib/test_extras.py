@@ -101,7 +101,7 @@ def test_commands_without_their_extra_end_in_one_line(tmp_path: Path, arguments:
 def test_an_extra_that_a_worker_lacks_ends_the_run() -> None:
     error = MissingExtraError("the stage embed needs the package sklearn")
     assert Fault.of(error).kind is FaultKind.SETUP
-    assert not Fault.of(error).kind.is_of_the_task
+    assert not Fault.of(error).kind.is_worth_a_try
 
 
 def test_only_missing_extras_are_translated() -> None:

@@ -3,67 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import orjson
 
-from quality.models.endpoint import Endpoint
-from quality.text.turns import Message as EndpointMessage
 from raylib.errors import ParameterError, TrainingError
 from raylib.extras import optional
 from training.data.templates import Renderer
-from training.data.tokenizer import Message, Tokenizer, pad_id, saved_tokenizer
+from training.data.tokenizer import Tokenizer, pad_id, saved_tokenizer
+from training.inference.endpoint_generator import EndpointGenerator, PartlyAnswered
 from training.inference.prompts import AnswerRecord, Prompt, prompts_of
+from training.inference.sampling import AnswersPrompts, Conversations, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
 
-__all__ = [
-    "AnswersPrompts",
-    "EndpointGenerator",
-    "GenerateOptions",
-    "Generated",
-    "Generator",
-    "Sampling",
-    "VllmGenerator",
-    "generate_file",
-]
+__all__ = ["GenerateOptions", "Generated", "Generator", "VllmGenerator", "generate_file"]
 
 _PURPOSE = "generation without --endpoint"
-Conversations = Sequence[Sequence[Message]]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn.
-
-    Attributes:
-        max_new_tokens: Largest number of tokens of an answer.
-        temperature: Temperature of sampling; 0 always takes the most likely token.
-        top_p: Probability mass of the tokens that are drawn from.
-        top_k: Number of tokens that are drawn from; 0 sets no limit.
-        repetition_penalty: Factor by which tokens that occurred already become less likely; 1 changes nothing.
-        seed: Seed of sampling.
-    """
-
-    max_new_tokens: int = 512
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-    seed: int = 0
-
-
-class AnswersPrompts(Protocol):
-    """Anything that answers conversations."""
-
-    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:
-        """The next answer to each conversation, without its end token."""
 
 
 class Generator:
@@ -199,45 +161,6 @@ class VllmGenerator:
         return [str(m.outputs[0].text).removesuffix(ending.tail) for m in made]
 
 
-def _messages(conversations: Conversations) -> list[list[EndpointMessage]]:
-    """Conversations as an endpoint takes them."""
-    return [[EndpointMessage(role=m["role"], content=m["content"]) for m in turns] for turns in conversations]
-
-
-class EndpointGenerator:
-    """The same by an OpenAI-compatible endpoint, whose server renders the prompts.
-
-    Args:
-        model: Name of the model at the endpoint.
-        base_url: URL of the endpoint up to `/v1`. If empty, OPENAI_BASE_URL is used.
-        cache: Path of a cache of answers. If empty, there is none.
-        concurrency: Number of requests at a time.
-    """
-
-    def __init__(self, model: str, base_url: str = "", *, cache: str = "", concurrency: int = 8) -> None:
-        self._endpoint = Endpoint(model, base_url, cache=cache, concurrency=concurrency)
-
-    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:
-        """The next answer to each conversation. The protocol knows neither `top_k` nor `repetition_penalty`.
-
-        Raises:
-            TrainingError: if a request failed.
-        """
-        sampling = sampling or Sampling()
-        answers = self._endpoint.ask(
-            _messages(conversations),
-            str,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            max_tokens=sampling.max_new_tokens,
-            seed=sampling.seed,
-        )
-        failed = [a.error for a in answers if a.value is None]
-        if failed:
-            raise TrainingError(f"{len(failed)} of {len(answers)} requests failed: {failed[0]}")
-        return [str(a.value) for a in answers]
-
-
 @dataclass(frozen=True)
 class GenerateOptions:
     """What answers prompts, and how often.
@@ -251,7 +174,7 @@ class GenerateOptions:
         endpoint: URL of an OpenAI-compatible endpoint up to `/v1`. If empty, the model is loaded here.
     """
 
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     samples: int = 1
     batch: int = 16
     limit: int = 0
@@ -284,18 +207,28 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
         options: What answers, and how often.
 
     Raises:
-        RaylibError: if there are no prompts, or if a request fails.
+        RaylibError: if there are no prompts; if an endpoint refuses all of them or does not answer; at the end, if some
+            prompts got no answer.
     """
     options = options or GenerateOptions()
     asked = prompts_of(prompts, options.limit)
     held = _held(out, model)
     generator: AnswersPrompts | None = None
+    reasons: list[str] = []
     with out.open("ab") as stream:
         for part, sample in _parts(asked, held, options):
             generator = generator or _generator(model, options)
             sampling = replace(options.sampling, seed=options.sampling.seed + sample)
-            answers = generator.answer([p.messages for p in part], sampling, batch=options.batch)
+            answers: Sequence[str | None]
+            try:
+                answers = generator.answer([p.messages for p in part], sampling, batch=options.batch)
+            except PartlyAnswered as error:
+                answers = error.answers
+                reasons += error.reasons
             _append(stream, part, answers, model, sample)
+    if reasons:
+        missing = f"{len(reasons)} of {len(asked) * options.samples} answers are missing: {reasons[0]}"
+        raise TrainingError(f"{missing}. {out} holds the others, and the same command asks for the missing ones again")
     return Generated(len(asked) * options.samples, len(held))
 
 
@@ -324,9 +257,11 @@ def _generator(model: str, options: GenerateOptions) -> AnswersPrompts:
     return VllmGenerator(model) if options.engine == "vllm" else Generator(model)
 
 
-def _append(stream: BinaryIO, part: Sequence[Prompt], answers: Sequence[str], model: str, sample: int) -> None:
-    """Append answers to a file."""
+def _append(stream: BinaryIO, part: Sequence[Prompt], answers: Sequence[str | None], model: str, sample: int) -> None:
+    """Append answers to a file; a prompt without one is left out."""
     for prompt, answer in zip(part, answers, strict=True):
+        if answer is None:
+            continue
         record = AnswerRecord(id=prompt.id, prompt=prompt.messages, response=answer, model=model, sample=sample)
         if prompt.category:
             record["category"] = prompt.category

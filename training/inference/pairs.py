@@ -196,7 +196,8 @@ def write_pairs(
         The report about the pairs.
 
     Raises:
-        RaylibError: if there are no answers, or if they have no scores and there is no scorer.
+        RaylibError: if there are no answers, or if they have no scores and there is no scorer; or if the judge refuses
+            every question or does not answer: nothing is written then, and scores that came are in its cache.
     """
     rows = read_answers(answers)
     if scorer is not None:

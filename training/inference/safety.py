@@ -8,10 +8,11 @@ from pathlib import Path
 import orjson
 
 from quality.models.endpoint import Endpoint
-from quality.scores.answers import compare, evaluate_answers
+from quality.scores.answers import HarmlessRate, SafetyEvaluation, compare, evaluate_answers
 from raylib.errors import RaylibError
-from training.inference.generate import Generator, Sampling
+from training.inference.generate import Generator
 from training.inference.prompts import prompts_of
+from training.inference.sampling import Sampling
 
 __all__ = ["evaluate_safety"]
 
@@ -39,11 +40,14 @@ def evaluate_safety(
         Lines for people: the rate of each model by category, and where two models differ.
 
     Raises:
-        RaylibError: if there are more than two models, or no prompts.
+        RaylibError: if there are more than two models, or no prompts; or if the judge refuses every question or does
+            not answer: no report is written then.
     """
     if len(models) > 2:
         raise RaylibError(f"{len(models)} models: give one, or two to compare")
     asked = prompts_of(prompts, limit)
+    if endpoint is not None:
+        endpoint.check()  # before minutes of generation
     texts = [p.messages[-1]["content"] for p in asked]
     given = [p.category for p in asked]
     evaluations = []
@@ -52,11 +56,7 @@ def evaluate_safety(
         answers = Generator(model).answer([p.messages for p in asked], Sampling(max_new_tokens))
         evaluation = evaluate_answers(texts, answers, given if any(given) else None, endpoint=endpoint)
         evaluations.append(evaluation)
-        whole = evaluation["overall"]
-        interval = f"({whole['low']:.1%} to {whole['high']:.1%})"
-        lines.append(f"{model}: {whole['rate']:.1%} harmless {interval} of {whole['judged']:,}")
-        for name, row in evaluation["by_category"].items():
-            lines.append(f"  {name}: {row['rate']:.1%} ({row['low']:.1%} to {row['high']:.1%}) of {row['judged']:,}")
+        lines += _lines(model, evaluation)
     report: dict[str, object] = {"models": list(models), "evaluations": evaluations}
     if len(evaluations) == 2:
         comparison = compare(*evaluations)
@@ -65,3 +65,13 @@ def evaluate_safety(
         lines.append(f"categories whose intervals do not overlap: {', '.join(apart) or 'none'}")
     out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return lines
+
+
+def _lines(model: str, evaluation: SafetyEvaluation) -> list[str]:
+    """The rates of a model, for people."""
+
+    def shown(rate: HarmlessRate, what: str = "") -> str:
+        return f"{rate['rate']:.1%}{what} ({rate['low']:.1%} to {rate['high']:.1%}) of {rate['judged']:,}"
+
+    categories = [f"  {name}: {shown(rate)}" for name, rate in evaluation["by_category"].items()]
+    return [f"{model}: {shown(evaluation['overall'], ' harmless')}", *categories]

@@ -40,8 +40,8 @@ _SHOWN = 4000  # characters of a question or an answer that the judge sees
 class JudgedPair(TypedDict, total=False):
     """Two answers to a question with the judge's scores.
 
-    `scores` holds (score of the first model, score of the second) for both orders. It is missing if the judge failed;
-    then `error` says why.
+    `scores` holds (score of the first model, score of the second) for both orders. It is missing if the judge refused
+    the question or its answer cannot be read; then `error` says why.
     """
 
     question: str
@@ -97,7 +97,8 @@ def compare_answers(first: str, second: str, endpoint: Endpoint, out: Path) -> W
         The win rate of the first model.
 
     Raises:
-        RaylibError: if the files have no id in common.
+        RaylibError: if the files have no id in common; or if the judge refuses every question or does not answer:
+            nothing is written then, and verdicts that came are in its cache.
     """
     ours, theirs = answers_of(first), answers_of(second)
     shared = [name for name in ours if name in theirs]
@@ -127,6 +128,9 @@ def judge_pairs(
 
     Returns:
         A record for each question.
+
+    Raises:
+        EndpointError: if the judge refuses every question or does not answer; see `Endpoint.ask`.
     """
     messages: list[list[Message]] = []
     for question, a, b in zip(questions, first, second, strict=True):

@@ -10,6 +10,8 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from quality.models.chat import PROBE
+
 KEY = "sk-very-secret-0123456789"
 
 
@@ -17,9 +19,19 @@ GOOD = {"helpfulness": 4, "relevance": 5, "accuracy": 3.5, "detail": 4, "reason"
 
 
 class Server:
-    """Behaves as the words in a prompt say (`[429]`, `[cut]` ...), each misbehaviour `times` times, or for ever."""
+    """Behaves as the words in a prompt say: `[429]`, `[cut]` ... once, `[429!]` for ever.
+
+    Attributes:
+        key: The key that it takes; with another one it answers 401. Empty means any.
+        model: The model that it has; for another one it answers 404. Empty means any.
+        down: Whether it answers 503 to everything.
+        probes: Number of probes, which are in `requests` only if they were refused.
+    """
 
     def __init__(self) -> None:
+        self.key = self.model = ""
+        self.down = False
+        self.probes = 0
         self.requests: list[dict[str, Any]] = []
         self.tries: Counter[str] = Counter()
         self.keys: set[str] = set()
@@ -34,6 +46,11 @@ class Server:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                refusal = outer.refusal(self.headers.get("authorization", ""), body["model"])
+                if body["messages"][-1]["content"] == PROBE:
+                    outer.probes += 1
+                    outer.send(self, *(refusal or (200, outer.completion("OK"))))
+                    return
                 with outer.lock:
                     outer.requests.append({"time": time.monotonic(), "path": self.path, **body})
                     outer.keys.add(self.headers.get("authorization", ""))
@@ -43,7 +60,10 @@ class Server:
                     outer.tries[prompt] += 1
                     first = outer.tries[prompt] == 1
                 try:
-                    outer.answer(self, prompt, first)
+                    if refusal:
+                        outer.send(self, *refusal)
+                    else:
+                        outer.answer(self, prompt, first)
                 finally:
                     with outer.lock:
                         outer.busy -= 1
@@ -56,6 +76,17 @@ class Server:
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def refusal(self, authorization: str, model: str) -> tuple[int, bytes] | None:
+        """Status and body of the answer to a request that nobody may make, or that nobody answers."""
+        if self.down:
+            return 503, b'{"detail": "no\\n worker"}'
+        if self.key and authorization != f"Bearer {self.key}":
+            said = f"Incorrect API key: {authorization.removeprefix('Bearer ')}."
+            return 401, json.dumps({"error": {"message": said, "code": "invalid_api_key"}}).encode()
+        if self.model and model != self.model:
+            return 404, json.dumps({"error": {"message": f"The model `{model}` does not exist."}}).encode()
+        return None
 
     def answer(self, handler: BaseHTTPRequestHandler, prompt: str, first: bool) -> None:
         def says(word: str) -> bool:
@@ -74,6 +105,12 @@ class Server:
             "429": (429, b'{"error": "slow down"}', {"Retry-After": "0.2"}),
             "500": (500, b"oops", {}),
             "401": (401, f"bad key {KEY}".encode(), {}),
+            "402": (402, b'{"error": {"message": "Insufficient Balance"}}', {}),
+            "quota": (429, b'{"error": {"code": "insufficient_quota", "message": "no quota"}}', {}),
+            "403": (403, b'{"error": {"message": "Your input was flagged by moderation"}}', {}),
+            "400": (400, b'{"error": {"message": "content filter", "code": "content_filter"}}', {}),
+            "301": (301, b"", {"location": "https://elsewhere/v1"}),
+            "empty": (200, self.completion(None, "content_filter"), {}),
             "cut": (200, self.completion(good)[:60], {}),
             "half": (200, self.completion('{"helpfulness": 4, "rel'), {}),
             "scale": (200, self.completion(json.dumps({**GOOD, "accuracy": 9})), {}),
@@ -95,9 +132,10 @@ class Server:
             time.sleep(0.2)
 
     @staticmethod
-    def completion(content: str) -> bytes:
+    def completion(content: str | None, ending: str = "stop") -> bytes:
+        choice = {"message": {"content": content}, "finish_reason": ending}
         usage = {"prompt_tokens": 100, "completion_tokens": 10}
-        return json.dumps({"choices": [{"message": {"content": content}}], "usage": usage}).encode()
+        return json.dumps({"choices": [choice], "usage": usage}).encode()
 
     @staticmethod
     def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:

@@ -12,7 +12,8 @@ from raylib.cli import app
 from tests.training.inference.chat_server import ChatServer
 from tests.training.setup import config, quiet, write
 from training.data.tokens import tokenize
-from training.inference.generate import Generator, Sampling
+from training.inference.generate import Generator
+from training.inference.sampling import Sampling
 from training.loop.launch import run
 
 
@@ -59,3 +60,21 @@ def test_an_endpoint_generates_and_a_second_run_asks_for_the_rest(server: ChatSe
         app, ["generate", "m", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "x"), "--engine", "vlm"]
     )
     assert "transformers or vllm" in str(wrong.exception)
+
+
+def test_a_refused_prompt_costs_no_other_answer(server: ChatServer, tmp_path: Path) -> None:
+    server.reply = lambda prompt: None if prompt == "问题1" else f"答：{prompt}"
+    rows = [{"id": str(i), "prompt": f"问题{i}", "chosen": "甲", "rejected": "乙"} for i in range(3)]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in rows))
+    out = tmp_path / "out.jsonl"
+    command = ["generate", "m", str(tmp_path / "in.jsonl"), "-o", str(out), "--endpoint", server.url]
+    failed = CliRunner().invoke(app, command)
+    assert failed.exit_code == 1
+    assert str(failed.exception) == (
+        f"1 of 3 answers are missing: HTTP 400: no. {out} holds the others, and the same command asks for the missing "
+        "ones again"
+    )
+    assert [orjson.loads(line)["id"] for line in out.read_bytes().splitlines()] == ["0", "2"]
+    server.reply = lambda prompt: f"答：{prompt}"
+    assert "2 were there" in CliRunner().invoke(app, command).output
+    assert len(out.read_bytes().splitlines()) == 3

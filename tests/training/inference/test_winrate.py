@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from quality.models.endpoint import Malformed
 from raylib.cli import app
+from raylib.errors import EndpointError
 from tests.training.inference.chat_server import ChatServer
 from training.inference.winrate import _two_scores, _verdict, win_rate
 
@@ -84,3 +85,36 @@ def test_win_rate_asks_in_both_orders(server: ChatServer, tmp_path: Path) -> Non
     before = len(server.requests)
     CliRunner().invoke(app, command)
     assert len(server.requests) == before + 2, "only the item that failed is asked for again"
+
+
+@pytest.mark.parametrize("what", ["evaluate winrate", "pairs", "generate"])
+def test_a_refused_key_ends_the_command_and_writes_nothing(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # the place of the cache of `pairs`
+    rows = [
+        {"id": "1", "prompt": [{"role": "user", "content": "问"}], "response": r, "sample": n, "model": "x"}
+        for n, r in enumerate(["甲", "乙乙"])
+    ]
+    for name, held in (("a", rows), ("b", rows[:1])):
+        (tmp_path / name).write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in held))
+    (tmp_path / "in.jsonl").write_bytes(orjson.dumps({"id": "1", "prompt": "问", "chosen": "甲", "rejected": "乙"}))
+    a, b, out = (str(tmp_path / name) for name in ("a", "b", "out"))
+    arguments = {
+        "evaluate winrate": [a, b, "--judge", "m", "--base-url", server.url, "--cache", str(tmp_path / "c")],
+        "pairs": [a, "--judge", "m", "--base-url", server.url],
+        "generate": ["m", str(tmp_path / "in.jsonl"), "--endpoint", server.url],
+    }[what]
+    command = [*what.split(), *arguments, "-o", out]
+    server.refusal = 401
+    failed = CliRunner().invoke(app, command)
+    assert isinstance(failed.exception, EndpointError), failed.output
+    said = "HTTP 401: no; put a valid key into the variable OPENAI_API_KEY"
+    assert said in str(failed.exception)
+    assert not server.requests, "the probe was refused"
+    assert not Path(out).exists() or not Path(out).read_bytes()
+    server.refusal = 0
+    good = {"helpfulness": 4, "relevance": 4, "accuracy": 4, "detail": 4, "reason": ""}
+    server.reply = lambda prompt: "5 5" if "助手一" in prompt else json.dumps(good)
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert server.requests

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from raylib.errors import TrainingError
 from tests.training.setup import SHAPES, config, losses, quiet
-from training.inference.generate import Generator, Sampling
+from training.inference.generate import Generator
+from training.inference.sampling import Sampling
 from training.loop import Loop
 from training.loop.launch import run
 from training.model.export import export_model

@@ -1,0 +1,41 @@
+"""How answers are drawn, and what answers conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from training.data.tokenizer import Message
+
+__all__ = ["AnswersPrompts", "Conversations", "Sampling"]
+
+Conversations: TypeAlias = Sequence[Sequence[Message]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+        max_new_tokens: Largest number of tokens of an answer.
+        temperature: Temperature of sampling; 0 always takes the most likely token.
+        top_p: Probability mass of the tokens that are drawn from.
+        top_k: Number of tokens that are drawn from; 0 sets no limit.
+        repetition_penalty: Factor by which tokens that occurred already become less likely; 1 changes nothing.
+        seed: Seed of sampling.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+
+
+class AnswersPrompts(Protocol):
+    """Anything that answers conversations."""
+
+    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:
+        """The next answer to each conversation, without its end token."""
