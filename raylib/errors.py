@@ -7,6 +7,7 @@ RaylibError
 ├── StageError (ValueError)        a stage cannot work with the columns that it is given
 ├── SourceError                    an input cannot be found or opened, or holds no records
 ├── RecordError                    one record cannot be read; it goes to the rejects
+├── LockedError                    another process is writing to the output
 ├── ShardError                     shards were quarantined, or the output cannot be written
 └── TrainingError                  training cannot start or continue
 """
@@ -17,6 +18,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "LockedError",
     "ParameterError",
     "RaylibError",
     "RecipeError",
@@ -75,6 +77,10 @@ class RecordError(RaylibError):
 
     def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
         return type(self), (self.reason, self.detail)
+
+
+class LockedError(RaylibError):
+    """Another process is writing to the output; names its pid, its host and when it began."""
 
 
 class ShardError(RaylibError):

@@ -96,7 +96,8 @@ def load_shard(
         At least one batch, with the verdicts applied.
     """
     reader = store.read_arrow(RunFiles.part(Phase.segment(task.segment - 1), task.shard))
-    verdicts = _verdicts_of_shard(store, task)
+    with chain.statistics.spending(label):
+        verdicts = _verdicts_of_shard(store, task)
     row = 0
     for stored in _record_batches(reader):
         table, original = split_original(pa.Table.from_batches([stored]))

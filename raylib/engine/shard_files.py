@@ -133,6 +133,7 @@ class StoredOutput:
         files: Files of the shard.
         phase: The segment.
         shard: The shard.
+        statistics: Counters of the shard.
         sketch: Label and stage that makes sketches; None where no global stage follows.
         current: The stage that runs, for log lines.
     """
@@ -142,13 +143,14 @@ class StoredOutput:
         files: ShardFiles,
         phase: Phase,
         shard: ShardName,
+        statistics: ShardStatistics,
         sketch: tuple[str, GlobalStage] | None,
         current: CurrentStage,
     ) -> None:
         self.rows = 0
         self.sketch_bytes = 0
         self._files, self._phase, self._shard = files, phase, shard
-        self._sketch, self._current = sketch, current
+        self._statistics, self._sketch, self._current = statistics, sketch, current
         self._stream = files.create(RunFiles.part(phase, shard))
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._sketches: list[pa.Table] = []
@@ -157,7 +159,8 @@ class StoredOutput:
     def write(self, batch: Batch) -> None:
         """Write the records in work, and make their sketches."""
         if self._sketch is not None:
-            self._add_sketches(batch.table, *self._sketch)
+            with self._statistics.spending(self._sketch[0]):
+                self._add_sketches(batch.table, *self._sketch)
         stored = with_original(without_rows(batch.table), batch.as_read)
         if self._writer is None:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -180,8 +183,11 @@ class StoredOutput:
         """Finish the files, sketches sorted by key."""
         if self._writer is not None:
             self._writer.close()
-        if self._sketch is None:
-            return
+        if self._sketch is not None:
+            with self._statistics.spending(self._sketch[0]):
+                self._write_sketches()
+
+    def _write_sketches(self) -> None:
         stream = self._files.create(RunFiles.sketch(self._phase, self._shard))
         if self._sketches:
             table = pa.concat_tables(self._sketches)

@@ -14,6 +14,7 @@ from quality.models.endpoint import Endpoint
 from quality.text.turns import Message as EndpointMessage
 from raylib.errors import ParameterError, TrainingError
 from raylib.extras import optional
+from raylib.locking import locked_file
 from training.data.templates import Renderer
 from training.data.tokenizer import Message, Tokenizer, pad_id, saved_tokenizer
 from training.inference.prompts import AnswerRecord, Prompt, prompts_of
@@ -284,13 +285,13 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
         options: What answers, and how often.
 
     Raises:
-        RaylibError: if there are no prompts, or if a request fails.
+        RaylibError: if there are no prompts, if a request fails, or if another process is writing to the file.
     """
     options = options or GenerateOptions()
     asked = prompts_of(prompts, options.limit)
-    held = _held(out, model)
     generator: AnswersPrompts | None = None
-    with out.open("ab") as stream:
+    with locked_file(out), out.open("ab") as stream:
+        held = _held(out, model)
         for part, sample in _parts(asked, held, options):
             generator = generator or _generator(model, options)
             sampling = replace(options.sampling, seed=options.sampling.seed + sample)
