@@ -100,9 +100,10 @@ def load_shard(
         verdicts = _verdicts_of_shard(store, task)
     row = 0
     for stored in _record_batches(reader):
-        table, original = split_original(pa.Table.from_batches([stored]))
-        counter.loaded += len(table)
-        batch = Batch.of(table, original)
+        with chain.statistics.spending(label):
+            table, original = split_original(pa.Table.from_batches([stored]))
+            counter.loaded += len(table)
+            batch = Batch.of(table, original)
         if apply is not None:
             part = _verdicts_of_rows(verdicts, row, len(table))
             chain.run(label, lambda t, part=part: apply(t, part), batch)  # type: ignore[misc]

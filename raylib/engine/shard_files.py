@@ -158,9 +158,12 @@ class StoredOutput:
 
     def write(self, batch: Batch) -> None:
         """Write the records in work, and make their sketches."""
+        with self._statistics.spending(self._label):
+            self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
         if self._sketch is not None:
-            with self._statistics.spending(self._sketch[0]):
-                self._add_sketches(batch.table, *self._sketch)
+            self._add_sketches(batch.table, *self._sketch)
         stored = with_original(without_rows(batch.table), batch.as_read)
         if self._writer is None:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -168,6 +171,11 @@ class StoredOutput:
         if len(stored):
             self._writer.write_table(stored.combine_chunks())
         self.rows += len(stored)
+
+    @property
+    def _label(self) -> str:
+        """The global stage that records are stored for; empty if it is only for a stage with a model."""
+        return self._sketch[0] if self._sketch is not None else ""
 
     def _add_sketches(self, table: pa.Table, label: str, stage: GlobalStage) -> None:
         with self._current.running(label):
@@ -181,10 +189,10 @@ class StoredOutput:
 
     def close(self) -> None:
         """Finish the files, sketches sorted by key."""
-        if self._writer is not None:
-            self._writer.close()
-        if self._sketch is not None:
-            with self._statistics.spending(self._sketch[0]):
+        with self._statistics.spending(self._label):
+            if self._writer is not None:
+                self._writer.close()
+            if self._sketch is not None:
                 self._write_sketches()
 
     def _write_sketches(self) -> None:
