@@ -26,6 +26,7 @@ from dedup.shingles import Unit
 from dedup.signatures import estimated_jaccard, signature_column, signature_matrix
 from raylib.atomic import create_atomically, write_atomically
 from raylib.errors import ParameterError
+from raylib.locking import locked
 from raylib.schema import text_of
 
 __all__ = ["Match", "MinHashIndex", "index_of", "open_index"]
@@ -181,7 +182,10 @@ class MinHashIndex:
             "probe": _probe(stage),
             "segments": [],
         }
-        write_atomically(folder / "index.json", json.dumps(state, indent=1).encode())
+        with locked(folder):
+            if (folder / "index.json").exists():  # another process was faster
+                raise ParameterError(f"{str(path)!r} holds an index already; `raylib index update` adds to it")
+            write_atomically(folder / "index.json", json.dumps(state, indent=1).encode())
         return cls(path)
 
     def __len__(self) -> int:
@@ -203,7 +207,13 @@ class MinHashIndex:
 
         Raises:
             ParameterError: if another writer has changed the index since it was opened.
+            LockedError: if another process adds to the index.
         """
+        with locked(self.path):
+            return self._add(tables)
+
+    def _add(self, tables: Iterable[pa.Table]) -> int:
+        self._check_unchanged()
         keys, rows, records = [], [], []
         total = 0
         for table in tables:
@@ -237,10 +247,14 @@ class MinHashIndex:
         self._commit([*self.segment_names, name])
         return total
 
-    def _commit(self, segments: list[str]) -> None:
+    def _check_unchanged(self) -> _State:
         state = self._state()
         if state["version"] != self.version:
             raise ParameterError(f"{str(self.path)!r} was changed by another writer; open it again")
+        return state
+
+    def _commit(self, segments: list[str]) -> None:
+        state = self._check_unchanged()
         state["version"], state["segments"] = self.version + 1, segments
         write_atomically(self.path / "index.json", json.dumps(state, indent=1).encode())
         self.version, self.segment_names = self.version + 1, segments

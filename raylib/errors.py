@@ -7,6 +7,7 @@ RaylibError
 ├── StageError (ValueError)        a stage cannot work with the columns that it is given
 ├── SourceError                    an input cannot be found or opened, or holds no records
 ├── RecordError                    one record cannot be read; it goes to the rejects
+├── LockedError                    another process is writing to the output
 ├── ShardError                     shards were quarantined, or the output cannot be written
 ├── EndpointError                  a service that a stage asks refuses every question, or does not answer
 │   └── UnansweredError            some questions to it got no answer; they stay open
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "EndpointError",
+    "LockedError",
     "ParameterError",
     "RaylibError",
     "RecipeError",
@@ -79,6 +81,10 @@ class RecordError(RaylibError):
 
     def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
         return type(self), (self.reason, self.detail)
+
+
+class LockedError(RaylibError):
+    """Another process is writing to the output; names its pid, its host and when it began."""
 
 
 class ShardError(RaylibError):

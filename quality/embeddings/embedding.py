@@ -141,7 +141,7 @@ class Embed(GlobalStage):
 
     def rounds(self) -> tuple[Round, ...]:
         """One round that fits `tfidf`."""
-        return (Round("fit", self._fit, broadcast=True), Round("nothing", no_verdicts))
+        return (Round("fit", self._fit, broadcast=True), Round("finish", no_verdicts))
 
     def _fit(self, store: SketchStore) -> Shuffled:
         """Weights of n-grams, center and components of `tfidf`."""

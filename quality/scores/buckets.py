@@ -102,7 +102,7 @@ class PerplexityBuckets(GlobalStage):
 
     def rounds(self) -> tuple[Round, ...]:
         """One round that finds the quantiles of all records."""
-        return (Round("quantiles", self._quantiles, broadcast=True), Round("nothing", no_verdicts))
+        return (Round("quantiles", self._quantiles, broadcast=True), Round("finish", no_verdicts))
 
     def _quantiles(self, store: SketchStore) -> Shuffled:
         """The last bin of each bucket, by language; the empty name means all records."""

@@ -135,7 +135,7 @@ class Resample(GlobalStage):
 
     def rounds(self) -> tuple[Round, ...]:
         """One round that counts all records."""
-        return (Round("count", self._count, broadcast=True), Round("nothing", no_verdicts))
+        return (Round("count", self._count, broadcast=True), Round("finish", no_verdicts))
 
     def _count(self, store: SketchStore) -> Shuffled:
         """The factor of each domain."""

@@ -101,7 +101,7 @@ class SplitStages(GlobalStage):
 
     def rounds(self) -> tuple[Round, ...]:
         """One round that finds where stages begin."""
-        return (Round("cut", self._cut, broadcast=True), Round("nothing", no_verdicts))
+        return (Round("cut", self._cut, broadcast=True), Round("finish", no_verdicts))
 
     def _cut(self, store: SketchStore) -> Shuffled:
         """Scores at which stages begin, and, for the control, hashes at which they begin. 16 bytes a record."""

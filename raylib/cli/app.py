@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from raylib import plugins
+from raylib import plugins, termination
 from raylib.cli import importing, jobs, logs, looking, running, schema, versions
 from raylib.errors import RaylibError
 from raylib.extras import missing_extra
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = 130  # exit code of a process that SIGINT ended
+_INTERRUPTED = 130  # exit code of a process that SIGINT ended; what typer makes of a KeyboardInterrupt
 
 
 app = typer.Typer(
@@ -66,17 +66,27 @@ for _register in (
 
 def main() -> None:
     """Entry point: errors that raylib raises on purpose are one clear line; anything else shows its traceback."""
+    termination.install()
+    try:
+        _run()
+    except BaseException as error:
+        status = error.code if isinstance(error, SystemExit) else 1
+        termination.note_exit(status)
+        if status in (0, None) or not (termination.was_terminated() or status == _INTERRUPTED):
+            raise
+        # after a signal, whatever the command ended with follows from it
+        typer.secho("interrupted; run the same command again to continue", err=True)
+        sys.exit(termination.TERMINATED if termination.was_terminated() else _INTERRUPTED)
+
+
+def _run() -> None:
     try:
         for problem in _problems:
             raise problem
         app(standalone_mode=True)
     except (RaylibError, ModuleNotFoundError) as error:
         shown = error if isinstance(error, RaylibError) else missing_extra(error, "this command")
-        if shown is None:
+        if shown is None or termination.was_terminated():
             raise
         typer.secho(f"error: {shown}", fg=typer.colors.RED, err=True)
         sys.exit(1)
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-            typer.secho("interrupted; run the same command again to continue", err=True)
-        raise

@@ -32,12 +32,15 @@ class _Phase:
         self.by_bytes = total_bytes > 0 and total_shards is None
         self.total = total_bytes if self.by_bytes else (total_shards or 1)
         self.done = self.records = self.kept = self.bytes = self.resumed = 0
+        self._done_before = 0  # part of `done`
 
     def add(self, entry: ShardEntry | RoundEntry, done_bytes: int, *, resumed: bool) -> None:
         """Count a finished shard."""
+        before = self.done
         self.done = min(done_bytes, self.total) if self.by_bytes else self.done + 1
         if resumed:
             self.resumed += 1
+            self._done_before += self.done - before
         elif isinstance(entry, ShardEntry):
             self.records += entry.records_in
             self.kept += entry.records_out
@@ -52,6 +55,14 @@ class _Phase:
     def seconds(self) -> float:
         """Seconds since the phase began."""
         return max(time.perf_counter() - self.begun, 1e-6)
+
+    @property
+    def left(self) -> str:
+        """The time that is left at the pace of this run; empty while there is none to go by."""
+        here = self.done - self._done_before
+        if here <= 0 or self.done >= self.total:
+            return ""
+        return _clock(self.seconds * (self.total - self.done) / here)
 
     def speed(self, *, short: bool) -> str:
         """Documents and megabytes a second, the kept share, and the shards that an earlier run did."""
@@ -68,10 +79,8 @@ class _Phase:
 
     def line(self) -> str:
         """The phase in one line, for logs: share, speed and the time that is left."""
-        share = self.share
-        left = f", {_clock(self.seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
-        speed = self.speed(short=False)
-        return f"  {100 * share:.0f} %{', ' + speed if speed else ''}{left}"
+        parts = [f"{100 * self.share:.0f} %", self.speed(short=False), self.left and f"{self.left} left"]
+        return "  " + ", ".join(part for part in parts if part)
 
 
 def _clock(seconds: float) -> str:
@@ -108,7 +117,7 @@ class Bars(Progress):
         """Show a new phase; the one before becomes a line."""
         self._finish()
         self._phase = _Phase(name, total_bytes, total_shards)
-        self._task = self._bars.add_task(name, total=self._phase.total, speed="")
+        self._task = self._bars.add_task(name, total=self._phase.total, speed="", left="")
         if not self.console.is_terminal:
             self.console.print(f"{name} ...", highlight=False, soft_wrap=True)
 
@@ -117,7 +126,7 @@ class Bars(Progress):
         if self._phase is not None and self._task is not None:
             self._phase.add(entry, done_bytes, resumed=resumed)
             speed = self._phase.speed(short=self._narrow)
-            self._bars.update(self._task, completed=self._phase.done, speed=speed)
+            self._bars.update(self._task, completed=self._phase.done, speed=speed, left=self._phase.left)
 
     def message(self, text: str) -> None:
         """Print a message above the bar."""
@@ -152,7 +161,7 @@ class Bars(Progress):
 
 def _live_bar(console: Console, *, narrow: bool) -> RichProgress:
     """The bar of the running phase. Its name gives way, so that share, speed and time stay on a narrow screen."""
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as RichProgress
     from rich.table import Column
 
@@ -161,7 +170,7 @@ def _live_bar(console: Console, *, narrow: bool) -> RichProgress:
         BarColumn(bar_width=10 if narrow else 24),
         TaskProgressColumn(table_column=Column(min_width=4, no_wrap=True)),
         TextColumn("{task.fields[speed]}", table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
+        TextColumn("{task.fields[left]}", table_column=Column(min_width=7, no_wrap=True, justify="right")),
         console=console,
         expand=True,
         transient=True,
@@ -196,10 +205,11 @@ def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
             name, f"{counts['in']:,}", f"{counts['rejected']:,}", f"{counts['changed']:,}", f"{counts['seconds']:.2f}"
         )
     console.print(table)
+    rate = f", {summary['mb_per_second']:.1f} MB/s" if summary["mb_per_second"] else ""  # nothing read: no rate
     share = 100 * summary["records_kept"] / max(summary["records_in"], 1)
     console.print(
         f"{summary['records_in']:,} records in = {summary['records_kept']:,} kept ({share:.1f} %) + "
-        f"{summary['records_rejected']:,} rejected, {summary['seconds']:.1f} s, {summary['mb_per_second']:.1f} MB/s",
+        f"{summary['records_rejected']:,} rejected, {summary['seconds']:.1f} s{rate}",
         highlight=False,
     )
     if summary["skipped_file_count"]:

@@ -9,6 +9,7 @@ import socket
 import sys
 from typing import Literal
 
+from raylib import termination
 from raylib.errors import RaylibError
 from raylib.recipe import EngineOptions
 
@@ -75,7 +76,8 @@ def connect(address: str, *, log_to_driver: bool) -> None:
         if host and port.isdigit():  # Ray itself would wait for minutes
             socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
         ray = importlib.import_module("ray")
-        ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
+        with termination.kept():
+            ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
     except (OSError, RuntimeError) as error:
         raise _no_cluster(address, error) from error
 

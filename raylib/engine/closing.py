@@ -18,12 +18,12 @@ from raylib.engine.sketches import sketches_of
 from raylib.engine.tasks import ResolveTask, Task
 from raylib.errors import ShardError
 from raylib.reading.units import Unit
+from raylib.recipe import StageSpec
 from raylib.report.books import Books, check_books, gather
 from raylib.report.page import render_report
 from raylib.report.statistics import summed_splits
 from raylib.stage import GlobalStage, Section, adapted
-from raylib.storage.entry import ShardEntry
-from raylib.storage.names import Phase, RunFiles, ShardName
+from raylib.storage.names import Phase, RunFiles
 from raylib.storage.store import Store
 from raylib.storage.summary import Quarantined, StageTotals, Summary
 from raylib.versions import versions
@@ -69,10 +69,12 @@ def finish(
     """
     entries = [ledger.shards(number) for number in range(len(plan.job.segments))]
     books = gather(store, entries, plan.recipe.output.samples)
-    summary = _summary(plan, ledger, executor, books, entries[0], clock)
+    sections = _sections(plan, store, shuffles)
+    seconds = _seconds(plan, ledger, books, sections)
+    summary = _summary(plan, ledger, executor, books, seconds, clock)
     _delete_strangers(store, ledger.files())
     check_books(summary, entries)
-    _write_report(plan, store, summary, books, _sections(plan, store, shuffles))
+    _write_report(plan, store, summary, books, {s.stage: s.content for s in sections if s.content is not None})
     if not plan.recipe.engine.keep_work:
         _delete_work(store, plan.job.last)
     _raise_for(ledger.failures)
@@ -84,12 +86,13 @@ def _summary(
     ledger: Ledger,
     executor: Executor,
     books: Books,
-    first: Mapping[ShardName, ShardEntry],
+    seconds: Mapping[str, float],
     clock: Clock,
 ) -> Summary:
-    counts = books.counts
+    counts, first = books.counts, ledger.shards(0)
     bytes_in = sum(e.bytes_in for e in first.values())
     working = max(clock.done - executor.ready_at, 1e-9)
+    done_before = ledger.bytes_before + executor.bytes_before
     return Summary(
         name=plan.recipe.name,
         kind=plan.job.kind,
@@ -109,8 +112,8 @@ def _summary(
         seconds_start=round(executor.ready_at - clock.started, 3),
         mb_while_starting=round(executor.bytes_before / 1e6, 3),
         phases={str(phase): seconds for phase, seconds in ledger.seconds.items()},
-        mb_per_second=round((bytes_in - executor.bytes_before) / 1e6 / working, 3),
-        by_stage=_by_stage(plan, books),
+        mb_per_second=round(max(bytes_in - done_before, 0) / 1e6 / working, 3),
+        by_stage=_by_stage(plan, books, seconds),
         by_reason=dict(sorted(counts.get("reasons", {}).items(), key=lambda kv: (-kv[1], kv[0]))),
         by_source=dict(sorted(counts.get("sources", {}).items())),
         histogram_in=counts.get("histogram_in", []),
@@ -124,12 +127,21 @@ def _summary(
     )
 
 
-def _by_stage(plan: Plan, books: Books) -> dict[str, StageTotals]:
+def _seconds(plan: Plan, ledger: Ledger, books: Books, sections: Sequence[_MadeSection]) -> dict[str, float]:
+    """Seconds by stage: in shards, in the rounds of global stages, and for their parts of the report."""
+    seconds = dict(books.seconds)
+    for number, label in enumerate(plan.job.global_labels):
+        if label:
+            seconds[label] = seconds.get(label, 0.0) + ledger.round_seconds(number) + sections[number].seconds
+    return seconds
+
+
+def _by_stage(plan: Plan, books: Books, seconds: Mapping[str, float]) -> dict[str, StageTotals]:
     """Totals of the stages that saw records, in the order of the recipe."""
     stages = books.counts.get("stages", {})
     labels = dict.fromkeys(label for segment in plan.job.segments for label in segment.labels)
     return {
-        label: StageTotals.from_json({**stages[label], "seconds": round(books.seconds.get(label, 0.0), 3)})
+        label: StageTotals.from_json({**stages[label], "seconds": round(seconds.get(label, 0.0), 3)})
         for label in labels
         if label in stages
     }
@@ -169,19 +181,30 @@ def _write_report(
     store.write(RunFiles.REPORT, page.encode())
 
 
-def _sections(plan: Plan, store: Store, shuffles: Sequence[Shuffle]) -> dict[str, Mapping[str, object]]:
-    """The parts of the report that global stages make of the notes of their rounds."""
-    sections: dict[str, Mapping[str, object]] = {}
-    for segment, shuffle in zip(plan.job.segments, shuffles, strict=True):
-        if segment.sketch is None:
-            continue
-        stage = adapted(segment.sketch.make())
-        if not isinstance(stage, GlobalStage):
-            continue
-        section = stage.section(shuffle.notes, sketches_of(store, shuffle.segment, shuffle.shards))
-        if section is not None:
-            sections[segment.sketch.name] = _section_json(section)
-    return sections
+@dataclass(frozen=True)
+class _MadeSection:
+    """The part of the report that a global stage makes: its content, if any, and how long that took."""
+
+    stage: str = ""
+    content: Mapping[str, object] | None = None
+    seconds: float = 0.0
+
+
+def _sections(plan: Plan, store: Store, shuffles: Sequence[Shuffle]) -> list[_MadeSection]:
+    """What the global stage after each segment makes of the notes of its rounds."""
+    return [
+        _section(segment.sketch, store, shuffle) for segment, shuffle in zip(plan.job.segments, shuffles, strict=True)
+    ]
+
+
+def _section(spec: StageSpec | None, store: Store, shuffle: Shuffle) -> _MadeSection:
+    begun = time.perf_counter()
+    stage = None if spec is None else adapted(spec.make())
+    if spec is None or not isinstance(stage, GlobalStage):
+        return _MadeSection()
+    section = stage.section(shuffle.notes, sketches_of(store, shuffle.segment, shuffle.shards))
+    content = None if section is None else _section_json(section)
+    return _MadeSection(spec.name, content, time.perf_counter() - begun)
 
 
 def _section_json(section: Section | Mapping[str, object]) -> Mapping[str, object]:

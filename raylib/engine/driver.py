@@ -25,9 +25,11 @@ from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
 from raylib.errors import SourceError
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
-from raylib.storage.folder import start_store
+from raylib.storage.folder import clear_store, open_store
+from raylib.storage.locks import locked_output
 from raylib.storage.names import Phase, RunFiles
 from raylib.storage.store import Store
+from raylib.storage.summary import Summary
 from raylib.versions import versions
 
 __all__ = ["run"]
@@ -63,6 +65,7 @@ def run(
         ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
         EndpointError: If a service that a stage asks does not answer or refuses every question: before any work, or as
             soon as a worker meets it. What was committed is kept.
+        LockedError: Before any work, if another process is writing to the output folder.
         RaylibError: If no worker can be set up.
         OSError: If the output cannot be written for another reason than a full volume.
     """
@@ -78,16 +81,35 @@ def run(
 def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
-    if fresh:
-        probe(plan)  # before anything is deleted
-    store = start_store(recipe.output.path, fresh=fresh)
-    store.remove_temporaries()
-    ledger = Ledger(store, recipe.output.path, progress)
-    if not update:
-        check_earlier(store, ledger.earlier, plan)
-    if not fresh and not is_finished(store, ledger.earlier, plan):
-        probe(plan)
-    _begin(plan, store, ledger)
+    store = open_store(recipe.output.path)
+    with locked_output(store, recipe.output.path) as lock:
+        if fresh:
+            probe(plan)  # before anything is deleted
+            clear_store(store)
+        store.remove_temporaries()
+        ledger = Ledger(store, recipe.output.path, progress, lock)
+        if not update:
+            check_earlier(store, ledger.earlier, plan)
+        if not fresh and not is_finished(store, ledger.earlier, plan):
+            probe(plan)
+        _begin(plan, store, ledger)
+        return RunResult(recipe.output.path, _work(plan, store, ledger, progress, started))
+
+
+def _work(plan: Plan, store: Store, ledger: Ledger, progress: Progress, started: float) -> Summary:
+    """Do all segments and shuffles, and finish.
+
+    Args:
+        plan: The run.
+        store: Its folder, which is locked.
+        ledger: Finished tasks.
+        progress: Callbacks for phases.
+        started: When the run began, by `time.perf_counter`.
+
+    Returns:
+        The numbers of the run.
+    """
+    recipe = plan.recipe
     executor: Executor
     if recipe.engine.mode == "inline":
         executor = InlineExecutor(plan.job, recipe.engine)
@@ -105,8 +127,7 @@ def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress:
             done = time.perf_counter()
         finally:
             executor.close()
-        summary = finish(plan, store, ledger, executor, shuffles, Clock(started, done))
-    return RunResult(recipe.output.path, summary)
+        return finish(plan, store, ledger, executor, shuffles, Clock(started, done))
 
 
 def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ from raylib.engine.executor import Result
 from raylib.engine.faults import Failure, end_of_run
 from raylib.engine.progress import Progress
 from raylib.engine.tasks import Task
+from raylib.locking import Lock
 from raylib.storage.entry import RoundEntry, RunHeader, ShardEntry, StreamEntry
 from raylib.storage.manifest import Manifest
 from raylib.storage.names import STREAM, Phase, ShardName
@@ -27,17 +28,20 @@ class Ledger:
         store: Folder of the run.
         output: The folder as the user wrote it, for messages.
         progress: Callbacks for finished tasks.
+        lock: Lock of the folder, without which nothing may be committed.
 
     Attributes:
         failures: Tasks whose shards were quarantined.
         seconds: Seconds by phase, in the order in which phases ended.
+        bytes_before: Raw bytes of the input that earlier runs processed.
     """
 
-    def __init__(self, store: Store, output: str, progress: Progress) -> None:
+    def __init__(self, store: Store, output: str, progress: Progress, lock: Lock) -> None:
         self.failures: list[Failure] = []
         self.seconds: dict[Phase, float] = {}
+        self.bytes_before = 0
         self._manifest = Manifest(store)
-        self._output, self._progress = output, progress
+        self._output, self._progress, self._lock = output, progress, lock
         self._shards: dict[Phase, dict[ShardName, ShardEntry]] = {}
         self._rounds: dict[Phase, dict[ShardName, RoundEntry]] = {}
         self._consumed: dict[int, int] = {}  # bytes of each unit that are done
@@ -58,6 +62,10 @@ class Ledger:
     def round(self, phase: Phase) -> Mapping[ShardName, RoundEntry]:
         """Finished tasks of a round, in the order of their key ranges."""
         return dict(sorted(self._rounds.get(phase, {}).items()))
+
+    def round_seconds(self, number: int) -> float:
+        """Time spent in all rounds after a segment, over all workers."""
+        return sum(e.seconds for p, entries in self._rounds.items() if p.number == number for e in entries.values())
 
     def files(self) -> set[str]:
         """Names of all files that finished tasks left."""
@@ -95,9 +103,11 @@ class Ledger:
 
         Raises:
             RaylibError: a task failed in a way that all others would.
+            LockedError: another process has taken the folder over.
         """
         begun = time.perf_counter()
         for task, result in results:
+            self._lock.check()
             if isinstance(result, Failure):
                 self._quarantine(task, result)
             else:
@@ -121,6 +131,7 @@ class Ledger:
                 unit = entry.shard.unit
                 self._consumed[unit] = max(self._consumed.get(unit, 0), entry.consumed)
                 done_bytes = sum(self._consumed.values())
+                self.bytes_before += entry.bytes_in if resumed else 0
         else:
             self._rounds.setdefault(entry.phase, {})[entry.shard] = entry
         self._progress.advance(entry, done_bytes, resumed=resumed)

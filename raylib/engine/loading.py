@@ -96,12 +96,14 @@ def load_shard(
         At least one batch, with the verdicts applied.
     """
     reader = store.read_arrow(RunFiles.part(Phase.segment(task.segment - 1), task.shard))
-    verdicts = _verdicts_of_shard(store, task)
+    with chain.statistics.spending(label):
+        verdicts = _verdicts_of_shard(store, task)
     row = 0
     for stored in _record_batches(reader):
-        table, original = split_original(pa.Table.from_batches([stored]))
-        counter.loaded += len(table)
-        batch = Batch.of(table, original)
+        with chain.statistics.spending(label):
+            table, original = split_original(pa.Table.from_batches([stored]))
+            counter.loaded += len(table)
+            batch = Batch.of(table, original)
         if apply is not None:
             part = _verdicts_of_rows(verdicts, row, len(table))
             chain.run(label, lambda t, part=part: apply(t, part), batch)  # type: ignore[misc]

@@ -133,6 +133,7 @@ class StoredOutput:
         files: Files of the shard.
         phase: The segment.
         shard: The shard.
+        statistics: Counters of the shard.
         sketch: Label and stage that makes sketches; None where no global stage follows.
         current: The stage that runs, for log lines.
     """
@@ -142,13 +143,14 @@ class StoredOutput:
         files: ShardFiles,
         phase: Phase,
         shard: ShardName,
+        statistics: ShardStatistics,
         sketch: tuple[str, GlobalStage] | None,
         current: CurrentStage,
     ) -> None:
         self.rows = 0
         self.sketch_bytes = 0
         self._files, self._phase, self._shard = files, phase, shard
-        self._sketch, self._current = sketch, current
+        self._statistics, self._sketch, self._current = statistics, sketch, current
         self._stream = files.create(RunFiles.part(phase, shard))
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._sketches: list[pa.Table] = []
@@ -156,6 +158,10 @@ class StoredOutput:
 
     def write(self, batch: Batch) -> None:
         """Write the records in work, and make their sketches."""
+        with self._statistics.spending(self._label):
+            self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
         if self._sketch is not None:
             self._add_sketches(batch.table, *self._sketch)
         stored = with_original(without_rows(batch.table), batch.as_read)
@@ -165,6 +171,11 @@ class StoredOutput:
         if len(stored):
             self._writer.write_table(stored.combine_chunks())
         self.rows += len(stored)
+
+    @property
+    def _label(self) -> str:
+        """The global stage that records are stored for; empty if it is only for a stage with a model."""
+        return self._sketch[0] if self._sketch is not None else ""
 
     def _add_sketches(self, table: pa.Table, label: str, stage: GlobalStage) -> None:
         with self._current.running(label):
@@ -178,10 +189,13 @@ class StoredOutput:
 
     def close(self) -> None:
         """Finish the files, sketches sorted by key."""
-        if self._writer is not None:
-            self._writer.close()
-        if self._sketch is None:
-            return
+        with self._statistics.spending(self._label):
+            if self._writer is not None:
+                self._writer.close()
+            if self._sketch is not None:
+                self._write_sketches()
+
+    def _write_sketches(self) -> None:
         stream = self._files.create(RunFiles.sketch(self._phase, self._shard))
         if self._sketches:
             table = pa.concat_tables(self._sketches)

@@ -102,6 +102,13 @@ class Job:
         return replace(self, segments=tuple(s.located() for s in self.segments), tokenizer=tokenizer)
 
     @property
+    def global_labels(self) -> tuple[str, ...]:
+        """For each segment the label of the global stage after it; empty where there is none."""
+        following = (*self.segments[1:], None)
+        pairs = zip(self.segments, following, strict=True)
+        return tuple(after.labels[0] if before.sketch is not None and after else "" for before, after in pairs)
+
+    @property
     def last(self) -> int:
         """Number of the last segment, which writes the kept records."""
         return len(self.segments) - 1

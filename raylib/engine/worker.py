@@ -41,10 +41,10 @@ class _Stages:
     sketch: tuple[str, GlobalStage] | None
 
     @property
-    def of_shards(self) -> tuple[LocalStage | GlobalStage, ...]:
-        """The stages that decide about records."""
-        first = () if self.apply is None else (self.apply[1],)
-        return (*first, *(stage for _, stage in self.local))
+    def of_shards(self) -> tuple[tuple[str, LocalStage | GlobalStage], ...]:
+        """The stages that decide about records, with their labels."""
+        first = () if self.apply is None else (self.apply,)
+        return (*first, *self.local)
 
 
 class Worker:
@@ -64,7 +64,8 @@ class Worker:
         self.current = current or CurrentStage()
         self._job = job
         make = _StageMaker()
-        self._stages = [_stages_of(segment, make) for segment in job.segments]
+        labels = job.global_labels
+        self._stages = [_stages_of(s, after, make) for s, after in zip(job.segments, labels, strict=True)]
         self._tokenizer: Tokenizer | None = load_tokenizer(job.tokenizer) if job.tokenizer else None
         self._appliers: dict[int, tuple[tuple[str, ...], Applier]] = {}  # by segment: shared files, what came of them
         self._with_models: set[int] = set()  # identities of stages whose models are loaded
@@ -89,8 +90,8 @@ class Worker:
 
     def _process_shard(self, task: ShardTask, block: Block | None) -> ShardEntry:
         stages = self._stages[task.segment]
-        self._load_models(stages)
         statistics = ShardStatistics(self._job.seed, shard_sample_size(self._job.samples, task.shard.position))
+        self._load_models(stages, statistics)
         counter = Counter()
         with ExitStack() as stack:
             files = ShardFiles(self.store, stack)
@@ -123,7 +124,8 @@ class Worker:
     def _output(self, task: ShardTask, files: ShardFiles, statistics: ShardStatistics) -> Output:
         if task.segment == self._job.last:
             return KeptOutput(files, self._job, task.shard, statistics, self._tokenizer)
-        return StoredOutput(files, task.phase, task.shard, self._stages[task.segment].sketch, self.current)
+        sketch = self._stages[task.segment].sketch
+        return StoredOutput(files, task.phase, task.shard, statistics, sketch, self.current)
 
     def _load(self, task: ShardTask, block: Block | None, chain: Chain, counter: Counter) -> Iterator[Batch]:
         if task.segment == 0:
@@ -132,7 +134,9 @@ class Worker:
         if stage is None:
             return load_shard(self.store, task, "", None, chain, counter)
         label, apply = stage
-        return load_shard(self.store, task, label, self._applier(apply, task), chain, counter)
+        with chain.statistics.spending(label):
+            applier = self._applier(apply, task)
+        return load_shard(self.store, task, label, applier, chain, counter)
 
     def _applier(self, stage: GlobalStage, task: ShardTask) -> Applier:
         """The stage as a function of a table and its verdicts, made once for the tables of its broadcast rounds."""
@@ -142,12 +146,13 @@ class Worker:
             made = self._appliers[task.segment] = (task.shared, stage.applier(tables))
         return made[1]
 
-    def _load_models(self, stages: _Stages) -> None:
+    def _load_models(self, stages: _Stages, statistics: ShardStatistics) -> None:
         """Set up stages with models when their first shard comes."""
-        for stage in stages.of_shards:
+        for label, stage in stages.of_shards:
             if stage.model_based and id(stage) not in self._with_models:
                 self._with_models.add(id(stage))
-                stage.setup()
+                with statistics.spending(label):
+                    stage.setup()
 
     def _resolve(self, task: ResolveTask) -> RoundEntry:
         label, stage = _present(self._stages[task.segment].sketch)
@@ -193,11 +198,12 @@ class _StageMaker:
         return self._made[id(spec)]
 
 
-def _stages_of(segment: Segment, make: Callable[[StageSpec], LocalStage | GlobalStage]) -> _Stages:
+def _stages_of(segment: Segment, after: str, make: Callable[[StageSpec], LocalStage | GlobalStage]) -> _Stages:
+    """The stages of a segment; `after` is the label of the global stage after it."""
     labels = segment.local_labels
     apply = None if segment.apply is None else (segment.labels[0], _as_global(make(segment.apply)))
     local = tuple((label, _as_local(make(spec))) for label, spec in zip(labels, segment.local, strict=True))
-    sketch = None if segment.sketch is None else (segment.sketch.name, _as_global(make(segment.sketch)))
+    sketch = None if segment.sketch is None else (after, _as_global(make(segment.sketch)))
     return _Stages(apply, local, sketch)
 
 

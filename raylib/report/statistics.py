@@ -6,7 +6,9 @@ in which order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -103,6 +105,27 @@ class ShardStatistics:
         if len(rejects):
             self.add({"sources": self._by_source(rejects, "in", None)})
 
+    def spend(self, name: str, seconds: float) -> None:
+        """Count the time that a stage took.
+
+        Args:
+            name: Label of the stage.
+            seconds: The time.
+        """
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    @contextmanager
+    def spending(self, name: str) -> Iterator[None]:
+        """Count the time that the block takes as time of a stage.
+
+        Args:
+            name: Label of the stage; empty to count nothing.
+        """
+        begun = time.perf_counter()
+        yield
+        if name:
+            self.spend(name, time.perf_counter() - begun)
+
     def stage(
         self,
         name: str,
@@ -124,7 +147,7 @@ class ShardStatistics:
             characters: Characters of the texts before and after it.
             changed: Number of records whose text it rewrote.
         """
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.spend(name, seconds)
         new = [c for c in kept.column_names if c not in before.column_names]
         self._columns(kept, new, "scored")
         totals = {

@@ -11,15 +11,14 @@ from raylib.storage.manifest import manifest_parts
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 
-__all__ = ["start_store"]
+__all__ = ["clear_store", "open_store"]
 
 
-def start_store(root: str, *, fresh: bool) -> Store:
-    """Open the output folder of a run.
+def open_store(root: str) -> Store:
+    """Open the output folder of a run; nothing in it is changed.
 
     Args:
         root: The folder, or a URI.
-        fresh: Delete the files of an earlier run first.
 
     Returns:
         The store of the run.
@@ -30,22 +29,30 @@ def start_store(root: str, *, fresh: bool) -> Store:
     store = Store(root)
     if store.local:
         _check_writable(root, store.path(""))
-    ours = store.exists(RunFiles.MANIFEST)
-    if store.local and not ours:
+    if store.local and not store.exists(RunFiles.MANIFEST):
         folder = store.path("")
         if os.path.isdir(folder) and any(not n.startswith(".") for n in os.listdir(folder)):
             raise SourceError(
                 f"output.path {root!r} is not empty and holds no run of raylib (no {RunFiles.MANIFEST}); "
                 "choose another folder"
             )
-    if fresh and ours:
-        for folder in RunFiles.FOLDERS:
-            store.delete_folder(folder)
-        # the first part of the manifest goes last of its parts: it says that this is a run
-        for name in (*reversed(manifest_parts(store)), *RunFiles.AT_THE_END):
-            if store.exists(name):
-                store.delete(name)
     return store
+
+
+def clear_store(store: Store) -> None:
+    """Delete the files of an earlier run.
+
+    Args:
+        store: The folder of the run.
+    """
+    if not store.exists(RunFiles.MANIFEST):
+        return
+    for folder in RunFiles.FOLDERS:
+        store.delete_folder(folder)
+    # the first part of the manifest goes last of its parts: it says that this is a run
+    for name in (*reversed(manifest_parts(store)), *RunFiles.AT_THE_END):
+        if store.exists(name):
+            store.delete(name)
 
 
 def _check_writable(root: str, folder: str) -> None:

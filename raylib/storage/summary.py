@@ -19,7 +19,7 @@ class StageTotals:
         changed: Records whose text it rewrote.
         characters_in: Characters of the records that it was given.
         characters_out: Characters of the records that it passed on.
-        seconds: Time spent in it, over all workers.
+        seconds: Time spent in it, over all workers and including its shuffles.
     """
 
     records_in: int
@@ -155,7 +155,7 @@ class Summary:
         seconds_start: Time until all workers were there.
         mb_while_starting: Megabytes of input that were processed in the meantime.
         phases: Seconds by phase.
-        mb_per_second: Speed once all workers were there.
+        mb_per_second: Speed once all workers were there; what an earlier run had read does not count.
         by_stage: Totals of each stage, in the order of the recipe.
         by_reason: Rejects by `stage/reason`, most frequent first.
         by_source: Counts by source, in the order of their names.

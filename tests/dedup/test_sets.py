@@ -17,7 +17,8 @@ import raylib
 from dedup.index import MinHashIndex
 from raylib.cli import app
 from raylib.engine import run
-from raylib.errors import RecipeError
+from raylib.errors import LockedError, RecipeError
+from raylib.locking import locked
 from raylib.recipe import Recipe
 from raylib.records import tables_of
 from tests.dedup.corpus import corpus
@@ -130,6 +131,14 @@ def test_index_refuses_what_it_cannot_use(tmp_path: Path, write_jsonl: Write) ->
     file.write_text(file.read_text().replace('"probe": [\n  ', '"probe": [\n  1'))
     with pytest.raises(ValueError, match="other hash functions"):
         MinHashIndex(tmp_path / "index")
+
+
+def test_an_index_has_one_writer_at_a_time(tmp_path: Path, write_jsonl: Write) -> None:
+    index = MinHashIndex.create(tmp_path / "index")
+    with locked(tmp_path / "index"), pytest.raises(LockedError, match="another process is writing to"):
+        index.add(tables_of(str(write_jsonl([{"id": "a", "text": ARTICLE}]))))
+    assert sorted(p.name for p in (tmp_path / "index").iterdir()) == ["index.json"]
+    assert index.add(tables_of(str(write_jsonl([{"id": "a", "text": ARTICLE}])))) == 1
 
 
 @pytest.mark.parametrize("method", ["exact", "minhash", "lines", "semantic"])

@@ -16,6 +16,7 @@ import orjson
 
 from raylib.atomic import write_atomically
 from raylib.errors import TrainingError
+from raylib.locking import locked
 from raylib.records import RecordFile, files_of
 from training.data.encoder import SMALL, Encoder
 from training.data.encoding import TokenOptions
@@ -101,6 +102,7 @@ def tokenize(
 
     Raises:
         TrainingError: if there are no records, or if the folder holds tokens of something else.
+        LockedError: if another process is writing to the folder.
     """
     options = options or TokenOptions()
     tokenizer = saved_tokenizer(tokenizer_path)
@@ -110,9 +112,13 @@ def tokenize(
     finished = _finished(folder, key)
     if finished is not None:
         return finished
-    job = _Job(files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
-    job.work.mkdir(parents=True, exist_ok=True)
-    return _tokenize(job, folder)
+    with locked(folder):
+        finished = _finished(folder, key)  # by another process since
+        if finished is not None:
+            return finished
+        job = _Job(files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
+        job.work.mkdir(parents=True, exist_ok=True)
+        return _tokenize(job, folder)
 
 
 def _finished(folder: Path, key: str) -> TokenInfo | None:

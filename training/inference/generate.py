@@ -12,6 +12,7 @@ import orjson
 
 from raylib.errors import ParameterError, TrainingError
 from raylib.extras import optional
+from raylib.locking import locked_file
 from training.data.templates import Renderer
 from training.data.tokenizer import Tokenizer, pad_id, saved_tokenizer
 from training.inference.endpoint_generator import EndpointGenerator, PartlyAnswered
@@ -207,15 +208,15 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
         options: What answers, and how often.
 
     Raises:
-        RaylibError: if there are no prompts; if an endpoint refuses all of them or does not answer; at the end, if some
-            prompts got no answer.
+        RaylibError: if another process is writing to the file; if there are no prompts; if an endpoint refuses all of
+            them or does not answer; at the end, if some prompts got no answer.
     """
     options = options or GenerateOptions()
     asked = prompts_of(prompts, options.limit)
-    held = _held(out, model)
     generator: AnswersPrompts | None = None
     reasons: list[str] = []
-    with out.open("ab") as stream:
+    with locked_file(out), out.open("ab") as stream:
+        held = _held(out, model)
         for part, sample in _parts(asked, held, options):
             generator = generator or _generator(model, options)
             sampling = replace(options.sampling, seed=options.sampling.seed + sample)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ import orjson
 import torch
 
 from raylib.errors import TrainingError
+from raylib.locking import locked
 from raylib.paths import JOB_PACKAGES, paths_in
 from training.config import TrainConfig
 from training.loop.failure import decisive, failures_in
@@ -26,6 +28,8 @@ from training.loop.loop import Loop
 __all__ = ["Mode", "run", "single_process_group"]
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = 45.0  # seconds for workers to end; the launcher kills them after 30
 
 Mode = Literal["auto", "here", "local", "ray"]
 
@@ -49,6 +53,7 @@ def run(
 
     Raises:
         TrainingError: if the run cannot start or continue, on whichever worker.
+        LockedError: if another process is training into the same folder.
     """
     log_to_console()
     _check_paths(config)
@@ -61,9 +66,10 @@ def run(
         )
     if mode == "auto":
         mode = "here" if config.parallel.workers == 1 and config.parallel.backend == "plain" else "ray"
-    if mode == "here":
-        return _here(config, folder, say)
-    return _local(config, folder) if mode == "local" else _ray(config, folder, address)
+    with locked(folder):
+        if mode == "here":
+            return _here(config, folder, say)
+        return _local(config, folder) if mode == "local" else _ray(config, folder, address)
 
 
 def _check_paths(config: TrainConfig) -> None:
@@ -125,15 +131,33 @@ def _local(config: TrainConfig, folder: Path) -> Result:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
         command = [*launcher, "-m", "training.loop.worker", str(file), str(folder), place]
         variables = {**os.environ, **_environment(config), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True, check=False)
+        status, errors = _run_launcher(command, variables)
         failure = decisive(failures_in(Path(place)))
     if failure is not None:
         raise failure.as_error()
-    if done.returncode:  # killed, or gone before it could say why
+    if status:  # killed, or gone before it could say why
         raise TrainingError(
-            f"a worker ended without reporting why; the last lines of its output are:\n{done.stderr[-2000:]}"
+            f"a worker ended without reporting why; the last lines of its output are:\n{errors[-2000:]}"
         )
     return Result.read(folder)
+
+
+def _run_launcher(command: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
+    """Run the launcher of local workers; returns its exit status and what it wrote to standard error.
+
+    If this process is interrupted, the launcher is asked to end, because it ends the workers then; killing it at once
+    would leave them behind.
+    """
+    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _, errors = process.communicate()
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_PATIENCE)
+            process.kill()
+            raise
+    return process.returncode, errors
 
 
 def _ray(config: TrainConfig, folder: Path, address: str) -> Result:

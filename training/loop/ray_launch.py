@@ -20,6 +20,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from raylib import termination
 from raylib.cluster.connection import connect
 from raylib.cluster.metrics import TrainingMetrics
 from raylib.errors import TrainingError
@@ -79,7 +80,8 @@ def _connect(address: str, workers: int) -> None:
         connect(address or "auto", log_to_driver=True)
     else:
         cores = max(os.cpu_count() or 1, workers + 1)
-        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+        with termination.kept(starts_processes=True):
+            ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
 
 
 def _trainer(config: TrainConfig, folder: Path, environment: Mapping[str, str], gpus: bool) -> TorchTrainer:

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from raylib.cli.progress import Bars, warnings_of
+from raylib.cli.progress import Bars, _Phase, warnings_of
 from raylib.storage.entry import ShardEntry
 from raylib.storage.names import Phase, ShardName
 
@@ -64,6 +64,29 @@ def test_without_a_terminal_there_are_lines_in_between() -> None:
     assert lines[0] == f"0 {NAME} ..."
     assert any(line.startswith("  50 %, ") and line.endswith(" left") for line in lines)
     assert sum(line.startswith("  done in 0:00:0") for line in lines) == 30
+
+
+def test_what_an_earlier_run_did_counts_for_the_share_and_not_for_the_pace() -> None:
+    phase = _Phase("read", 0, 100)
+    phase.begun -= 10.0
+    for shard in range(80):
+        phase.add(entry(shard), 0, resumed=True)
+    assert phase.line() == "  80 %, 80 done before"
+    for shard in range(10):
+        phase.add(entry(80 + shard), 0, resumed=False)
+    assert phase.line().startswith("  90 %, ")
+    assert phase.line().endswith(", 0:00:10 left")
+    assert 8.5 < float(phase.speed(short=False).split()[2]) <= 9.0, "90 MB in 10 s"
+
+
+def test_no_time_is_guessed_before_the_first_shard() -> None:
+    out = io.StringIO()
+    bars = Bars(Console(file=out, width=100, height=24, force_terminal=True, color_system=None))
+    bars.phase(NAME, 0, 4)
+    bars._bars.refresh()
+    bars.close()
+    assert "0%" in out.getvalue()
+    assert ":--" not in out.getvalue()
 
 
 def test_a_run_that_kept_nothing_says_why() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+import psutil
 import pytest
 import yaml
 
+from raylib.locking import LOCK_NAME
 from tests.texts import ARTICLE
 
 pytestmark = pytest.mark.slow  # every command is a process of its own
@@ -108,17 +113,91 @@ def test_more_files_in_the_same_place_continue(project: Path, write_jsonl: Write
     assert summary(project)["records_in"] == 48
 
 
-@pytest.mark.faults
-def test_an_interrupted_run_says_how_to_continue(project: Path, write_jsonl: Write) -> None:
+@contextmanager
+def running(project: Path, write_jsonl: Write, *, engine: str = "inline") -> Iterator[subprocess.Popen[str]]:
+    """A run of many records, whose first phase has begun; ended with the block if it still runs."""
     write_jsonl([{"id": str(n), "text": ARTICLE * 20 + str(n)} for n in range(20_000)], "data/a.jsonl")
-    write_recipe(project, ["minhash_dedup"])
+    write_recipe(project, ["minhash_dedup"], mode=engine)
     command = [sys.executable, "-m", "raylib", "run", "recipe.yaml"]
-    process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert process.stderr is not None
-    with process.stderr:
-        assert process.stderr.readline() == "read ...\n", "the first phase has begun"
-        os.kill(process.pid, signal.SIGINT)
+    with subprocess.Popen(
+        command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == ("read ...\n" if engine == "inline" else "starting Ray\n")
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_how_to_continue(
+    project: Path, write_jsonl: Write, sent: signal.Signals, status: int
+) -> None:
+    with running(project, write_jsonl) as process:
+        os.kill(process.pid, sent)
+        if sent == signal.SIGTERM:  # `timeout` sends it twice
+            os.kill(process.pid, sent)
+        assert process.stderr is not None
+        said = process.stderr.read().splitlines()
+        assert process.wait() == status
+    assert said[-1] == "interrupted; run the same command again to continue"
+    assert not any(word in line for line in said for word in ("Traceback", "***", "PC:", "Error"))
+    assert not (project / "out/it" / LOCK_NAME).exists()
+
+
+@pytest.mark.faults
+def test_two_runs_into_one_folder(project: Path, write_jsonl: Write) -> None:
+    with running(project, write_jsonl) as first:
+        os.kill(first.pid, signal.SIGSTOP)  # it holds the folder, and nothing in it changes
+        before = snapshot(project)
+        for option in ("--resume", "--fresh", "--update"):
+            second = raylib(project, option)
+            assert second.returncode == 1
+            assert second.stderr.startswith(
+                f"error: another process is writing to out/it: pid {first.pid} on host {platform.node()}, since "
+            )
+            assert second.stderr.count("\n") == 1
+        assert snapshot(project) == before
+    write_recipe(project, STAGES)
+    write_jsonl([{"id": str(n), "text": ARTICLE[n:] * 3} for n in range(40)], "data/a.jsonl")
+    third = raylib(project, "--fresh")
+    assert third.returncode == 0, "a killed run leaves no lock"
+    assert third.stderr == ""
+    assert not (project / "out/it" / LOCK_NAME).exists()
+
+
+def snapshot(project: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and time of every file of the output."""
+    files = [p for p in sorted((project / "out/it").rglob("*")) if p.is_file()]
+    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+@pytest.mark.faults
+@pytest.mark.cluster
+@pytest.mark.parametrize("moment", ["starting", "working"])
+def test_a_terminated_run_ends_its_cluster(project: Path, write_jsonl: Write, moment: str) -> None:
+    with running(project, write_jsonl, engine="ray") as process:
+        ours = psutil.Process(process.pid)
+        if moment == "working":
+            manifest = project / "out/it/manifest.jsonl"
+            wait_for(lambda: manifest.exists() and manifest.read_bytes().count(b'"shard"') > 1)
+        wait_for(lambda: bool(ours.children()))
+        cluster = ours.children(recursive=True)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.stderr is not None
         said = process.stderr.read()
-    assert process.wait() == 130
-    assert "interrupted; run the same command again to continue" in said
+        assert process.wait() == 143
+    assert said.splitlines()[-1] == "interrupted; run the same command again to continue"
+    assert "***" not in said
     assert "Traceback" not in said
+    _, left = psutil.wait_procs(cluster, timeout=60)
+    assert left == []
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

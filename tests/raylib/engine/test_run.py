@@ -113,6 +113,20 @@ def test_second_run_does_nothing(tmp_path: Path, write_jsonl: Write) -> None:
     assert content(tmp_path / "out") == before
 
 
+@pytest.mark.slow
+def test_the_seconds_of_a_global_stage_are_all_its_work(tmp_path: Path, write_jsonl: Write) -> None:
+    run(recipe(write_jsonl(rows(50)), tmp_path / "warm", ["minhash_dedup"]))  # compiles
+    source = write_jsonl([{"id": str(n), "text": f"{n}{ARTICLE[n % 50 :]}" * 4} for n in range(4000)], "many.jsonl")
+    stage = {"minhash_dedup": {"permutations": 1024}}  # dear, so that reading and the report are a small part
+    once = recipe(source, tmp_path / "out", [stage], engine__batch_mb=8)
+    summary = run(once).summary
+    spent = summary["by_stage"]["minhash_dedup"]["seconds"]
+    assert 0.5 * summary["seconds"] < spent < summary["seconds"]
+    assert spent > sum(seconds for phase, seconds in summary["phases"].items() if phase.startswith("r"))
+    assert summary["mb_per_second"] > 0
+    assert run(once).summary["mb_per_second"] == 0, "the second run reads nothing"
+
+
 def test_changed_recipe_redoes_only_what_changed(tmp_path: Path, write_jsonl: Write) -> None:
     source = write_jsonl(rows(500))
     run(recipe(source, tmp_path / "out"))

@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_in_the_bucket(
 
 def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     from raylib.storage import manifest as manifests
-    from raylib.storage.folder import start_store
+    from raylib.storage.folder import clear_store
     from raylib.storage.store import Store
 
     monkeypatch.setattr(manifests, "_PART", 4)
@@ -172,5 +172,5 @@ def test_a_manifest_in_parts(server: str, bucket: Callable[[str], str], monkeypa
     again.append(ShardEntry(Phase.segment(0), ShardName(10), "k", {}))
     assert len(manifests.Manifest(store).entries) == 11
     assert len(manifests.manifest_parts(store)) == 3
-    start_store(store.root, fresh=True)
+    clear_store(store)
     assert not manifests.manifest_parts(store)

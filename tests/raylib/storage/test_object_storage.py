@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -10,7 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from raylib.engine import run
+from raylib.errors import LockedError
+from raylib.locking import LOCK_NAME, Holder
 from raylib.recipe import Recipe
+from raylib.storage.locks import locked_output
+from raylib.storage.store import Store
 from tests.raylib.engine.runs import STAGES, Count, content, rows
 
 
@@ -47,3 +56,37 @@ def test_from_bucket_to_bucket(
     count = Count()
     run(recipe(f"s3://raw/in.jsonl{query}", f"s3://clean/run{query}"), progress=count)
     assert not count.done, "a second run finds everything in the bucket"
+
+
+def test_a_bucket_has_one_writer_at_a_time(
+    server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr("raylib.locking.holding.BEAT_SECONDS", 0.05)
+    query = f"?scheme=http&endpoint_override={server}&region=us-east-1&allow_bucket_creation=true"
+    pafs.FileSystem.from_uri(f"s3://locks/{query}")[0].create_dir("locks")
+    store = Store(f"s3://locks/run{query}")
+    with locked_output(store, "s3://locks/run") as lock:
+        first = Holder.read(store.read(LOCK_NAME))
+        assert first is not None
+        with (
+            pytest.raises(LockedError, match=rf"s3://locks/run: pid {os.getpid()} on"),
+            locked_output(store, "s3://locks/run"),
+        ):
+            pass
+        while store.read(LOCK_NAME) == first.to_bytes():  # until there is a sign of life
+            time.sleep(0.01)
+        lock.check()
+    assert not store.exists(LOCK_NAME)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    store.write(LOCK_NAME, replace(first, pid=dead.pid).to_bytes())
+    with locked_output(store, "it"):
+        assert not caplog.records, "a killed process of this machine holds nothing"
+    store.write(LOCK_NAME, replace(first, host="far-away", beat=time.time() - 30).to_bytes())
+    with pytest.raises(LockedError, match=r"its lock ends in (29|30) s"), locked_output(store, "it"):
+        pass
+    store.write(LOCK_NAME, replace(first, host="far-away", beat=time.time() - 90).to_bytes())
+    with locked_output(store, "it"):
+        assert "it: taken over from pid" in caplog.text

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raylib.errors import TrainingError
+from raylib.errors import LockedError, TrainingError
+from raylib.locking import locked
 from tests.texts import ARTICLE, conversations
 from tests.training.setup import pairs, write
 from training.data import encoder, encoding, shuffle, tokens
@@ -59,6 +60,8 @@ def test_an_interrupted_tokenisation_continues(
 
     monkeypatch.setattr(encoder, "encode", failing)
     with pytest.raises(KeyboardInterrupt):
+        tokenize(paths, tmp_path / "out", str(tiny_model))
+    with locked(tmp_path / "out"), pytest.raises(LockedError, match="another process is writing to"):
         tokenize(paths, tmp_path / "out", str(tiny_model))
     info = tokenize(paths, tmp_path / "out", str(tiny_model))
     assert info["parts_done_before"] == 2

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from raylib.cli import app
+from raylib.errors import LockedError
+from raylib.locking import locked_file
 from tests.training.inference.chat_server import ChatServer
 from tests.training.setup import config, quiet, write
 from training.data.tokens import tokenize
@@ -56,6 +58,8 @@ def test_an_endpoint_generates_and_a_second_run_asks_for_the_rest(server: ChatSe
     assert "4 were there" in CliRunner().invoke(app, command).output
     assert len(server.requests) == before + 2
     assert len(out.read_bytes().splitlines()) == 6
+    with locked_file(out):
+        assert isinstance(CliRunner().invoke(app, command).exception, LockedError)
     wrong = CliRunner().invoke(
         app, ["generate", "m", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "x"), "--engine", "vlm"]
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
+import yaml
 
-from raylib.errors import TrainingError
+from raylib.errors import LockedError, TrainingError
+from raylib.locking import LOCK_NAME
 from tests.training.setup import config, losses, quiet
 from training.loop.launch import run
 
@@ -49,6 +55,45 @@ def test_lines_of_several_workers_name_their_worker() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[worker 1] it hangs\n"
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize("mode", ["here", "local", pytest.param("ray", marks=[pytest.mark.cluster, pytest.mark.long])])
+def test_a_terminated_run_ends_its_workers_and_says_how_to_continue(
+    tokens: dict[str, str], tiny_model: Path, tmp_path: Path, mode: str
+) -> None:
+    parallel = {"backend": "plain", "gpus": "no"}
+    wanted = config(tokens, tiny_model, tmp_path, steps=20_000, micro_batch=1, parallel=parallel)
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(wanted.describe()))
+    command = [sys.executable, "-m", "raylib", "train", str(tmp_path / "train.yaml"), "--mode", mode]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    with (
+        (tmp_path / "said").open("w") as said,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment) as process,
+        ExitStack() as ended,
+    ):
+        ended.callback(process.kill)
+        wait_for(tmp_path / "run" / "metrics.jsonl", process)
+        family = psutil.Process(process.pid).children(recursive=True)
+        with pytest.raises(LockedError, match=f"pid {process.pid} on host"):
+            run(wanted, mode="here")
+        process.terminate()
+        assert process.wait(120) == 143
+    lines = (tmp_path / "said").read_text().splitlines()
+    assert lines[-1] == "interrupted; run the same command again to continue"
+    assert not any(word in line for line in lines for word in ("Traceback", "***", "PC:"))
+    _, left = psutil.wait_procs(family, timeout=60)
+    assert left == []
+    assert not (tmp_path / "run" / LOCK_NAME).exists()
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
+    while not file.exists() or not file.stat().st_size:
+        assert process.poll() is None, "the run ended before its first step"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.slow

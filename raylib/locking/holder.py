@@ -1,0 +1,135 @@
+"""The holder of a lock as the lock file names it, and what follows from a file that another holder left."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import time
+import uuid
+from dataclasses import asdict, dataclass, replace
+
+import orjson
+
+from raylib.errors import LockedError
+
+__all__ = ["STALE_SECONDS", "Holder", "check_earlier_holder", "held_error", "lost_error"]
+
+logger = logging.getLogger(__name__)
+
+STALE_SECONDS = 60.0  # without a sign of life, after which a holder on another machine no longer counts
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock, as its lock file names it.
+
+    Attributes:
+        host: Name of its machine.
+        pid: Its process id.
+        started: When it took the lock, in seconds since 1970.
+        token: Random text that no other holder has.
+        beat: Its last sign of life, in seconds since 1970, by its own clock.
+    """
+
+    host: str
+    pid: int
+    started: float
+    token: str
+    beat: float
+
+    @classmethod
+    def this(cls) -> Holder:
+        """This process as a new holder."""
+        now = time.time()
+        return cls(platform.node(), os.getpid(), now, uuid.uuid4().hex, now)
+
+    @classmethod
+    def read(cls, data: bytes) -> Holder | None:
+        """The holder that a lock file names; None if the file is not complete."""
+        try:
+            return cls(**orjson.loads(data))
+        except (orjson.JSONDecodeError, TypeError):
+            return None
+
+    def to_bytes(self) -> bytes:
+        """The content of the lock file."""
+        return orjson.dumps(asdict(self))
+
+    def beating(self) -> Holder:
+        """The same holder with a sign of life of this moment."""
+        return replace(self, beat=time.time())
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was a process of this machine that no longer exists."""
+        if self.host != platform.node():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # it belongs to another user
+            return False
+        return False
+
+    def __str__(self) -> str:
+        begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started))
+        return f"pid {self.pid} on host {self.host}, since {begun}"
+
+
+def held_error(shown: str, holder: Holder | None, ends_in: float | None = None) -> LockedError:
+    """The error for a lock that another process holds.
+
+    Args:
+        shown: What is locked, as the user wrote it.
+        holder: Who holds it; None if it has not said so yet.
+        ends_in: Seconds after which the lock ends if the holder was killed; None if it ends at once.
+    """
+    who = "" if holder is None else f": {holder}"
+    killed = "" if ends_in is None else f" (if it was killed, its lock ends in {max(math.ceil(ends_in), 1)} s)"
+    return LockedError(
+        f"another process is writing to {shown}{who}{killed}; wait until it ends, or choose another output"
+    )
+
+
+def lost_error(shown: str, holder: Holder) -> LockedError:
+    """The error for a lock that another process has taken over.
+
+    Args:
+        shown: What was locked, as the user wrote it.
+        holder: Who holds it now.
+    """
+    return LockedError(
+        f"{shown} was taken over by {holder}, because this process gave no sign of life for "
+        f"{STALE_SECONDS:.0f} s; it stops here"
+    )
+
+
+def check_earlier_holder(shown: str, earlier: Holder | None, age: float) -> bool:
+    """Check a lock file that another holder left, where no lock of the operating system speaks for it.
+
+    Args:
+        shown: What is locked, as the user wrote it.
+        earlier: The holder that the file names, if any.
+        age: Seconds since its last sign of life.
+
+    Returns:
+        Whether a lock of another machine is taken over.
+
+    Raises:
+        LockedError: the earlier holder is still alive, as far as anybody can tell.
+    """
+    if earlier is None or earlier.is_dead:
+        return False
+    if age < STALE_SECONDS:
+        raise held_error(shown, earlier, STALE_SECONDS - age)
+    logger.warning(
+        "%s: taken over from pid %d on host %s, which has given no sign of life for %.0f s",
+        shown,
+        earlier.pid,
+        earlier.host,
+        age,
+    )
+    return True

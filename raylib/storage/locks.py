@@ -1,0 +1,66 @@
+"""The lock of a run's output folder, on a disk or in object storage."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from contextlib import AbstractContextManager
+
+from raylib.errors import LockedError
+from raylib.locking import LOCK_NAME, Holder, Lock, check_earlier_holder, locked, locked_by, lost_error
+from raylib.storage.store import Store
+
+__all__ = ["locked_output"]
+
+
+def locked_output(store: Store, shown: str) -> AbstractContextManager[Lock]:
+    """Hold the lock of a run's folder for a block.
+
+    Args:
+        store: The folder.
+        shown: The folder as the user wrote it, for messages.
+
+    Returns:
+        A context manager, which raises LockedError if another process holds the lock.
+    """
+    return locked(store.path(""), shown) if store.local else locked_by(_ObjectLock(store, shown))
+
+
+class _ObjectLock:
+    """An object that names its holder, written again as a sign of life.
+
+    Object storage knows no locks. Two runs that begin within the same moment may both go on until the first sign of
+    life of the one whose name was overwritten; any later run is refused.
+    """
+
+    def __init__(self, store: Store, shown: str) -> None:
+        self._store, self._shown = store, shown
+        self._me = Holder.this()
+
+    def take(self) -> None:
+        """Write our name, unless somebody else's is there and recent."""
+        earlier = self._holder()
+        check_earlier_holder(self._shown, earlier, time.time() - earlier.beat if earlier else 0.0)
+        self._store.write(LOCK_NAME, self._me.to_bytes())
+        self._check_still_ours()
+
+    def _holder(self) -> Holder | None:
+        if not self._store.exists(LOCK_NAME):
+            return None
+        return Holder.read(self._store.read(LOCK_NAME))
+
+    def _check_still_ours(self) -> None:
+        found = self._holder()
+        if found is not None and found.token != self._me.token:
+            raise lost_error(self._shown, found)
+
+    def beat(self) -> None:
+        """Write our name with the time of this moment."""
+        self._check_still_ours()
+        self._store.write(LOCK_NAME, self._me.beating().to_bytes())
+
+    def release(self) -> None:
+        """Delete the object."""
+        with contextlib.suppress(LockedError, OSError):  # without it, the lock ends by its age
+            self._check_still_ours()
+            self._store.delete(LOCK_NAME)
