@@ -21,7 +21,7 @@ from raylib.engine.planning import Plan, make_plan
 from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
-from raylib.errors import SourceError
+from raylib.errors import SourceError, WrongTypeError
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
 from raylib.storage.folder import start_store
@@ -63,6 +63,9 @@ def run(
         RaylibError: If no worker can be set up.
         OSError: If the output cannot be written for another reason than a full volume.
     """
+    if not isinstance(recipe, Recipe):
+        example = f"{recipe!r}" if isinstance(recipe, str) else "'recipe.yaml'"
+        raise WrongTypeError(f"run() takes a recipe, not {type(recipe).__name__}: run(Recipe.from_file({example}))")
     try:
         return _run(recipe, fresh, update, limit, progress or Progress())
     except OSError as error:

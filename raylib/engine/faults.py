@@ -67,6 +67,8 @@ class Fault:
             return cls(FaultKind.SETUP, f"{missing} (on {platform.node()})", stage)
         if isinstance(error, StageError):
             return cls(FaultKind.STAGE, str(error), stage)
+        if isinstance(error, RaylibError):
+            return cls(FaultKind.OTHER, str(error), stage)
         return cls(FaultKind.OTHER, error_text(error), stage)
 
     def in_setup(self) -> Fault:
@@ -123,7 +125,8 @@ def is_tried_again(failure: Failure, retries: int) -> bool:
         failure: The failed attempt.
         retries: How many attempts a task has.
     """
-    logger.warning("%s: attempt %d of %d failed: %s", failure.place, failure.attempts, retries, failure.error)
+    level = logging.WARNING if failure.kind.is_of_the_task else logging.INFO  # else the run ends with this error
+    logger.log(level, "%s: attempt %d of %d failed: %s", failure.place, failure.attempts, retries, failure.error)
     return failure.kind.is_of_the_task and failure.attempts < retries
 
 
@@ -147,7 +150,8 @@ def end_of_run(fault: Fault, output: str) -> RaylibError | None:
         case FaultKind.STAGE:
             return RecipeError(fault.text)
         case FaultKind.SETUP:
-            return RaylibError(f"a worker cannot set up its stages: {fault.text}")
+            where = f"stage {fault.stage!r}: " if fault.stage else "a worker cannot set up its stages: "
+            return RaylibError(f"{where}{fault.text}")
         case FaultKind.LOST_WORKER | FaultKind.OTHER:
             return None
 

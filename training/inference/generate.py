@@ -14,9 +14,11 @@ from quality.models.endpoint import Endpoint
 from quality.text.turns import Message as EndpointMessage
 from raylib.errors import ParameterError, TrainingError
 from raylib.extras import optional
+from raylib.model_folders import model_folder
+from raylib.outputs import output_file
 from training.data.templates import Renderer
 from training.data.tokenizer import Message, Tokenizer, pad_id, saved_tokenizer
-from training.inference.prompts import AnswerRecord, Prompt, prompts_of
+from training.inference.prompts import AnswerRecord, Prompt, prompts_of, read_answers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +81,7 @@ class Generator:
         torch = optional("torch", purpose=_PURPOSE)
         transformers = optional("transformers", purpose=_PURPOSE)
         place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer: Tokenizer = saved_tokenizer(path)
+        self.tokenizer: Tokenizer = saved_tokenizer(model_folder(path, "model"), "model")
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
         model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, dtype=dtype
@@ -178,7 +180,7 @@ class VllmGenerator:
                 "--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give "
                 "--endpoint"
             ) from error
-        self.tokenizer: Tokenizer = saved_tokenizer(path)
+        self.tokenizer: Tokenizer = saved_tokenizer(model_folder(path, "model"), "model")
         self.renderer = Renderer(self.tokenizer, template)
         self._model = self._vllm.LLM(model=path, trust_remote_code=False, **options)
 
@@ -288,7 +290,7 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
     """
     options = options or GenerateOptions()
     asked = prompts_of(prompts, options.limit)
-    held = _held(out, model)
+    held = _held(output_file(out), model)
     generator: AnswersPrompts | None = None
     with out.open("ab") as stream:
         for part, sample in _parts(asked, held, options):
@@ -303,7 +305,7 @@ def _held(out: Path, model: str) -> set[tuple[str, int]]:
     """(id, sample) of the answers of a model that a file holds."""
     if not out.is_file():
         return set()
-    records = map(orjson.loads, out.read_bytes().splitlines())
+    records = read_answers([str(out)], empty=True)
     return {(record["id"], record["sample"]) for record in records if record["model"] == model}
 
 
