@@ -44,7 +44,7 @@ def output_folder(path: str | Path, option: str = "--out", shown: str = "") -> P
     Raises:
         OutputError: It cannot be created or written to. A full volume is not reported here, but where data are written.
     """
-    refuse_job_package(str(path), option)
+    refuse_job_package(shown or str(path), option)
     folder = Path(path).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def output_file(path: str | Path, option: str = "--out") -> Path:
     file = Path(path).expanduser()
     if file.is_dir():
         raise OutputError(f"{option} {str(path)!r} is a folder; name a file")
-    output_folder(file.parent, option)
+    output_folder(file.parent, option, str(path))
     if file.exists() and not os.access(file, os.W_OK):
         raise OutputError(f"{option} {str(path)!r}: cannot write to {absolute(str(file))}: Permission denied")
     return file

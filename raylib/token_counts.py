@@ -66,5 +66,6 @@ def check_tokenizer(path: str, option: str = "tokenizer") -> None:
     if file.is_file() or (file / "tokenizer.json").is_file():
         return
     if file.is_dir():
-        raise SourceError(f"{option}: the folder {path!r} holds no tokenizer.json; give a folder that holds one")
+        advice = "give a tokenizer.json, or the folder that holds one"
+        raise SourceError(f"{option}: the folder {path!r} holds no tokenizer; {advice}")
     tokenizer_folder(path, option)

@@ -48,6 +48,8 @@ class Where:
         """The place of a key, or of the nearest key above it whose line is known."""
         if any(way[:end] in self.overridden for way in _ways(path) for end in range(1, len(way) + 1)):
             return "--set"
+        if path and path not in self.lines and any(key[: len(path)] == path for key in self.overridden):
+            return "--set"
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.file}:{self.lines[path]}" if path in self.lines else self.file
@@ -220,7 +222,7 @@ def _record(
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             _record(value, (*path, i), lines, written, (*above, node))
-    elif node.tag in _REMEMBERED and node.style is None:
+    elif isinstance(node, yaml.ScalarNode) and node.tag in _REMEMBERED and node.style is None:
         written[path] = node.value
 
 

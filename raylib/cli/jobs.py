@@ -44,8 +44,8 @@ def _client(address: str) -> JobSubmissionClient:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError) as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
-        reason = "" if address in words[0] else f": {words[0].rstrip('.')}"
-        raise RaylibError(f"no cluster answers at {address}{reason}; give --address http://HEAD:8265") from None
+        reason = words[0].rstrip(".").replace(f" at address: {address}", "")
+        raise RaylibError(f"no cluster answers at {address}: {reason}; give --address http://HEAD:8265") from None
 
 
 def _find(client: JobSubmissionClient, name: str) -> JobDetails:

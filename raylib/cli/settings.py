@@ -42,5 +42,6 @@ def overrides(items: list[str]) -> Overrides:
         held = parse_document(value, f"--set {item}", RaylibError, lines=False)
         out[key] = held.data if value else ""
         for path, text in held.where.written.items():
-            out.written[(*key.split("."), *path)] = text
+            place: KeyPath = (*key.split("."), *path)
+            out.written[place] = text
     return out

@@ -91,6 +91,7 @@ def source_chain(name: str) -> list[StageSpec]:
 
     Raises:
         RecipeError: There is no such chain, or a stage of it is wrong.
+        WrongTypeError: The name is no text.
     """
     if not isinstance(name, (str, Path)):
         raise WrongTypeError(f"a chain is a name such as 'web' or the path of a YAML file, not {type(name).__name__}")

@@ -124,8 +124,8 @@ def spec_of(name: str, parameters: object, at: Where, position: int) -> StageSpe
 
 def _with_words(name: str, parameters: dict[str, object], at: Where, position: int) -> dict[str, object]:
     """Parameters with words as they were written."""
-    validate = pydantic.TypeAdapter(_known_stage(name).make).validate_python
-    return with_words(validate, parameters, at, ("stages", position, name))
+    adapter: pydantic.TypeAdapter[object] = pydantic.TypeAdapter(_known_stage(name).make)
+    return with_words(adapter.validate_python, parameters, at, ("stages", position, name))
 
 
 def short_form(name: str, value: object) -> dict[str, object]:

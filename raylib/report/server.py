@@ -188,7 +188,8 @@ class _Pages:
 
 def _reason(error: OSError) -> str:
     """What the operating system says, without the address, which asyncio adds."""
-    return os.strerror(error.errno) if error.errno in errno.errorcode else str(error.strerror or error)
+    known = error.errno is not None and error.errno in errno.errorcode
+    return os.strerror(error.errno or 0) if known else str(error.strerror or error)
 
 
 def serve(
