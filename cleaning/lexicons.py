@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from raylib.errors import ParameterError
 from raylib.paths import PathName
 
 __all__ = ["Hit", "Lexicon", "lexicon", "load_lexicon", "sensitive"]
+
+logger = logging.getLogger(__name__)
 
 _BUILT_IN = Path(__file__).resolve().parent.parent / "recipes" / "lexicons"
 
@@ -143,24 +146,30 @@ def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] =
     path = locate(name)
     entries: list[tuple[str, str]] = []
     problems: list[str] = []
+    unread: list[str] = []
     for number, raw in enumerate(path.read_bytes().splitlines(), 1):
         try:
             line = raw.decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            problems.append(f"{path.name}:{number}: not UTF-8")
+            unread.append(f"{path.name}:{number}: not UTF-8")
             continue
         if not line or line.startswith("# "):
             continue
         word, arrow, category = (part.strip() for part in line.partition("=>"))
         if not word or (arrow and not category):
-            problems.append(f"{path.name}:{number}: expected a word or word=>category, got {line!r}")
+            unread.append(f"{path.name}:{number}: expected a word or word=>category, got {line!r}")
         elif len(word) < min_word_length:
             problems.append(f"{path.name}:{number}: {word!r} is shorter than {min_word_length}, left out")
         elif word not in exclude:
             entries.append((word, category))
     if not entries:
-        raise ParameterError(f"lexicon {path} contains no usable word; {'; '.join(problems[:3])}")
-    return build_lexicon(entries, problems)
+        why = [*unread, *problems][:3]
+        hint = f"; if it is GB18030 (GBK), convert it: iconv -f gb18030 -t utf-8 {path}" if unread else ""
+        raise ParameterError(f"lexicon {path} holds no usable word{': ' if why else ''}{'; '.join(why)}{hint}")
+    if unread:  # words that nobody would miss, because a rule that knows them not rejects less
+        rest = f" and {len(unread) - 3} more lines" if len(unread) > 3 else ""
+        logger.warning("lexicon %s: lines were left out: %s%s", path, "; ".join(unread[:3]), rest)
+    return build_lexicon(entries, [*unread, *problems])
 
 
 def _count_hits(texts: pa.Array, words: Lexicon, categories: tuple[str, ...], threshold: int) -> pa.Array:

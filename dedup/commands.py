@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from raylib.command_options import Fresh, Quiet, Update
-from raylib.errors import ParameterError, nearest
+from raylib.errors import ParameterError, SourceError, nearest
+from raylib.outputs import output_folder
 
 if TYPE_CHECKING:
     from dedup.index import MinHashIndex
@@ -64,16 +65,19 @@ index_app = typer.Typer(help="Save records as an index, to deduplicate later dat
 def _build(
     index: Annotated[str, typer.Argument(help="Folder of the new index.")],
     source: Annotated[list[str], typer.Argument(metavar="IN...", help="Records to add.")],
-    threshold: Annotated[float, typer.Option(help="Least Jaccard similarity of duplicates.")] = 0.7,
-    ngram: Annotated[int, typer.Option(help="Number of tokens of a shingle.")] = 5,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least Jaccard similarity of duplicates.")] = 0.7,
+    ngram: Annotated[int, typer.Option(min=1, help="Number of tokens of a shingle.")] = 5,
     unit: Annotated[str, typer.Option(help="What a token is: character or word.")] = "character",
 ) -> None:
     """Build an index of records, such as the folder `kept` of a run."""
     from dedup.index import MinHashIndex
     from dedup.shingles import Unit
+    from raylib.records import files_of
 
+    files_of(source)  # an index of nothing would stand in the way of the next attempt
     for known in get_args(Unit):
         if unit == known:
+            output_folder(index, "INDEX")
             return _add(MinHashIndex.create(index, threshold=threshold, ngram=ngram, unit=known), source)
     raise ParameterError(f"--unit {unit!r}: there is no such unit{nearest(unit, get_args(Unit))}")
 
@@ -93,6 +97,10 @@ def _add(index: MinHashIndex, source: list[str]) -> None:
     from raylib.records import tables_of
 
     added = index.add(table for path in source for table in tables_of(path))
+    if not added:
+        if not index.version:
+            (index.path / "index.json").unlink()
+        raise SourceError(f"{', '.join(source)}: no records to add")
     typer.echo(f"{added:,} records added; version {index.version} of {index.path} holds {len(index):,}")
 
 
@@ -100,8 +108,8 @@ def _add(index: MinHashIndex, source: list[str]) -> None:
 def _query(
     index: Annotated[str, typer.Argument(help="Folder of the index.")],
     text: Annotated[list[str], typer.Argument(help="Texts to look for; - reads one from each line of standard input.")],
-    k: Annotated[int, typer.Option("-k", help="Largest number of records to show for a text.")] = 5,
-    min_similarity: Annotated[float, typer.Option(help="Least estimated Jaccard similarity.")] = 0.3,
+    k: Annotated[int, typer.Option("-k", min=1, help="Largest number of records to show for a text.")] = 5,
+    min_similarity: Annotated[float, typer.Option(min=0, max=1, help="Least estimated Jaccard similarity.")] = 0.3,
 ) -> None:
     """Find records of an index that are similar to texts. Prints one JSON object for each text as it comes."""
     import json

@@ -13,18 +13,18 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dedup.index_files import State, read_segment, read_state, write_segment
 from dedup.lsh import band_keys
 from dedup.minhash import MinHashDedup
 from dedup.shingles import Unit
 from dedup.signatures import estimated_jaccard, signature_column, signature_matrix
-from raylib.atomic import create_atomically, write_atomically
+from raylib.atomic import write_atomically
 from raylib.errors import ParameterError
 from raylib.locking import locked
 from raylib.schema import text_of
@@ -34,26 +34,6 @@ __all__ = ["Match", "MinHashIndex", "index_of", "open_index"]
 _FORMAT = 1
 _PROBE = "这是一段用来核对散列函数的文字。The quick brown fox."
 _HEAD = 200  # characters of a text that the index keeps to show
-
-
-class _Settings(TypedDict):
-    threshold: float
-    ngram: int
-    unit: Unit
-    permutations: int
-    seed: int
-    bands: int
-    rows: int
-
-
-class _State(TypedDict):
-    """The content of `index.json`."""
-
-    format: int
-    version: int
-    settings: _Settings
-    probe: list[int]
-    segments: list[str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +94,7 @@ class MinHashIndex:
             raise ParameterError(
                 f"{str(path)!r} is not an index (it has no index.json); make one with `raylib index build`"
             )
-        state = self._state()
+        state = read_state(self.path)
         if state.get("format") != _FORMAT:
             raise ParameterError(
                 f"{str(path)!r} has index format {state.get('format')}, this version of raylib reads {_FORMAT}"
@@ -167,7 +147,7 @@ class MinHashIndex:
             raise ParameterError(f"{str(path)!r} holds an index already; `raylib index update` adds to it")
         stage = MinHashDedup(threshold, ngram, unit, permutations, bands, rows, seed=seed)
         bands, rows = stage.layout
-        state: _State = {
+        state: State = {
             "format": _FORMAT,
             "version": 0,
             "settings": {
@@ -190,9 +170,6 @@ class MinHashIndex:
 
     def __len__(self) -> int:
         return sum(len(self._segment(name).records) for name in self.segment_names)
-
-    def _state(self) -> _State:
-        return cast(_State, json.loads((self.path / "index.json").read_text("utf-8")))
 
     # ---- writing ------------------------------------------------------------------------------
 
@@ -242,13 +219,13 @@ class MinHashIndex:
         folder.mkdir()
         all_keys, all_rows = np.concatenate(keys), np.concatenate(rows)
         order = np.argsort(all_keys, kind="stable")
-        _write(folder / "keys.arrow", pa.table({"key": all_keys[order], "row": all_rows[order]}))
-        _write(folder / "records.arrow", pa.concat_tables(records))
+        write_segment(folder / "keys.arrow", pa.table({"key": all_keys[order], "row": all_rows[order]}))
+        write_segment(folder / "records.arrow", pa.concat_tables(records))
         self._commit([*self.segment_names, name])
         return total
 
-    def _check_unchanged(self) -> _State:
-        state = self._state()
+    def _check_unchanged(self) -> State:
+        state = read_state(self.path)
         if state["version"] != self.version:
             raise ParameterError(f"{str(self.path)!r} was changed by another writer; open it again")
         return state
@@ -263,8 +240,7 @@ class MinHashIndex:
 
     def _segment(self, name: str) -> _Segment:
         if name not in self._segments:
-            keys = pa.ipc.open_file(pa.memory_map(str(self.path / name / "keys.arrow"))).get_batch(0)
-            records = pa.ipc.open_file(pa.memory_map(str(self.path / name / "records.arrow"))).get_batch(0)
+            keys, records = (read_segment(self.path / name / file) for file in ("keys.arrow", "records.arrow"))
             columns = keys.column("key").to_numpy(), keys.column("row").to_numpy()
             self._segments[name] = _Segment(*columns, pa.Table.from_batches([records]))
         return self._segments[name]
@@ -353,9 +329,3 @@ def index_of(folder: str | Path, tables: Iterable[pa.Table]) -> MinHashIndex:
     index = MinHashIndex.create(folder, threshold=0.5)
     index.add(tables)
     return index
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    table = table.combine_chunks()
-    with create_atomically(path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)

@@ -10,7 +10,8 @@ import orjson
 import typer
 
 from raylib.command_options import Fresh, Quiet, Update
-from raylib.errors import ParameterError, nearest
+from raylib.errors import ParameterError, SourceError, nearest
+from raylib.outputs import output_file, output_folder
 
 if TYPE_CHECKING:
     from quality.models.classifier import TrainOptions
@@ -60,6 +61,7 @@ def classifier_train(
     from quality.models.classifier import tune as find
 
     options = _train_options(set_)
+    output_folder(out)
     texts, labels, problems = read_labelled(source, text=text, label=label)
     _warn(problems)
     train, test = split(len(texts), test_share, seed)
@@ -79,24 +81,25 @@ def classifier_train(
 
 
 def _train_options(items: list[str]) -> TrainOptions:
-    """Options of training from `key=value` items. Raises ParameterError."""
+    """Options of training from `key=value` items. Raises RaylibError."""
     import pydantic
-    import yaml
 
     from quality.models.classifier import TrainOptions
+    from raylib.cli.settings import overrides
+    from raylib.user_yaml import Where
+    from raylib.validation import explain, with_words
 
-    given: dict[str, object] = {}
+    given = overrides(items)
     known = TrainOptions.__dataclass_fields__
-    for item in items:
-        key, sign, value = item.partition("=")
-        if not sign or key not in known:
-            raise ParameterError(f"--set {item!r}: no training option {key!r}{nearest(key, known)}")
-        given[key] = yaml.safe_load(value)
+    for key in given:
+        if key not in known:
+            raise ParameterError(f"--set {key}: no training option {key!r}{nearest(key, known)}")
+    validate = pydantic.TypeAdapter(TrainOptions).validate_python
     try:
-        return pydantic.TypeAdapter(TrainOptions).validate_python(given)
+        made: TrainOptions = validate(with_words(validate, dict(given), Where("--set", written=given.written)))
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        raise ParameterError(f"--set {first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
+        raise ParameterError(f"--set {explain(error)}") from None
+    return made
 
 
 @classifier_app.command("evaluate")
@@ -155,7 +158,10 @@ def classifier_mixture(
     from raylib.records import tables_of
     from raylib.token_counts import load_tokenizer
 
-    found = mixture_of(tables_of(source, scores=True), by, load_tokenizer(tokenizer) if tokenizer else None)
+    counter = load_tokenizer(tokenizer, "--tokenizer") if tokenizer else None
+    found = mixture_of(tables_of(source, scores=True), by, counter)
+    if not found:
+        raise SourceError(f"{source}: no records to count")
     if json_:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
@@ -184,15 +190,16 @@ def perplexity_train(
     source: Sources,
     out: Annotated[str, typer.Option("--out", "-o", help="Path of the model to write.")],
     order: Annotated[int, typer.Option(min=1, max=12, help="Number of characters of the longest n-gram.")] = 5,
-    max_entries: Annotated[int, typer.Option(help="Number of n-grams to remember, 20 bytes each.")] = 20_000_000,
+    max_entries: Annotated[int, typer.Option(min=1, help="Number of n-grams to remember, 20 bytes each.")] = 20_000_000,
 ) -> None:
     """Count a character n-gram model on clean text, such as `out/kept` of an encyclopedia."""
     from quality.models.ngram import CharacterNgram
     from raylib.records import tables_of
 
+    file = output_file(out)
     tables = (table for path in source for table in tables_of(path, scores=True))
     model = CharacterNgram.train(tables, order=order, max_entries=max_entries)
-    model.save(out)
+    model.save(str(file))
     typer.echo(f"model of {model.texts:,} texts: {out}")
 
 
@@ -223,6 +230,7 @@ def report_diversity(
 
     if len(sets) > 4:
         raise ParameterError(f"{len(sets)} sets: a report shows up to four")
+    output_folder(out)
     names = [Path(s.rstrip("/")).name or s for s in sets]
     if len(set(names)) < len(names):
         names = [s.rstrip("/") for s in sets]

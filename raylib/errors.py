@@ -3,9 +3,11 @@
 RaylibError
 ├── RecipeError                    a recipe or an option of it is wrong
 ├── ParameterError (ValueError)    a parameter of a stage or function is wrong
+│   └── WrongTypeError (TypeError) a function is given a value of the wrong type
 ├── UnknownNameError (KeyError)    nothing, such as a stage, has this name
 ├── StageError (ValueError)        a stage cannot work with the columns that it is given
 ├── SourceError                    an input cannot be found or opened, or holds no records
+├── OutputError                    an output cannot be written where it should be
 ├── RecordError                    one record cannot be read; it goes to the rejects
 ├── LockedError                    another process is writing to the output
 ├── ShardError                     shards were quarantined, or the output cannot be written
@@ -22,6 +24,7 @@ from collections.abc import Iterable
 __all__ = [
     "EndpointError",
     "LockedError",
+    "OutputError",
     "ParameterError",
     "RaylibError",
     "RecipeError",
@@ -32,6 +35,7 @@ __all__ = [
     "TrainingError",
     "UnansweredError",
     "UnknownNameError",
+    "WrongTypeError",
     "nearest",
 ]
 
@@ -42,6 +46,10 @@ class RaylibError(Exception):
 
 class ParameterError(RaylibError, ValueError):
     """A parameter of a stage or function is wrong; names it, its value and what would be right."""
+
+
+class WrongTypeError(ParameterError, TypeError):
+    """A function is given a value of the wrong type; says what it takes."""
 
 
 class UnknownNameError(RaylibError, KeyError):
@@ -64,6 +72,10 @@ class MissingExtraError(RaylibError, ImportError):
 
 class SourceError(RaylibError):
     """An input cannot be found or opened, or contains no records."""
+
+
+class OutputError(RaylibError):
+    """An output cannot be written where it should be; names the option and what stands in the way."""
 
 
 class RecordError(RaylibError):
@@ -113,7 +125,7 @@ def nearest(name: object, valid: Iterable[object]) -> str:
     Returns:
         `; did you mean 'x'?` for the closest valid name, the list of all names if none is close.
     """
-    names = [str(v) for v in valid]
+    names = [str(v) for v in valid if not str(v).startswith("__")]  # those are our own columns
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.55)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from raylib.errors import SourceError
 from raylib.extras import optional
+from raylib.model_folders import tokenizer_folder
 
-__all__ = ["Encoding", "Tokenizer", "load_tokenizer"]
+__all__ = ["Encoding", "Tokenizer", "check_tokenizer", "load_tokenizer"]
 
 
 class Encoding(Protocol):
@@ -29,20 +30,42 @@ class Tokenizer(Protocol):
         ...
 
 
-def load_tokenizer(path: str) -> Tokenizer:
+def load_tokenizer(path: str, option: str = "tokenizer") -> Tokenizer:
     """Load a tokenizer.
 
     Args:
         path: Path of a `tokenizer.json`, or of the folder that holds it.
+        option: Option that names it, for messages.
 
     Raises:
-        RaylibError: The package `tokenizers` is not installed.
-        SourceError: There is no tokenizer at this path.
+        RaylibError: The package `tokenizers` is not installed, or there is no tokenizer at this path.
     """
     tokenizers = optional("tokenizers", purpose="counting tokens")
     file = Path(path)
     file = file / "tokenizer.json" if file.is_dir() else file
     if not file.is_file():
-        raise SourceError(f"no tokenizer at {path}; give a tokenizer.json, or the folder that holds one")
-    tokenizer: Tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        check_tokenizer(path, option)
+    try:
+        tokenizer: Tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:  # noqa: BLE001 - the package raises nothing more exact
+        raise SourceError(f"{option}: {file} is not a tokenizer.json: {error}") from None
     return tokenizer
+
+
+def check_tokenizer(path: str, option: str = "tokenizer") -> None:
+    """Check that there is a tokenizer.
+
+    Args:
+        path: Path of a `tokenizer.json`, or of the folder that holds it.
+        option: Option that names it, for messages.
+
+    Raises:
+        RaylibError: There is none at this path.
+    """
+    file = Path(path)
+    if file.is_file() or (file / "tokenizer.json").is_file():
+        return
+    if file.is_dir():
+        advice = "give a tokenizer.json, or the folder that holds one"
+        raise SourceError(f"{option}: the folder {path!r} holds no tokenizer; {advice}")
+    tokenizer_folder(path, option)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, cast, get_args
 import typer
 
 from raylib.errors import RaylibError
+from raylib.outputs import output_file
 
 __all__ = ["register"]
 
@@ -188,6 +189,7 @@ def evaluate_safety(
     from quality.models.endpoint import Endpoint
     from training.inference.safety import evaluate_safety as evaluate
 
+    output_file(out)
     endpoint = Endpoint(judge, base_url, cache=_JUDGE_CACHE) if judge else None
     for line in evaluate(models, prompts, out, endpoint=endpoint, max_new_tokens=max_new_tokens, limit=limit):
         typer.echo(line)
@@ -213,6 +215,7 @@ def evaluate_winrate(
     from quality.models.endpoint import Endpoint
     from training.inference.winrate import compare_answers
 
+    output_file(out)
     found = compare_answers(first, second, Endpoint(judge, base_url, cache=cache), out)
     typer.echo(f"win {found['win']}, tie {found['tie']}, loss {found['loss']}, skipped {found['skipped']}")
     rate = f"{found['rate']:.1%} ({found['low']:.1%} to {found['high']:.1%}) of {found['judged']}"
@@ -238,9 +241,9 @@ def pairs(
         typer.Option(help="Name of a model at an OpenAI-compatible endpoint that scores the answers."),
     ] = "",
     base_url: BaseUrl = "",
-    margin: Annotated[float, typer.Option(help="Smallest difference of the scores of a pair.")] = 0.5,
+    margin: Annotated[float, typer.Option(min=0, help="Smallest difference of the scores of a pair.")] = 0.5,
     max_length_ratio: Annotated[
-        float, typer.Option(help="Largest ratio of the longer to the shorter answer of a pair. 0 sets no limit.")
+        float, typer.Option(min=0, help="Largest ratio of the longer to the shorter answer of a pair. 0 sets no limit.")
     ] = 3.0,
     per_prompt: Annotated[int, typer.Option(min=1, help="Largest number of pairs of a prompt.")] = 1,
 ) -> None:
@@ -250,6 +253,7 @@ def pairs(
     """
     from training.inference.pairs import PairOptions, scorer_of, write_pairs
 
+    output_file(out)
     scorer = scorer_of(reward_model, judge, base_url)
     report = write_pairs(answers, out, PairOptions(margin, max_length_ratio, per_prompt), scorer)
     for name, value in report.items():

@@ -102,7 +102,13 @@ def _disk(output: str) -> Finding:
     place = Path(output).absolute()
     while not place.exists():
         place = place.parent
+    if place.is_file():
+        return Finding(
+            "fail", f"disk of {output}", f"{place} is a file", "name the folder in which runs will be written"
+        )
     usage = shutil.disk_usage(place)
+    if not usage.total:
+        return Finding("fail", f"disk of {output}", f"{place} holds no files", "name a folder on a disk")
     share = usage.used / usage.total
     words = f"{usage.free / 2**30:,.0f} GiB free, {share:.0%} used"
     if share >= 0.95:

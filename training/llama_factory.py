@@ -79,7 +79,7 @@ class _Settings:
 
     def number(self, name: str, default: float) -> float:
         """A number."""
-        return float(self._numeric(name, default))
+        return self._numeric(name, default)
 
     def count(self, name: str, default: int) -> int:
         """A whole number."""
@@ -94,11 +94,14 @@ class _Settings:
         """Names separated by commas."""
         return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
 
-    def _numeric(self, name: str, default: float) -> int | float | str:
+    def _numeric(self, name: str, default: float) -> float:
         value = self.take(name, default)
-        if not isinstance(value, (int, float, str)):
-            raise RecipeError(f"{name}: {value!r} is not a number")
-        return value
+        try:
+            if isinstance(value, (int, float, str)):
+                return float(value)
+        except ValueError:
+            pass
+        raise RecipeError(f"{name}: {value!r} is not a number")
 
 
 def matches(data: object) -> bool:

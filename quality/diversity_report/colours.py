@@ -59,10 +59,8 @@ def colourings(drawing: Drawing, options: DiversityOptions) -> list[str]:
     extra = _shared_columns(drawing)
     for name in options.colour:
         if name not in {"source", "cluster", *extra}:
-            known = ", ".join(extra)
-            raise ParameterError(
-                f"colour: {name!r} is not a column that all sets have; there are source, cluster, {known}"
-            )
+            known = ", ".join(["source", "cluster", *extra])
+            raise ParameterError(f"colour: {name!r} is not a column that all sets have; there are {known}")
     named = {str(v) for s in drawing.samples for v in pc.unique(s.table["source"]).to_pylist()}
     first = ("source", "cluster") if len(named) > 1 else ("cluster", "source")
     rest = [c for c in (*first, *extra) if c not in options.colour]

@@ -120,6 +120,7 @@ def embed_samples(samples: Sequence[Sample], options: DiversityOptions) -> str:
         if options.embedding:
             raise ParameterError("not all sets have the column 'embedding'; use --embedding tfidf or a model")
     stage = Embed(model=options.embedding or TFIDF, seed=options.seed)
+    stage.check()
     plain = [s.table.drop_columns([c for c in ("embedding",) if c in s.table.column_names]) for s in samples]
     # fitted on the first set alone, as a reader expects of "before"
     shared = [stage.fit(_fitting_texts(stage, plain[0]))] if stage.model == TFIDF else []

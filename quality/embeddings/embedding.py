@@ -20,6 +20,7 @@ from dedup.kmeans import one_thread
 from raylib.errors import ParameterError
 from raylib.extras import optional, require
 from raylib.hashing import absorb, id_hashes, inside_one_text, sampled_rows
+from raylib.model_folders import model_folder
 from raylib.paths import PathName
 from raylib.schema import single_chunk, text_of
 from raylib.stage import (
@@ -88,7 +89,7 @@ class Embed(GlobalStage):
     precision) if there is one, with batches sorted by length.
 
     Attributes:
-        model: `tfidf`, or a sentence-transformers model by path or name.
+        model: `tfidf`, or the path of a folder with a sentence-transformers model.
         column: Name of the new column.
         dimensions: Length of the vectors of `tfidf`.
         sample: Number of records that `tfidf` is fitted on.
@@ -115,8 +116,9 @@ class Embed(GlobalStage):
             raise ParameterError(f"dimensions must lie between 1 and features = {self.features}, is {self.dimensions}")
 
     def check(self) -> None:
-        """Check that what it needs is installed. Raises MissingExtraError."""
+        """Check that the model is there, and what it needs is installed. Raises ParameterError or MissingExtraError."""
         if self.model_based:
+            model_folder(self.model, "embed: model", ("modules.json", "config.json"))
             require("sentence_transformers", purpose="the stage embed")
 
     @property
@@ -209,7 +211,9 @@ class Embed(GlobalStage):
 
 def _transformer(path: str, batch_size: int) -> Encoder:
     """A sentence-transformers model, loaded once; its `encode` sorts texts by length."""
-    model = optional("sentence_transformers", purpose="the stage embed").SentenceTransformer(path)
+    model = optional("sentence_transformers", purpose="the stage embed").SentenceTransformer(
+        path, local_files_only=True
+    )
     if model.device.type == "cuda":
         model.half()
     return lambda texts: np.asarray(

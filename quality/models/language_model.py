@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from quality.models.tokenizer import Tokenizer, chat_prompt
-from raylib.errors import ParameterError
 from raylib.extras import require
+from raylib.model_folders import model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +33,7 @@ def model_path(path: str, stage: str) -> None:
     Raises:
         ParameterError: If it is not.
     """
-    if not path:
-        raise ParameterError(f"{stage} needs `model`, the folder of a transformers model")
-    if not Path(path).is_dir():
-        raise ParameterError(f"{stage}: model: {path!r} is not a folder; models are loaded by path, never downloaded")
-    if not (Path(path) / "config.json").is_file():
-        raise ParameterError(f"{stage}: model: {path!r} holds no config.json; expected a transformers model")
+    model_folder(path, f"{stage}: model")
 
 
 def check_model(path: str, stage: str) -> None:

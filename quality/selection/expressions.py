@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -130,6 +131,8 @@ def parsed(expression: str) -> ast.expr:
         node = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         found = next((sign for sign in _FOREIGN if sign in expression), None)
+        if found is None and re.search(r"[^=<>!]=[^=]", expression):
+            raise ExpressionError(f"cannot read {expression!r}: write == in place of =") from None
         reason = f"write {_FOREIGN[found]} in place of {found}" if found else getattr(error, "msg", None) or error
         raise ExpressionError(f"cannot read {expression!r}: {reason}") from None
     for part in ast.walk(node):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -15,6 +18,9 @@ from raylib.extras import missing_extra
 
 __all__ = ["app", "main"]
 
+logger = logging.getLogger(__name__)
+
+_OF_THE_SYSTEM = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG}
 _INTERRUPTED = 130  # exit code of a process that SIGINT ended; what typer makes of a KeyboardInterrupt
 
 
@@ -65,7 +71,10 @@ for _register in (
 
 
 def main() -> None:
-    """Entry point: errors that raylib raises on purpose are one clear line; anything else shows its traceback."""
+    """Entry point: errors that raylib raises on purpose, and of the operating system, are one clear line.
+
+    Anything else is a bug, and shows its traceback.
+    """
     termination.install()
     try:
         _run()
@@ -89,4 +98,10 @@ def _run() -> None:
         if shown is None or termination.was_terminated():
             raise
         typer.secho(f"error: {shown}", fg=typer.colors.RED, err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_THE_SYSTEM:
+            raise
+        logger.debug("the error was raised here", exc_info=True)
+        typer.secho(f"error: {os.fsdecode(error.filename)}: {error.strerror}", fg=typer.colors.RED, err=True)
         sys.exit(1)

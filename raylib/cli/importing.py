@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 
 from raylib import plugins
 from raylib.errors import RaylibError, RecipeError
+from raylib.outputs import output_file
+from raylib.user_yaml import full_width_hint, read_document
 
 if TYPE_CHECKING:
     from raylib.recipe.converted import Converted
@@ -30,7 +31,7 @@ def import_(
         return
     if out.exists():
         raise RaylibError(f"{out} exists; choose another name")
-    out.write_text(made.to_yaml(), "utf-8")
+    output_file(out).write_text(made.to_yaml(), "utf-8")
     command = "raylib run" if made.kind == "recipe" else "raylib train"
     typer.echo("".join(f"{note}\n" for note in made.notes) + f"written: {out}; {command} {out}")
 
@@ -44,15 +45,12 @@ def convert_file(path: str | Path) -> Converted:
     Raises:
         RecipeError: The file cannot be read, or no importer recognises it; the message says what it should hold.
     """
+    document = read_document(path, RecipeError)
     try:
-        data = yaml.safe_load(Path(path).read_text("utf-8-sig"))
-    except OSError as error:
-        raise RecipeError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"cannot read {path}: not UTF-8 at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {error}") from None
-    return convert(data, str(path))
+        return convert(document.data, str(path))
+    except RecipeError as error:
+        hint = full_width_hint(document.text)
+        raise (RecipeError(f"{error}; {hint}") if hint else error) from None
 
 
 def convert(data: object, where: str = "configuration") -> Converted:

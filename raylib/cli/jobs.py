@@ -37,11 +37,14 @@ def _client(address: str) -> JobSubmissionClient:
     from ray.job_submission import JobSubmissionClient
 
     address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265"
+    if not address.startswith(("http://", "https://")):
+        head = address.rpartition("://")[2].split(":")[0]
+        raise RaylibError(f"--address {address!r} is not the dashboard of a cluster; give --address http://{head}:8265")
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError) as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
-        reason = words[0].rstrip(".")
+        reason = words[0].rstrip(".").replace(f" at address: {address}", "")
         raise RaylibError(f"no cluster answers at {address}: {reason}; give --address http://HEAD:8265") from None
 
 
@@ -69,6 +72,8 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the log to the end.")] = True,
 ) -> None:
     """Run a command as a job of the cluster: `raylib submit -- python jobs/clean.py --recipe recipe.yaml`."""
+    if working_dir is not None and not working_dir.is_dir():
+        raise RaylibError(f"--working-dir {str(working_dir)!r} is not a folder (looked in {os.getcwd()})")
     client = _client(address)
     environment: dict[str, object] = {"working_dir": str(working_dir)} if working_dir is not None else {}
     if working_dir is not None:

@@ -11,9 +11,9 @@ __all__ = ["register"]
 
 def inspect(
     path: Annotated[str, typer.Argument(help="File, folder, glob or URI; or the output folder of a run.")],
-    samples: Annotated[int, typer.Option("--samples", "-n", help="Number of records to show.")] = 3,
+    samples: Annotated[int, typer.Option("--samples", "-n", min=0, help="Number of records to show.")] = 3,
     encoding: Annotated[str, typer.Option(help="Character encoding: the name of a codec, or auto.")] = "auto",
-    limit: Annotated[int | None, typer.Option(help="Look at the first N records only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Look at the first N records only.")] = None,
 ) -> None:
     """Show what a data set holds: files, kind, schema, counts, sources, lengths, unreadable records, samples."""
     from rich.console import Console
@@ -52,7 +52,7 @@ def diff(
     out: Annotated[str, typer.Argument(help="Output folder of a run.")],
     rule: Annotated[str, typer.Option("--rule", "-r", help="Show this stage only.")] = "",
     samples: Annotated[
-        int, typer.Option("--samples", "-n", help="Number of changed texts to show for each stage.")
+        int, typer.Option("--samples", "-n", min=0, help="Number of changed texts to show for each stage.")
     ] = 3,
 ) -> None:
     """Show what each rule changed or rejected, on the sampled records of a run."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raylib.engine import Progress
+from raylib.errors import SourceError
+from raylib.report.unread import why_nothing_was_read
 from raylib.storage.entry import RoundEntry, ShardEntry
 
 if TYPE_CHECKING:
@@ -189,6 +191,9 @@ def run_shown(recipe: Recipe, *, fresh: bool, limit: int | None, quiet: bool, up
         if bars is not None:
             bars.close()
     _print_summary(result.path, result.summary)
+    unread = why_nothing_was_read(result.path, result.summary)
+    if unread:
+        raise SourceError(f"input.path {recipe.input.path!r}: {unread}; `raylib inspect` shows what the files hold")
 
 
 def _print_summary(path: str, summary: Mapping[str, Any]) -> None:

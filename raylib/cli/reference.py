@@ -23,8 +23,8 @@ Generated from the code by `python -m raylib.reference`. `raylib COMMAND --help`
 If a command fails because of its input, it prints one line that starts with `error:` and exits with status 1. Ctrl-C
 exits with status 130 and SIGTERM with status 143. Commands that write to a folder continue an interrupted run when you
 repeat them. While one command writes to a folder, a second one for the same folder is refused: its message names the
-process, its host and when it began. A process that was killed holds no lock; one on another host counts until it has given
-no sign of life for 60 seconds. In object storage this check is best effort.
+process, its host and when it began. A process that was killed holds no lock; one on another host counts until it has
+given no sign of life for 60 seconds. In object storage this check is best effort.
 
 These options of `raylib` itself stand before the command, as in `raylib -v run recipe.yaml`:
 """

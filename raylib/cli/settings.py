@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import yaml
-
 from raylib.errors import RaylibError
+from raylib.user_yaml import KeyPath, parse_document
 
-__all__ = ["overrides"]
+__all__ = ["Overrides", "overrides"]
 
 
-def overrides(items: list[str]) -> dict[str, object]:
+class Overrides(dict[str, object]):
+    """Values by dotted key.
+
+    Attributes:
+        written: Text of each value that YAML made a boolean or a number, by the path of its key.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: dict[KeyPath, str] = {}
+
+
+def overrides(items: list[str]) -> Overrides:
     """Values by dotted key.
 
     Args:
         items: The options as given, `key=value`; a value is YAML.
 
+    Returns:
+        The values, and how they were written.
+
     Raises:
         RaylibError: An option has no `=`, or its value is not YAML.
     """
-    out: dict[str, object] = {}
+    out = Overrides()
     for item in items:
         key, sign, value = item.partition("=")
+        key = key.strip()
         if not sign or not key:
-            raise RaylibError(f"--set {item!r}: write --set key=value, for example --set engine.actors=4")
-        try:
-            out[key.strip()] = yaml.safe_load(value) if value else ""
-        except yaml.YAMLError as error:
-            raise RaylibError(f"--set {item!r}: the value is not YAML: {error}") from None
+            full_width = "; '＝' is a full-width sign" if "＝" in item else ""
+            raise RaylibError(f"--set {item!r}: write --set key=value, for example --set engine.actors=4{full_width}")
+        held = parse_document(value, f"--set {item}", RaylibError, lines=False)
+        out[key] = held.data if value else ""
+        for path, text in held.where.written.items():
+            place: KeyPath = (*key.split("."), *path)
+            out.written[place] = text
     return out

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from raylib.cluster.connection import default_mode
 from raylib.dataset.display import html_of, plan_text, text_of_row
-from raylib.dataset.functions import Condition, Map, filter_of, spec_of
+from raylib.dataset.functions import Condition, filter_of, map_of, spec_of
 from raylib.dataset.rejected import Rejected
 from raylib.dataset.results import Cache, Row, as_pandas, first_rows, head, kept_tables, temporary_folder
 from raylib.engine import RunResult, run
@@ -123,7 +123,7 @@ class Dataset:
         Returns:
             The dataset with this step.
         """
-        return self._with(StageSpec("map", object=Map(function)))
+        return self._with(StageSpec("map", object=map_of(function)))
 
     def score(self, *scorers: object) -> Dataset:
         """Add scores as columns: `ds.score(ifd("path/to/model"), difficulty())`. No record is rejected by that.
@@ -198,7 +198,7 @@ class Dataset:
             RecipeError: An option is unknown or wrong.
         """
         engine = self.engine or EngineOptions(mode=default_mode())
-        output_options = {"path": str(output), **options}
+        output_options = {"path": str(output) if isinstance(output, Path) else output, **options}
         written = Recipe.from_dict({"input": {"path": "-"}, "output": output_options}, "dataset").output
         return Recipe("dataset", self.input, written, engine, self.stages)
 

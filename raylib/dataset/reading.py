@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raylib.dataset.dataset import Dataset
+from raylib.errors import WrongTypeError
 from raylib.recipe import Recipe
 
 __all__ = ["read"]
@@ -42,10 +43,25 @@ def read(
 
     Raises:
         RecipeError: An option is unknown or wrong.
+        WrongTypeError: The path is no path, but a DataFrame, for example.
     """
-    paths = [str(p) for p in path] if isinstance(path, (list, tuple)) else str(path)
+    given = list(path) if isinstance(path, (list, tuple)) else [path]
+    for item in given:
+        if not isinstance(item, (str, Path)):
+            raise WrongTypeError(
+                f"read() takes the path of a file, glob, folder or URI, or a list of these, not {_described(item)}; "
+                "write records to a file first, such as df.to_parquet('records.parquet')"
+            )
+    paths = [str(p) for p in given] if isinstance(path, (list, tuple)) else str(path)
     data: dict[str, object] = {"path": paths, "kind": kind, "encoding": encoding, **options}
     if text is not None:
         data["text"] = text if isinstance(text, str) else list(text)
     recipe = Recipe.from_dict({"input": data, "output": {"path": "-"}}, "read()")
     return Dataset(recipe.input)
+
+
+def _described(value: object) -> str:
+    """The type of a value with its package, as users know it."""
+    kind = type(value)
+    package = kind.__module__.split(".")[0]
+    return kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"

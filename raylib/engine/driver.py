@@ -22,7 +22,7 @@ from raylib.engine.probing import probe
 from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
-from raylib.errors import SourceError
+from raylib.errors import SourceError, WrongTypeError
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
 from raylib.storage.folder import clear_store, open_store
@@ -58,6 +58,8 @@ def run(
         The output folder and the content of `summary.json`.
 
     Raises:
+        WrongTypeError: If it is given something else than a recipe.
+        OutputError: Before any work, if the output folder cannot be written to.
         RecipeError: Before any work, if the recipe is wrong, or if the output folder holds a run of another plan and
             neither `fresh` nor `update` is given; later, if a stage needs a column that does not exist.
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
@@ -69,6 +71,7 @@ def run(
         RaylibError: If no worker can be set up.
         OSError: If the output cannot be written for another reason than a full volume.
     """
+    _check_recipe(recipe)
     try:
         return _run(recipe, fresh, update, limit, progress or Progress())
     except OSError as error:
@@ -76,6 +79,13 @@ def run(
         if end is None:
             raise
         raise end from error
+
+
+def _check_recipe(recipe: object) -> None:
+    """Raise an error for a path or a mapping in place of a recipe."""
+    if not isinstance(recipe, Recipe):
+        example = f"{recipe!r}" if isinstance(recipe, str) else "'recipe.yaml'"
+        raise WrongTypeError(f"run() takes a recipe, not {type(recipe).__name__}: run(Recipe.from_file({example}))")
 
 
 def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:

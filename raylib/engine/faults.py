@@ -72,6 +72,8 @@ class Fault:
             return cls(kind, f"{error} (asked from {platform.node()})", stage)
         if isinstance(error, StageError):
             return cls(FaultKind.STAGE, str(error), stage)
+        if isinstance(error, RaylibError):
+            return cls(FaultKind.OTHER, str(error), stage)
         return cls(FaultKind.OTHER, error_text(error), stage)
 
     def in_setup(self) -> Fault:
@@ -128,7 +130,9 @@ def is_tried_again(failure: Failure, retries: int) -> bool:
         failure: The failed attempt.
         retries: How many attempts a task has.
     """
-    logger.warning("%s: attempt %d of %d failed: %s", failure.place, failure.attempts, retries, failure.error)
+    of_the_task = failure.kind in (FaultKind.LOST_WORKER, FaultKind.OTHER, FaultKind.UNANSWERED)
+    level = logging.WARNING if of_the_task else logging.INFO  # else the run ends with this error
+    logger.log(level, "%s: attempt %d of %d failed: %s", failure.place, failure.attempts, retries, failure.error)
     return failure.kind.is_worth_a_try and failure.attempts < retries
 
 
@@ -152,7 +156,8 @@ def end_of_run(fault: Fault, output: str) -> RaylibError | None:
         case FaultKind.STAGE:
             return RecipeError(fault.text)
         case FaultKind.SETUP:
-            return RaylibError(f"a worker cannot set up its stages: {fault.text}")
+            where = f"stage {fault.stage!r}: " if fault.stage else "a worker cannot set up its stages: "
+            return RaylibError(f"{where}{fault.text}")
         case FaultKind.ENDPOINT:
             return EndpointError(fault.text)
         case FaultKind.UNANSWERED | FaultKind.LOST_WORKER | FaultKind.OTHER:

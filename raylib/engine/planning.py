@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from raylib.engine.fingerprints import chain_keys
 from raylib.engine.tasks import Job, segments_of
 from raylib.errors import RecipeError
-from raylib.paths import JOB_PACKAGES, absolute
+from raylib.outputs import refuse_job_package
+from raylib.paths import absolute
 from raylib.reading.block import ReadOptions
 from raylib.reading.layouts import guess_kind
 from raylib.reading.opening import blocks_of
@@ -19,6 +20,7 @@ from raylib.reading.units import Piece, Unit, plan
 from raylib.recipe import InputOptions, Recipe, StageSpec
 from raylib.stage import adapted
 from raylib.storage.layouts import FitsLayout
+from raylib.token_counts import check_tokenizer
 
 __all__ = ["Plan", "make_plan"]
 
@@ -61,10 +63,16 @@ def make_plan(recipe: Recipe, limit: int | None) -> Plan:
 
     Raises:
         RecipeError: a stage is wrong, or the output would be written over the input.
-        SourceError: the input cannot be found.
+        SourceError: the input or the tokenizer cannot be found.
+        OutputError: the output would be written where Ray deletes it.
     """
     stages = _stages(recipe)
     _check_stages(stages)
+    if recipe.output.tokenizer:
+        check_tokenizer(recipe.output.tokenizer, "output.tokenizer")
+    if not recipe.output.path:
+        raise RecipeError("output.path is empty: give the folder of the run")
+    _check_not_inside(recipe.output.path, recipe.input.path)
     files, skipped = find_files(recipe.input.path)
     _check_output(recipe.output.path, files)
     input_bytes = sum(f.size for f in files)
@@ -102,15 +110,23 @@ def _check_stage(spec: StageSpec) -> None:
 def _check_output(output: str, files: Sequence[SourceFile]) -> None:
     if "://" in output:
         return
-    if JOB_PACKAGES in absolute(output):
-        raise RecipeError(
-            f"output.path {output!r} lies in {absolute(output)}, the temporary working directory of a job, which Ray "
-            "deletes; give an absolute path that all nodes share, or a URI"
-        )
+    refuse_job_package(output, "output.path")
     root = absolute(output) + os.sep
     inside = next((f.path for f in files if f.location.startswith(root)), None)
     if inside:
         raise RecipeError(f"output.path {output!r} holds the input file {inside}; choose another folder")
+
+
+def _check_not_inside(output: str, inputs: str | Sequence[str]) -> None:
+    """Refuse an output inside a folder of the input, of which it would be a part the next time."""
+    for path in [inputs] if isinstance(inputs, str) else inputs:
+        if "://" in path or "://" in output or not os.path.isdir(absolute(path)):
+            continue
+        if (absolute(output) + os.sep).startswith(absolute(path).rstrip(os.sep) + os.sep):
+            raise RecipeError(
+                f"output.path {output!r} lies inside the input folder {path!r}; choose another folder, or name the "
+                f"files of the input, such as {path.rstrip('/')}/*.jsonl"
+            )
 
 
 def _default_batch_mb(input_bytes: int) -> float:

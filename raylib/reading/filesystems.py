@@ -9,7 +9,7 @@ import pyarrow.fs as pafs
 
 from raylib.errors import SourceError
 
-__all__ = ["FORMATS", "file_format", "open_filesystem", "split_query", "stem_of"]
+__all__ = ["FORMATS", "check_readable", "file_format", "open_filesystem", "split_query", "stem_of"]
 
 
 FORMATS = {
@@ -27,6 +27,12 @@ FORMATS = {
     ".tar": "tar",
     ".tgz": "tar",
 }
+_NOT_READ = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV in UTF-8"),
+    **dict.fromkeys((".docx", ".doc", ".pdf", ".pptx", ".ppt", ".epub", ".mobi"), "convert it to .txt or .jsonl"),
+    **dict.fromkeys((".rar", ".7z"), "unpack it, or pack it as .zip or .tar"),
+    **dict.fromkeys((".pkl", ".pickle", ".npy", ".npz", ".db", ".sqlite", ".h5"), "export it as Parquet or .jsonl"),
+}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}
 
 
@@ -40,6 +46,21 @@ def file_format(path: str) -> tuple[str, str]:
             break
     extension = os.path.splitext(name)[1]
     return FORMATS.get(extension, ""), compression
+
+
+def check_readable(path: str) -> None:
+    """Refuse a file of a format that is not text and that is known not to be read.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        SourceError: Says what to do with such a file.
+    """
+    advice = _NOT_READ.get(os.path.splitext(path)[1].lower())
+    if advice is not None:
+        known = ", ".join(sorted(FORMATS))
+        raise SourceError(f"{path}: this format is not read; {advice}. Formats that are: {known}")
 
 
 def stem_of(path: str) -> str:

@@ -170,12 +170,22 @@ def conversation_of(record: Fields, used: set[str]) -> list[Message]:
     else:
         raise RecordError(
             "unknown_layout",
-            f"no conversation in fields {sorted(map(str, record))[:12]}; expected messages, conversations, "
+            f"no conversation in fields {_names(record)}; expected messages, conversations, "
             "data, instruction+output, prompt+response or question+answer",
         )
     if not any(m["content"].strip() for m in messages):
         raise RecordError("empty_text", "the conversation has no text")
     return messages
+
+
+def _names(record: Fields) -> str:
+    """The fields of a record, for messages."""
+    return ", ".join(sorted(map(str, record))[:12]) or "none"
+
+
+def _lacking(record: Fields, needed: str) -> RecordError:
+    """The error for a record without the fields that its kind needs."""
+    return RecordError("missing_field", f"{needed}; fields are {_names(record)}")
 
 
 def _question_and_answer(record: Fields, found: str, used: set[str]) -> list[Message]:
@@ -242,7 +252,7 @@ def document_text(record: Fields, used: set[str], text_fields: tuple[str, ...]) 
     missing = [n for n in names if n not in record]
     if not names or missing:
         wanted = missing[0] if missing else "text"
-        raise RecordError("missing_field", f"no field {wanted!r} among {sorted(map(str, record))[:12]}")
+        raise _lacking(record, f"no field {wanted!r}")
     parts = [_text(record, n, used) for n in names]
     text = "\n".join(p for p in parts if p)
     if not text.strip():
@@ -277,13 +287,13 @@ def preference_of(record: Fields, used: set[str]) -> dict[str, object]:
     """
     rejected_field = first_field(record, _REJECTED_FIELDS)
     if "chosen" not in record or rejected_field is None:
-        raise RecordError("missing_field", "a preference needs 'chosen' and 'rejected' (or 'reject')")
+        raise _lacking(record, "a preference needs 'chosen' and 'rejected' (or 'reject')")
     used.update(("chosen", rejected_field))
     prompt_field = first_field(record, ("prompt", "conversations", "messages", "question", "instruction"))
     if prompt_field is None:
         chosen = record["chosen"]
         if not (isinstance(chosen, list) and len(chosen) > 1):
-            raise RecordError("missing_field", "a preference needs 'prompt' or 'conversations'")
+            raise _lacking(record, "a preference needs 'prompt' or 'conversations'")
         prompt = _turns(chosen, "chosen")[:-1]
     else:
         used.add(prompt_field)
@@ -317,6 +327,6 @@ def safety_of(record: Fields, used: set[str]) -> list[Message]:
     if layout(record) in ("unknown", "document"):
         field = first_field(record, ("prompt", *_TEXT_FIELDS, *_QUESTION_FIELDS))
         if field is None:
-            raise RecordError("missing_field", "a safety record needs a conversation or a prompt")
+            raise _lacking(record, "a safety record needs a conversation or a prompt")
         return [{"role": "user", "content": _text(record, field, used)}]
     return conversation_of(record, used)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import pyarrow.fs as pafs
 
 from raylib.errors import SourceError
 from raylib.paths import absolute
-from raylib.reading.filesystems import FORMATS, file_format, open_filesystem, split_query
+from raylib.reading.filesystems import FORMATS, check_readable, file_format, open_filesystem, split_query
 
 __all__ = ["SourceFile", "find_files"]
+
+logger = logging.getLogger(__name__)
+
+_MANIFEST, _KEPT = "manifest.jsonl", "kept"  # of the folder of a run
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,16 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFil
 def _not_found(path: str, passed: Sequence[str]) -> SourceError:
     """The error for a path without input files: it does not exist, or holds only `passed` files, or matches none."""
     expanded = os.path.expanduser(path)
-    if "://" not in path and not any(c in path for c in "*?[") and not os.path.exists(expanded):
+    if not path:
+        return SourceError("an input path is empty: give a file, a glob, a folder or a URI")
+    is_glob = any(c in path for c in "*?[")
+    if "://" in path and not is_glob and not passed:
+        return SourceError(f"no input file matches {path!r}: there is no such file, or its server does not answer")
+    if "://" not in path and not is_glob and not os.path.exists(expanded):
         looked = "" if os.path.isabs(expanded) else f" (looked in {os.getcwd()})"
         return SourceError(f"no input file matches {path!r}: there is no such file or folder{looked}")
+    if os.path.isdir(expanded) and not passed:
+        return SourceError(f"no input file matches {path!r}: the folder holds no files")
     hint = f"; {len(passed)} files there have unknown extensions, such as {passed[0]}" if passed else ""
     known = f"{', '.join(sorted(FORMATS))} (+ .gz, .zst, .bz2, .xz)"
     return SourceError(f"no input file matches {path!r}{hint}; known: {known}")
@@ -86,20 +98,39 @@ def _expand_local(path: str) -> tuple[list[SourceFile], list[str]]:
     """Files of a local path, glob or folder, and those that were passed over."""
     expanded = os.path.expanduser(path)
     if os.path.isfile(expanded):
+        check_readable(expanded)
         return [_local_file(expanded)], []
     if os.path.isdir(expanded):
-        names = sorted(
-            os.path.join(folder, name)
-            for folder, _, members in os.walk(expanded)
-            for name in members
-            if not name.startswith((".", "_"))
-        )
+        names = sorted(_names_below(expanded))
     else:
         names = sorted(n for n in glob.glob(expanded, recursive=True) if os.path.isfile(n))
         if names:
+            for name in names:
+                check_readable(name)
             return [_local_file(n) for n in names], []
     known = [n for n in names if file_format(n)[0]]
     return [_local_file(n) for n in known], [n for n in names if not file_format(n)[0]]
+
+
+def _names_below(root: str) -> Iterator[str]:
+    """Paths of the files below a folder without hidden ones: of a run what it kept, of runs inside nothing."""
+    for folder, inner, members in os.walk(root):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        if _is_run(folder, members):
+            inner[:] = [_KEPT] if folder == root and _KEPT in inner else []
+            if folder == root:
+                logger.warning("%s is the folder of a run: only what it kept is read", root)
+            else:
+                logger.warning(
+                    "%s is the folder of a run and passed over; %s/%s is what it kept", folder, folder, _KEPT
+                )
+            continue
+        yield from (os.path.join(folder, name) for name in members if not name.startswith((".", "_")))
+
+
+def _is_run(folder: str, members: Sequence[str]) -> bool:
+    """Whether a folder is that of a run: it has a manifest, and folders of a run."""
+    return _MANIFEST in members and any(os.path.isdir(os.path.join(folder, name)) for name in (_KEPT, ".work"))
 
 
 def _local_file(path: str) -> SourceFile:

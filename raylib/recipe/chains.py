@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from raylib.errors import RecipeError, nearest
-from raylib.recipe.lines import KeyPath, Where, record_lines
+from raylib.errors import RecipeError, WrongTypeError, nearest
 from raylib.recipe.stages import StageSpec, spec_of, split_stage
+from raylib.user_yaml import Where, read_document
 
 __all__ = ["RECIPES", "expanded", "source_chain", "source_names", "stages_of"]
 
@@ -93,20 +91,17 @@ def source_chain(name: str) -> list[StageSpec]:
 
     Raises:
         RecipeError: There is no such chain, or a stage of it is wrong.
+        WrongTypeError: The name is no text.
     """
+    if not isinstance(name, (str, Path)):
+        raise WrongTypeError(f"a chain is a name such as 'web' or the path of a YAML file, not {type(name).__name__}")
     path = RECIPES / "sources" / f"{name}.yaml"
     if not path.is_file():
         path = Path(name)
         if not path.is_file():
             raise RecipeError(f"unknown source {name!r}{nearest(name, source_names())}")
-    text = path.read_text("utf-8")
-    try:
-        data = yaml.safe_load(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {error}") from None
-    lines: dict[KeyPath, int] = {}
-    if node is not None:
-        record_lines(node, (), lines)
-    stages = data.get("stages") if isinstance(data, dict) else None
-    return list(stages_of(stages, Where(str(path), lines)))
+    document = read_document(path, RecipeError)
+    stages = document.data.get("stages") if isinstance(document.data, dict) else None
+    if stages is None:
+        raise RecipeError(f"{path}: a chain is a mapping with a list: {{stages: [...]}}")
+    return list(stages_of(stages, document.where))

@@ -16,14 +16,16 @@ import yaml
 
 from raylib.errors import RecipeError, nearest
 from raylib.recipe.chains import stages_of
-from raylib.recipe.lines import KeyPath, Where, full_width_hint, not_yaml, record_lines
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
 from raylib.recipe.overrides import override
-from raylib.recipe.stages import StageSpec, explain
+from raylib.recipe.stages import StageSpec
+from raylib.user_yaml import Document, KeyPath, Where, full_width_hint, parse_document, read_document
+from raylib.validation import explain, with_words
 
 __all__ = ["Recipe"]
 
 Section = TypeVar("Section", bound=Options)
+_PARTS = ("name", "input", "output", "engine", "stages")
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,7 @@ class Recipe:
         Raises:
             RecipeError: The file cannot be read or is wrong; names file, line, key and the nearest valid name.
         """
-        path = Path(path)
-        try:
-            text = path.read_text("utf-8-sig")
-        except OSError as error:
-            raise RecipeError(f"cannot read recipe {path}: {error.strerror or error}") from None
-        except UnicodeDecodeError as error:
-            raise RecipeError(
-                f"cannot read recipe {path}: not UTF-8 at byte {error.start}; if it is GB18030 (GBK), convert it: "
-                f"iconv -f gb18030 -t utf-8 {path}"
-            ) from None
-        return cls.from_text(text, str(path), overrides)
+        return cls._of(read_document(path, RecipeError), overrides)
 
     @classmethod
     def from_text(cls, text: str, where: str = "recipe", overrides: Mapping[str, object] | None = None) -> Recipe:
@@ -85,18 +77,15 @@ class Recipe:
         Raises:
             RecipeError: The recipe is wrong; names line, key and the nearest valid name.
         """
+        return cls._of(parse_document(text, where, RecipeError), overrides)
+
+    @classmethod
+    def _of(cls, document: Document, overrides: Mapping[str, object] | None) -> Recipe:
+        """The recipe that a document holds."""
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(not_yaml(where, text, error)) from None
-        lines: dict[KeyPath, int] = {}
-        if node is not None:
-            record_lines(node, (), lines)
-        try:
-            return cls.from_dict(data, where, lines, overrides)
+            return cls._validated(document.data, document.where, overrides)
         except RecipeError as error:
-            hint = full_width_hint(text)
+            hint = full_width_hint(document.text)
             raise (RecipeError(f"{error}; {hint}") if hint else error) from None
 
     @classmethod
@@ -121,21 +110,29 @@ class Recipe:
         Raises:
             RecipeError: The recipe is wrong; names line, key and the nearest valid name.
         """
+        return cls._validated(data, Where(where, lines or {}), overrides)
+
+    @classmethod
+    def _validated(cls, data: object, at: Where, overrides: Mapping[str, object] | None) -> Recipe:
+        """The recipe that a mapping holds."""
         if not isinstance(data, dict):
-            raise RecipeError(f"{where}: a recipe is a mapping with input, output and stages")
+            what = "is empty" if data is None else "holds something else"
+            raise RecipeError(f"{at.file} {what}: a recipe is a mapping with input, output and stages")
         data = {k: (dict(v) if isinstance(v, dict) else v) for k, v in data.items()}
         for key, value in (overrides or {}).items():
             override(data, key, value)
-        at = Where(where, lines or {})
-        parts = {"name", "input", "output", "engine", "stages"}
+        at = at.with_overrides(overrides)
         for key in data:
-            if key not in parts:
-                raise RecipeError(f"{at(key)}: unknown key {key!r}{nearest(key, parts)}")
+            if key not in _PARTS:
+                raise RecipeError(f"{at(key)}: unknown key {key!r}{nearest(key, _PARTS)}{_other_command(data)}")
         for key in ("input", "output"):
             if key not in data:
-                raise RecipeError(f"{where}: the recipe has no {key!r}; needed: {key}: {{path: ...}}")
+                raise RecipeError(f"{at.file}: the recipe has no {key!r}; needed: {key}: {{path: ...}}")
+        name = data.get("name")
+        if name is not None and not isinstance(name, str):
+            name = at.as_written("name") or str(name)
         return cls(
-            name=str(data.get("name") or Path(where).stem),
+            name=name or Path(at.file).stem,
             input=_section(InputOptions, data["input"], "input", at),
             output=_section(OutputOptions, data["output"], "output", at),
             engine=_section(EngineOptions, data.get("engine") or {}, "engine", at),
@@ -157,6 +154,13 @@ class Recipe:
         return str(yaml.safe_dump(self.describe(), allow_unicode=True, sort_keys=False))
 
 
+def _other_command(data: Mapping[str, object]) -> str:
+    """What a file is that is no recipe, as far as that can be seen."""
+    if "objective" in data:
+        return "; this is a training configuration: raylib train"
+    return "; this is a recipe of another program: raylib import" if "process" in data else ""
+
+
 def _section(model: type[Section], data: object, name: str, at: Where) -> Section:
     """A validated section; errors name its key and line."""
     if not isinstance(data, dict):
@@ -165,7 +169,7 @@ def _section(model: type[Section], data: object, name: str, at: Where) -> Sectio
         if key not in model.model_fields:
             raise RecipeError(f"{at(name, key)}: unknown key {name}.{key}{nearest(key, model.model_fields)}")
     try:
-        return model.model_validate(data)
+        return model.model_validate(with_words(model.model_validate, data, at, (name,)))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = first["loc"][0] if first["loc"] else ""

@@ -10,10 +10,11 @@ import pydantic
 
 from raylib.errors import RecipeError, UnknownNameError, nearest
 from raylib.paths import located, path_fields, with_located_paths
-from raylib.recipe.lines import Where
 from raylib.stage import StageInfo, stage_info
+from raylib.user_yaml import Where
+from raylib.validation import explain, with_words
 
-__all__ = ["Parameters", "StageSpec", "explain", "short_form", "spec_of", "split_stage", "stage_labels"]
+__all__ = ["Parameters", "StageSpec", "short_form", "spec_of", "split_stage", "stage_labels"]
 
 Parameters: TypeAlias = Mapping[str, object]
 Ready: TypeAlias = object  # anything that `raylib.stage.adapted` accepts
@@ -96,16 +97,6 @@ def _plain(value: object) -> object:
     return value
 
 
-def explain(error: pydantic.ValidationError) -> str:
-    """The problems of a validation in one line, each with its key and the value given."""
-    problems = []
-    for item in error.errors():
-        where = ".".join(str(p) for p in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        problems.append(f"{where}: {message} (got {item.get('input')!r})" if where else message)
-    return "; ".join(problems)
-
-
 def split_stage(item: object) -> tuple[str, object] | None:
     """Name and parameters of a stage as a recipe gives it; None if it is neither a name nor a mapping of one."""
     if isinstance(item, str):
@@ -120,7 +111,8 @@ def spec_of(name: str, parameters: object, at: Where, position: int) -> StageSpe
     """A checked stage; errors name its place in the recipe."""
     try:
         given = parameters if parameters is not None else {}
-        spec = StageSpec(str(name), given if isinstance(given, dict) else short_form(name, given))
+        named = given if isinstance(given, dict) else short_form(name, given)
+        spec = StageSpec(str(name), _with_words(name, named, at, position))
         spec.make()
     except WrongParameter as error:
         key = (name, error.key) if error.key else ()
@@ -128,6 +120,12 @@ def spec_of(name: str, parameters: object, at: Where, position: int) -> StageSpe
     except RecipeError as error:
         raise RecipeError(f"{at('stages', position)}: {error}") from None
     return spec
+
+
+def _with_words(name: str, parameters: dict[str, object], at: Where, position: int) -> dict[str, object]:
+    """Parameters with words as they were written."""
+    adapter: pydantic.TypeAdapter[object] = pydantic.TypeAdapter(_known_stage(name).make)
+    return with_words(adapter.validate_python, parameters, at, ("stages", position, name))
 
 
 def short_form(name: str, value: object) -> dict[str, object]:

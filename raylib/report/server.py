@@ -12,6 +12,7 @@ import base64
 import errno
 import hmac
 import ipaddress
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -185,6 +186,12 @@ class _Pages:
         return web.json_response(body=orjson.dumps(await asyncio.to_thread(alone)))
 
 
+def _reason(error: OSError) -> str:
+    """What the operating system says, without the address, which asyncio adds."""
+    known = error.errno is not None and error.errno in errno.errorcode
+    return os.strerror(error.errno or 0) if known else str(error.strerror or error)
+
+
 def serve(
     root: str, *, host: str = "127.0.0.1", port: int = 8700, token: str = "", say: Callable[[str], object] = print
 ) -> None:
@@ -212,4 +219,4 @@ def serve(
             raise SourceError(
                 f"port {port} of {host} is taken; choose another one, such as --port {port + 1}"
             ) from None
-        raise SourceError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+        raise SourceError(f"cannot listen on {host}, port {port}: {_reason(error)}") from None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
-from raylib.atomic import FULL_VOLUME
 from raylib.errors import SourceError
+from raylib.outputs import output_folder
 from raylib.storage.manifest import manifest_parts
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
@@ -25,10 +24,11 @@ def open_store(root: str) -> Store:
 
     Raises:
         SourceError: the folder holds something that is not a run of raylib.
+        OutputError: the folder cannot be created or written to.
     """
     store = Store(root)
     if store.local:
-        _check_writable(root, store.path(""))
+        output_folder(store.path("").rstrip("/"), "output.path", root)
     if store.local and not store.exists(RunFiles.MANIFEST):
         folder = store.path("")
         if os.path.isdir(folder) and any(not n.startswith(".") for n in os.listdir(folder)):
@@ -53,14 +53,3 @@ def clear_store(store: Store) -> None:
     for name in (*reversed(manifest_parts(store)), *RunFiles.AT_THE_END):
         if store.exists(name):
             store.delete(name)
-
-
-def _check_writable(root: str, folder: str) -> None:
-    """Create the folder and try to write into it. A full volume is not reported here, but where data are written."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        if error.errno not in FULL_VOLUME:
-            raise SourceError(f"output.path {root!r}: cannot write to {folder}: {error.strerror}") from None

@@ -1,31 +1,15 @@
-"""Reading a configuration: YAML, dotted overrides, and unknown keys reported with the nearest valid name."""
+"""Reading a configuration: dotted overrides, and unknown keys reported with the nearest valid name."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args, get_type_hints
 
-import yaml
-
 from raylib.errors import TrainingError, nearest
+from raylib.user_yaml import Where
 
-__all__ = ["check_keys", "override", "plain_mapping", "read_yaml"]
-
-
-def read_yaml(path: str | Path) -> object:
-    """The content of a YAML file.
-
-    Raises:
-        TrainingError: if the file cannot be read or is not YAML.
-    """
-    try:
-        return yaml.safe_load(Path(path).read_text("utf-8-sig"))
-    except OSError as error:
-        raise TrainingError(f"cannot read {path}: {error.strerror or error}") from None
-    except yaml.YAMLError as error:
-        raise TrainingError(f"{path}: not YAML: {error}") from None
+__all__ = ["check_keys", "dotted", "override", "plain_mapping"]
 
 
 def plain_mapping(data: object, where: str) -> dict[str, object]:
@@ -35,7 +19,10 @@ def plain_mapping(data: object, where: str) -> dict[str, object]:
         TrainingError: if the data is not a mapping.
     """
     if not isinstance(data, dict):
-        raise TrainingError(f"{where}: a training configuration is a mapping with objective, model, data and output")
+        what = "is empty" if data is None else "holds something else"
+        raise TrainingError(
+            f"{where} {what}: a training configuration is a mapping with objective, model, data and output"
+        )
     return {str(key): _plain(value) for key, value in data.items()}
 
 
@@ -62,34 +49,62 @@ def override(data: dict[str, object], overrides: Mapping[str, object]) -> None:
         target[last] = value
 
 
-def check_keys(kind: type, data: Mapping[str, object], where: str, prefix: str = "") -> None:
+def check_keys(kind: type, data: Mapping[str, object], at: Where, path: tuple[object, ...] = ()) -> None:
     """Check the keys of a section and of the sections and lists inside it.
 
     Args:
         kind: Dataclass of the section.
         data: What the file holds for it.
-        where: Name of the file, for the message.
-        prefix: Dotted path of the section, for the message.
+        at: Names the places that messages mention.
+        path: Path of the section.
 
     Raises:
-        TrainingError: if a key is unknown; names it and the nearest valid one.
+        TrainingError: if a key is unknown, or an item is no section; names it and the nearest valid one.
     """
     hints = get_type_hints(kind)
     for key, value in data.items():
+        place = (*path, key)
         if key not in hints:
-            raise TrainingError(f"{where}: unknown key {prefix}{key}{nearest(key, list(hints))}")
-        for inner, place, item in _inner_sections(hints[key], f"{prefix}{key}", value):
-            check_keys(inner, item, where, f"{place}.")
+            hint = "; this is a recipe: raylib run" if not path and key in ("input", "stages") else ""
+            raise TrainingError(f"{at(*place)}: unknown key {dotted(place)}{hint or nearest(key, list(hints))}")
+        for inner, inside, item in _inner_sections(hints[key], place, value):
+            if not isinstance(item, dict):
+                expected = _example(hints[key] if inside == place else inner)
+                raise TrainingError(f"{at(*inside)}: {dotted(inside)} should be {expected}, is {item!r}")
+            check_keys(inner, item, at, inside)
 
 
-def _inner_sections(hint: object, place: str, value: object) -> Iterator[tuple[type, str, Mapping[str, object]]]:
-    """Sections inside a value, each with its dataclass and its dotted path: one, or the items of a list."""
+def _example(hint: object) -> str:
+    """What a section, or a list of sections, looks like."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        if isinstance(value, dict):
-            yield hint, place, value
+        return f"a mapping such as {{{dataclasses.fields(hint)[0].name}: ...}}"
+    inner = next(inner for inner in get_args(hint) if isinstance(inner, type) and dataclasses.is_dataclass(inner))
+    return f"a list such as [{{{dataclasses.fields(inner)[0].name}: ...}}]"
+
+
+def dotted(path: Sequence[object]) -> str:
+    """Write a path of keys and positions as users do.
+
+    Args:
+        path: The keys, and positions in lists.
+
+    Returns:
+        The path, such as `data.train[0].path`.
+    """
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _inner_sections(
+    hint: object, place: tuple[object, ...], value: object
+) -> Iterator[tuple[type, tuple[object, ...], object]]:
+    """Sections inside a value, each with its dataclass and its path: one, or the items of a list."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        yield hint, place, value
         return
     for inner in get_args(hint):
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner) and isinstance(value, list):
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            if not isinstance(value, list):
+                yield inner, place, [value] if isinstance(value, dict) else value  # no section in either case
+                return
             for number, item in enumerate(value):
-                if isinstance(item, dict):
-                    yield inner, f"{place}[{number}]", item
+                yield inner, (*place, number), item

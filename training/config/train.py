@@ -15,7 +15,9 @@ from pydantic.dataclasses import dataclass
 
 from raylib.errors import TrainingError
 from raylib.paths import with_located_paths
-from training.config.reading import check_keys, override, plain_mapping, read_yaml
+from raylib.user_yaml import Where, full_width_hint, read_document
+from raylib.validation import explain, with_words
+from training.config.reading import check_keys, override, plain_mapping
 from training.config.sections import (
     STRICT,
     DataConfig,
@@ -155,7 +157,12 @@ class TrainConfig:
         Raises:
             TrainingError: if the file cannot be read, a key is unknown or a value is wrong; names file and key.
         """
-        return cls.from_dict(read_yaml(path), str(path), overrides)
+        document = read_document(path, TrainingError)
+        try:
+            return cls._validated(document.data, document.where, overrides)
+        except TrainingError as error:
+            hint = full_width_hint(document.text)
+            raise (TrainingError(f"{error}; {hint}") if hint else error) from None
 
     @classmethod
     def from_dict(
@@ -174,17 +181,21 @@ class TrainConfig:
         Raises:
             TrainingError: if a key is unknown or a value is wrong; names the key.
         """
-        plain = plain_mapping(data, where)
+        return cls._validated(data, Where(where), overrides)
+
+    @classmethod
+    def _validated(cls, data: object, at: Where, overrides: Mapping[str, object] | None) -> TrainConfig:
+        """The configuration that a mapping holds."""
+        plain = plain_mapping(data, at.file)
         override(plain, overrides or {})
-        check_keys(cls, plain, where)
+        at = at.with_overrides(overrides)
+        check_keys(cls, plain, at)
+        adapter: pydantic.TypeAdapter[TrainConfig] = pydantic.TypeAdapter(cls)
         try:
-            made: TrainConfig = pydantic.TypeAdapter(cls).validate_python(plain)
+            return adapter.validate_python(with_words(adapter.validate_python, plain, at))
         except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise TrainingError(f"{where}: {place + ': ' if place else ''}{message}") from None
-        return made
+            first = error.errors()[0]["loc"]
+            raise TrainingError(f"{at(*first)}: {explain(error)}") from None
 
     def describe(self) -> dict[str, object]:
         """The configuration as plain data with every default written out; `from_dict` reads it back."""

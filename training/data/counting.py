@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from quality.selection.mixture import mixture_of
+from raylib.errors import SourceError
 from raylib.records import files_of, with_source
 from raylib.token_counts import load_tokenizer
 
@@ -33,6 +34,8 @@ def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, Sourc
     tokenizer = load_tokenizer(tokenizer_path)
     tables = (with_source(table, file.source) for file in files_of(sources) for table in file.tables())
     counted = mixture_of(tables, "source", tokenizer)
+    if not counted:
+        raise SourceError(f"{', '.join(sources)}: no records to count")
     return {
         source: SourceCounts(documents=row["documents"], characters=row["characters"], tokens=row["tokens"])
         for source, row in counted.items()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from raylib.errors import TrainingError
 from raylib.extras import optional
+from raylib.model_folders import loaded, tokenizer_folder
 
 __all__ = ["Message", "Tokenizer", "pad_id", "saved_tokenizer"]
 
@@ -58,23 +58,26 @@ class Tokenizer(Protocol):
         """Write the tokenizer's files to a folder."""
 
 
-def saved_tokenizer(folder: str | Path) -> Tokenizer:
+def saved_tokenizer(folder: str | Path, option: str = "tokenizer") -> Tokenizer:
     """The tokenizer in a local folder. Nothing is downloaded, and code of the folder is never run.
 
+    Args:
+        folder: Path of the folder.
+        option: Option that names it, for messages.
+
     Raises:
-        TrainingError: if there is no such folder.
+        ParameterError: if there is no such folder, or no tokenizer in it.
     """
-    if not Path(folder).is_dir():
-        name = str(folder)
-        hint = ""
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-            hint = f"; a model of a hub is downloaded first: hf download {name} --local-dir models/{name.split('/')[1]}"
-        raise TrainingError(f"tokenizer: {name!r} is not a folder{hint}")
+    place = tokenizer_folder(str(folder), option)
     transformers = optional("transformers", purpose="a tokenizer")
-    tokenizer: Tokenizer = transformers.AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    return tokenizer
+
+    def load() -> Tokenizer:
+        made: Tokenizer = transformers.AutoTokenizer.from_pretrained(
+            place, local_files_only=True, trust_remote_code=False
+        )
+        return made
+
+    return loaded(load, place, option)
 
 
 def pad_id(tokenizer: Tokenizer) -> int:

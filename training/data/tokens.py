@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from raylib.atomic import write_atomically
+from raylib.atomic import SUFFIX, write_atomically
 from raylib.errors import TrainingError
 from raylib.locking import locked
+from raylib.outputs import output_folder
 from raylib.records import RecordFile, files_of
 from training.data.encoder import SMALL, Encoder
 from training.data.encoding import TokenOptions
@@ -112,6 +113,7 @@ def tokenize(
     finished = _finished(folder, key)
     if finished is not None:
         return finished
+    _check_place(folder)
     with locked(folder):
         finished = _finished(folder, key)  # by another process since
         if finished is not None:
@@ -119,6 +121,14 @@ def tokenize(
         job = _Job(files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
         job.work.mkdir(parents=True, exist_ok=True)
         return _tokenize(job, folder)
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, or that holds something else."""
+    output_folder(folder)
+    others = [p.name for p in folder.iterdir() if not p.name.startswith(("parts-", ".")) and p.suffix != SUFFIX]
+    if others and not {"starts.npy", "tokens.bin"} & set(others):
+        raise TrainingError(f"{folder} is not empty and no token folder (it holds {min(others)}); choose another one")
 
 
 def _finished(folder: Path, key: str) -> TokenInfo | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 import transformers
 
+from raylib.model_folders import loaded, model_folder
 from training.data.rows import rows_of
 from training.data.tokenizer import pad_id, saved_tokenizer
 from training.loop.evaluation import evaluate_rows
@@ -43,10 +44,15 @@ def evaluate_model(
     if device != "auto":
         world.device = torch.device(device)
     dtype = torch.float32 if world.device.type == "cpu" else torch.bfloat16
-    loaded: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
-        model, local_files_only=True, trust_remote_code=False, dtype=dtype
+    place = model_folder(model, "model")
+    saved: PreTrainedModel = loaded(
+        lambda: transformers.AutoModelForCausalLM.from_pretrained(
+            place, local_files_only=True, trust_remote_code=False, dtype=dtype
+        ),
+        place,
+        "model",
     )
-    module = Scorer(loaded).to(world.device)
+    module = Scorer(saved).to(world.device)
     rows = rows_of([str(Path(t)) for t in tokens], length, packing=False)
     pad = pad_id(saved_tokenizer(model))
     return evaluate_rows(module, module, rows, world=world, micro=micro, pad=pad).metrics()

@@ -13,10 +13,12 @@ import orjson
 from raylib.errors import ParameterError, TrainingError
 from raylib.extras import optional
 from raylib.locking import locked_file
+from raylib.model_folders import model_folder
+from raylib.outputs import output_file
 from training.data.templates import Renderer
 from training.data.tokenizer import Tokenizer, pad_id, saved_tokenizer
 from training.inference.endpoint_generator import EndpointGenerator, PartlyAnswered
-from training.inference.prompts import AnswerRecord, Prompt, prompts_of
+from training.inference.prompts import AnswerRecord, Prompt, prompts_of, read_answers
 from training.inference.sampling import AnswersPrompts, Conversations, Sampling
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Generator:
         torch = optional("torch", purpose=_PURPOSE)
         transformers = optional("transformers", purpose=_PURPOSE)
         place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer: Tokenizer = saved_tokenizer(path)
+        self.tokenizer: Tokenizer = saved_tokenizer(model_folder(path, "model"), "model")
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
         model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, dtype=dtype
@@ -141,7 +143,7 @@ class VllmGenerator:
                 "--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give "
                 "--endpoint"
             ) from error
-        self.tokenizer: Tokenizer = saved_tokenizer(path)
+        self.tokenizer: Tokenizer = saved_tokenizer(model_folder(path, "model"), "model")
         self.renderer = Renderer(self.tokenizer, template)
         self._model = self._vllm.LLM(model=path, trust_remote_code=False, **options)
 
@@ -213,6 +215,7 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
     """
     options = options or GenerateOptions()
     asked = prompts_of(prompts, options.limit)
+    output_file(out)
     generator: AnswersPrompts | None = None
     reasons: list[str] = []
     with locked_file(out), out.open("ab") as stream:
@@ -237,7 +240,7 @@ def _held(out: Path, model: str) -> set[tuple[str, int]]:
     """(id, sample) of the answers of a model that a file holds."""
     if not out.is_file():
         return set()
-    records = map(orjson.loads, out.read_bytes().splitlines())
+    records = read_answers([str(out)], empty=True)
     return {(record["id"], record["sample"]) for record in records if record["model"] == model}
 
 

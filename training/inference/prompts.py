@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import orjson
 
-from raylib.errors import RaylibError
+from raylib.errors import RaylibError, SourceError
 from raylib.records import tables_of
 from training.data.tokenizer import Message
 
@@ -89,21 +89,29 @@ def answers_of(path: str) -> dict[str, AnswerRecord]:
     return found
 
 
-def read_answers(paths: Sequence[str]) -> list[AnswerRecord]:
+def read_answers(paths: Sequence[str], *, empty: bool = False) -> list[AnswerRecord]:
     """All records of files of `raylib generate`.
 
+    Args:
+        paths: The files.
+        empty: Whether there may be none.
+
     Raises:
-        RaylibError: if a line is not such a record, or if there are none.
+        RaylibError: if a file cannot be read, if a line is not such a record, or if there are none.
     """
     records = [record for path in paths for _, record in _records(path)]
-    if not records:
+    if not records and not empty:
         raise RaylibError(f"{', '.join(paths)}: no answers")
     return records
 
 
 def _records(path: str) -> Iterator[tuple[str, AnswerRecord]]:
     """The records of a file, each with its place for messages."""
-    with open(path, "rb") as stream:
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise SourceError(f"cannot read answers {path}: {error.strerror}") from None
+    with stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 where = f"{path}:{number}"

@@ -16,7 +16,7 @@ import torch
 
 from raylib.errors import RaylibError, TrainingError
 
-__all__ = ["Failure", "FailureKind", "decisive", "failures_in", "failures_of", "recorded"]
+__all__ = ["Failure", "FailureKind", "decisive", "failures_in", "failures_of", "forget_failures", "recorded"]
 
 FailureKind = Literal["user", "storage", "memory", "bug", "connection"]
 """Kind of a failure: a user's mistake, a full volume, too little memory, a lost connection to another worker, or a bug.
@@ -104,6 +104,12 @@ def recorded(folder: Path, rank: int) -> Iterator[None]:
 def failures_in(folder: Path) -> list[Failure]:
     """Failures that workers left in a folder."""
     return [Failure(**orjson.loads(file.read_bytes())) for file in sorted(folder.glob("failure-*.json"))]
+
+
+def forget_failures(folder: Path) -> None:
+    """Delete what earlier failures left in a folder."""
+    for file in folder.glob("failure-*.json"):
+        file.unlink(missing_ok=True)
 
 
 def failures_of(errors: Mapping[int, BaseException], tracebacks: str) -> list[Failure]:

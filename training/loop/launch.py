@@ -18,7 +18,9 @@ import torch
 
 from raylib.errors import TrainingError
 from raylib.locking import locked
-from raylib.paths import JOB_PACKAGES, paths_in
+from raylib.model_folders import model_folder, tokenizer_folder
+from raylib.outputs import output_folder, refuse_job_package
+from raylib.paths import paths_in
 from training.config import TrainConfig
 from training.loop.failure import decisive, failures_in
 from training.loop.folder import Result, run_folder
@@ -56,31 +58,46 @@ def run(
         LockedError: if another process is training into the same folder.
     """
     log_to_console()
-    _check_paths(config)
-    config = replace(config, name=run_folder(config).name).located()
-    folder = run_folder(config).absolute()
-    if JOB_PACKAGES in str(folder):
-        raise TrainingError(
-            f"output: the run would be written to {folder}, the temporary working directory of a job, which Ray "
-            "deletes; give an absolute path that all nodes share"
-        )
     if mode == "auto":
         mode = "here" if config.parallel.workers == 1 and config.parallel.backend == "plain" else "ray"
+    _check(config, elsewhere=mode == "ray")
+    config = replace(config, name=run_folder(config).name).located()
+    folder = run_folder(config).absolute()
+    output_folder(folder.parent, "output")
     with locked(folder):
         if mode == "here":
             return _here(config, folder, say)
         return _local(config, folder) if mode == "local" else _ray(config, folder, address)
 
 
-def _check_paths(config: TrainConfig) -> None:
-    """Find relative paths that do not exist before anything starts; absolute ones may exist on the workers alone.
+def _check(config: TrainConfig, *, elsewhere: bool) -> None:
+    """Find what is missing before anything starts.
+
+    Args:
+        config: The run.
+        elsewhere: Whether workers may run on other machines, on which alone absolute paths may exist.
 
     Raises:
-        TrainingError: Names the field and the folder that was looked in.
+        RaylibError: Names the field, and the folder that was looked in.
     """
+    refuse_job_package(config.output, "output")
+    if not config.model.path and not config.model.shape:
+        raise TrainingError("model: give `path`, the folder of a model, or `shape` for a new one")
+    if not config.phases and not config.data.train:
+        raise TrainingError("data.train is empty: give [{path: FOLDER}], a folder that `raylib tokenize` wrote")
+    if not elsewhere and config.parallel.gpus == "yes" and not torch.cuda.is_available():
+        raise TrainingError("parallel.gpus: yes, but this machine has no GPU that torch can use")
     for name, path in paths_in(config):
-        if "://" not in path and not os.path.isabs(os.path.expanduser(path)) and not os.path.exists(path):
+        if "://" in path or (elsewhere and os.path.isabs(os.path.expanduser(path)) and not os.path.exists(path)):
+            continue
+        if name == "model.path":
+            model_folder(path, name)
+        elif name == "model.tokenizer":
+            tokenizer_folder(path, name)
+        elif not os.path.exists(os.path.expanduser(path)):
             raise TrainingError(f"{name}: {path!r} does not exist (looked in {os.getcwd()})")
+        elif not os.path.isfile(os.path.join(os.path.expanduser(path), "tokens.json")):
+            raise TrainingError(f"{name}: {path!r} is not a token folder (no tokens.json); `raylib tokenize` makes one")
 
 
 def _here(config: TrainConfig, folder: Path, say: Callable[[str], None] | None) -> Result:

@@ -23,9 +23,9 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from raylib import termination
 from raylib.cluster.connection import connect
 from raylib.cluster.metrics import TrainingMetrics
-from raylib.errors import TrainingError
+from raylib.errors import RaylibError, TrainingError
 from training.config import TrainConfig
-from training.loop.failure import decisive, failures_of
+from training.loop.failure import Failure, decisive, failures_in, failures_of, forget_failures
 from training.loop.folder import Result
 from training.loop.logs import log_to_console
 from training.loop.loop import Loop
@@ -60,6 +60,7 @@ def run_with_ray(
     """
     _connect(address, config.parallel.workers)
     folder.mkdir(parents=True, exist_ok=True)
+    forget_failures(folder)
     try:
         _trainer(config, folder, environment, gpus).fit()
     except WorkerGroupError as error:
@@ -69,6 +70,9 @@ def run_with_ray(
         raise TrainingError(f"Ray Train failed: {error.controller_failure}") from error
     except TrainingFailedError as error:
         raise TrainingError(str(error)[-3000:]) from error
+    failure = decisive(failures_in(folder))
+    if failure is not None:
+        raise failure.as_error()
     return Result.read(folder)
 
 
@@ -114,5 +118,12 @@ def _worker(order: _Order) -> None:
     if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
         config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
     folder = Path(order["folder"])
+    if failures_in(folder):  # of an attempt before; another one would fail in the same way
+        return
     metrics = TrainingMetrics(folder.name, rank)
-    Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
+    try:
+        Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
+    except RaylibError as error:
+        Failure.of(error, rank).write(folder)
+        if workers > 1:  # ends the others, which may wait for this one
+            raise

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
 import transformers
 from torch import nn
 
-from raylib.errors import TrainingError
+from raylib.errors import TrainingError, nearest
 from raylib.extras import optional
+from raylib.model_folders import loaded, model_folder
 from training.config import ModelConfig
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight
@@ -35,12 +36,10 @@ def load_tokenizer(config: ModelConfig) -> Tokenizer:
     """The tokenizer of a run.
 
     Raises:
-        TrainingError: if there is none.
+        ParameterError: if there is none.
     """
-    place = config.tokenizer or config.path
-    if not place or not Path(place).is_dir():
-        raise TrainingError(f"model.tokenizer: {place!r} is not a folder; give the path of a tokenizer's folder")
-    return saved_tokenizer(place)
+    option = "model.tokenizer" if config.tokenizer or not config.path else "model.path"
+    return saved_tokenizer(config.tokenizer or config.path, option)
 
 
 def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedModel:
@@ -58,6 +57,8 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
         TrainingError: if shape, path or an option cannot be used.
     """
     transformers.utils.logging.disable_progress_bar()  # a run has progress lines of its own
+    if config.attention == "flash" and find_spec("flash_attn") is None:
+        raise TrainingError("model.attention: flash needs the package flash-attn and a GPU; sdpa works everywhere")
     model = _saved(config) if config.path else _fresh(config, tokenizer, seed)
     _extend(model, tokenizer, config)
     model.config.use_cache = False
@@ -77,14 +78,18 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
 
 def _saved(config: ModelConfig) -> PreTrainedModel:
     """The model of a local folder."""
-    model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
-        config.path,
-        local_files_only=True,
-        trust_remote_code=False,
-        dtype=torch.float32,
-        attn_implementation=_ATTENTION.get(config.attention, config.attention),
-    )
-    return model
+
+    def load() -> PreTrainedModel:
+        made: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
+            config.path,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation=_ATTENTION.get(config.attention, config.attention),
+        )
+        return made
+
+    return loaded(load, model_folder(config.path, "model.path"), "model.path")
 
 
 def _fresh(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedModel:
@@ -98,6 +103,8 @@ def _fresh(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrainedMo
     shape.setdefault("bos_token_id", tokenizer.bos_token_id)
     shape.setdefault("eos_token_id", tokenizer.eos_token_id)
     shape.setdefault("pad_token_id", tokenizer.pad_token_id)
+    if kind not in transformers.CONFIG_MAPPING:
+        raise TrainingError(f"model.shape.model_type: {kind!r} is unknown{nearest(kind, transformers.CONFIG_MAPPING)}")
     made = transformers.AutoConfig.for_model(kind, **shape)
     torch.manual_seed(seed)
     attention = _ATTENTION.get(config.attention, config.attention)

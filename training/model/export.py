@@ -12,6 +12,7 @@ from torch import Tensor
 
 from raylib.errors import TrainingError
 from raylib.extras import optional
+from raylib.outputs import output_folder
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight, without_adapter
 
@@ -98,12 +99,15 @@ def export_model(run: str | Path, out: str | Path, which: str = "final", dtype: 
     Raises:
         TrainingError: if the run has no such model, or if there is no such data type.
     """
+    if dtype not in _DTYPES:
+        raise TrainingError(f"--dtype {dtype!r}: valid are bf16, fp16 and fp32")
+    if not (Path(run) / "checkpoints").is_dir():
+        raise TrainingError(f"{str(run)!r} is not the folder of a training run (it has no checkpoints)")
+    output_folder(out)
     folder = Path(run) / "checkpoints" / which
     if not (folder / "config.json").is_file():
         held = sorted(p.name for p in (Path(run) / "checkpoints").glob("*") if (p / "config.json").is_file())
         raise TrainingError(f"{run} has no model {which!r}; it has {', '.join(held) or 'none'}")
-    if dtype not in _DTYPES:
-        raise TrainingError(f"dtype {dtype!r}: valid are bf16, fp16 and fp32")
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=_DTYPES[dtype])
     model.save_pretrained(out)
     saved_tokenizer(folder).save_pretrained(out)

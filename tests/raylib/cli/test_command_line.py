@@ -92,7 +92,7 @@ def test_wrong_input_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "raylib", "run", str(tmp_path / "none.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: cannot read recipe ")
+    assert done.stderr.startswith("error: cannot read ")
     assert done.stderr.count("\n") == 1
 
 

@@ -40,7 +40,7 @@ def load(text: str, **overrides: object) -> Recipe:
         ("source: web", "source: wbe", ["my.yaml:7", "'wbe'", "did you mean 'web'"]),
         ("length: {min: 99", "lentgh: {min: 99", ["my.yaml:7", "'lentgh'", "did you mean 'length'"]),
         ("stages:", "stages: 5\nx:", ["unknown key 'x'"]),
-        ("path: in.jsonl", "path: 5", ["my.yaml:2", "input.path"]),
+        ("path: in.jsonl", "path: {a: 5}", ["my.yaml:2", "input.path", "should be a text"]),
         ("output:\n  path: out\n", "", ["no 'output'"]),
         ("name: good", "name: [", ["not YAML"]),
         ("name: good", "name: !!python/object/apply:os.system [ls]", ["not YAML"]),
