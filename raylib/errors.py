@@ -7,7 +7,8 @@ RaylibError
 ├── StageError (ValueError)        a stage cannot work with the columns that it is given
 ├── SourceError                    an input cannot be found or opened, or holds no records
 ├── RecordError                    one record cannot be read; it goes to the rejects
-├── ShardError                     shards were quarantined, or the output cannot be written
+├── ShardError                     the output cannot be written, or the books of a run do not balance
+│   └── QuarantineError            shards were quarantined; the rest of the run is written
 └── TrainingError                  training cannot start or continue
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ParameterError",
+    "QuarantineError",
     "RaylibError",
     "RecipeError",
     "RecordError",
@@ -79,6 +81,21 @@ class RecordError(RaylibError):
 
 class ShardError(RaylibError):
     """Shards were quarantined, the output cannot be written, or the books of a run do not balance."""
+
+
+class QuarantineError(ShardError):
+    """Shards were quarantined; the rest of the run is written, and the same command tries them again.
+
+    Attributes:
+        records_kept: Number of records that the run kept nevertheless.
+    """
+
+    def __init__(self, message: str, records_kept: int) -> None:
+        super().__init__(message)
+        self.records_kept = records_kept
+
+    def __reduce__(self) -> tuple[type[QuarantineError], tuple[str, int]]:
+        return type(self), (str(self), self.records_kept)
 
 
 class TrainingError(RaylibError):

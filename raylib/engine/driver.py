@@ -11,6 +11,7 @@ import logging
 import time
 from contextlib import ExitStack
 
+from raylib.cluster.metrics import RunMetrics
 from raylib.engine.closing import Clock, finish
 from raylib.engine.earlier import check_earlier
 from raylib.engine.executor import Executor, InlineExecutor
@@ -22,6 +23,7 @@ from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
 from raylib.errors import SourceError
+from raylib.paths import absolute
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
 from raylib.storage.folder import start_store
@@ -59,25 +61,33 @@ def run(
             neither `fresh` nor `update` is given; later, if a stage needs a column that does not exist.
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
             else; after the first segment, if the input holds no records.
-        ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
+        QuarantineError: At the end, after the report, if shards were quarantined.
+        ShardError: At once, if the output volume is full.
         RaylibError: If no worker can be set up.
         OSError: If the output cannot be written for another reason than a full volume.
     """
-    try:
-        return _run(recipe, fresh, update, limit, progress or Progress())
-    except OSError as error:
-        end = end_of_run(Fault.of(error), recipe.output.path)
-        if end is None:
-            raise
-        raise end from error
+    metrics = RunMetrics(recipe.name, absolute(recipe.output.path))
+    with metrics.watch():
+        try:
+            result = _run(recipe, fresh, update, limit, progress or Progress(), metrics)
+        except OSError as error:
+            end = end_of_run(Fault.of(error), recipe.output.path)
+            if end is None:
+                raise
+            raise end from error
+    nothing_kept = result.facts.records_in and not result.facts.records_kept
+    metrics.ended("nothing_kept" if nothing_kept else "complete")
+    return result
 
 
-def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:
+def _run(
+    recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress, metrics: RunMetrics
+) -> RunResult:
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
     store = start_store(recipe.output.path, fresh=fresh)
     store.remove_temporaries()
-    ledger = Ledger(store, recipe.output.path, progress)
+    ledger = Ledger(store, recipe.output.path, progress, metrics)
     if not update:
         check_earlier(store, ledger.earlier, plan)
     _begin(plan, store, ledger)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from raylib.cluster.metrics import RunMetrics
 from raylib.engine.executor import Result
 from raylib.engine.faults import Failure, end_of_run
 from raylib.engine.progress import Progress
@@ -27,17 +28,18 @@ class Ledger:
         store: Folder of the run.
         output: The folder as the user wrote it, for messages.
         progress: Callbacks for finished tasks.
+        metrics: Counts what is quarantined.
 
     Attributes:
         failures: Tasks whose shards were quarantined.
         seconds: Seconds by phase, in the order in which phases ended.
     """
 
-    def __init__(self, store: Store, output: str, progress: Progress) -> None:
+    def __init__(self, store: Store, output: str, progress: Progress, metrics: RunMetrics) -> None:
         self.failures: list[Failure] = []
         self.seconds: dict[Phase, float] = {}
         self._manifest = Manifest(store)
-        self._output, self._progress = output, progress
+        self._output, self._progress, self._metrics = output, progress, metrics
         self._shards: dict[Phase, dict[ShardName, ShardEntry]] = {}
         self._rounds: dict[Phase, dict[ShardName, RoundEntry]] = {}
         self._consumed: dict[int, int] = {}  # bytes of each unit that are done
@@ -110,6 +112,7 @@ class Ledger:
         if end is not None:
             raise end
         self.failures.append(failure)
+        self._metrics.quarantined(task.phase)
         logger.error("%s: quarantined after %d attempts: %s", failure.place, failure.attempts, failure.error)
         self._progress.message(f"shard {task.shard} quarantined: {failure.error}")
 

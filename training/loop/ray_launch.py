@@ -21,7 +21,7 @@ from ray.train import (
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from raylib.cluster.connection import connect
-from raylib.cluster.metrics import TrainingMetrics
+from raylib.cluster.metrics import RunMetrics, TrainingMetrics
 from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.loop.failure import decisive, failures_of
@@ -59,8 +59,17 @@ def run_with_ray(
     """
     _connect(address, config.parallel.workers)
     folder.mkdir(parents=True, exist_ok=True)
+    metrics = RunMetrics(folder.name, str(folder))
+    with metrics.watch():
+        _fit(_trainer(config, folder, environment, gpus))
+    metrics.ended("complete")
+    return Result.read(folder)
+
+
+def _fit(trainer: TorchTrainer) -> None:
+    """Train; whatever ends the training is a TrainingError."""
     try:
-        _trainer(config, folder, environment, gpus).fit()
+        trainer.fit()
     except WorkerGroupError as error:
         failure = decisive(failures_of(error.worker_failures, str(error)))
         raise (TrainingError(str(error)[-3000:]) if failure is None else failure.as_error()) from error
@@ -68,7 +77,6 @@ def run_with_ray(
         raise TrainingError(f"Ray Train failed: {error.controller_failure}") from error
     except TrainingFailedError as error:
         raise TrainingError(str(error)[-3000:]) from error
-    return Result.read(folder)
 
 
 def _connect(address: str, workers: int) -> None:
@@ -112,5 +120,5 @@ def _worker(order: _Order) -> None:
     if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
         config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
     folder = Path(order["folder"])
-    metrics = TrainingMetrics(folder.name, rank)
+    metrics = TrainingMetrics(folder, rank)
     Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
