@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from raylib import plugins
-from raylib.cli import importing, jobs, logs, looking, running, schema, versions
+from raylib.cli import dashboard, importing, jobs, logs, looking, running, schema, versions
 from raylib.errors import RaylibError
 from raylib.extras import missing_extra
 
@@ -57,6 +57,7 @@ for _register in (
     running.register,
     *_commands_of_packages(),
     jobs.register,
+    dashboard.register,
     looking.register,
     importing.register,
     schema.register,

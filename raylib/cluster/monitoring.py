@@ -18,7 +18,7 @@ from raylib.cluster.alerts import ALERTS
 from raylib.cluster.metrics import METRICS
 from raylib.cluster.panels import PANELS, Panel
 
-__all__ = ["alerts", "dashboard", "grafana", "kubernetes", "prometheus", "prometheus_remote", "write"]
+__all__ = ["alerts", "dashboard", "files", "grafana", "kubernetes", "prometheus", "prometheus_remote", "write"]
 
 
 Json = dict[str, object]
@@ -205,24 +205,32 @@ def grafana() -> dict[str, Json]:
     }
 
 
-def write(folder: Path) -> None:
-    """Write the dashboard, the alerts, and what Prometheus, Grafana and Kubernetes need to find them.
-
-    Args:
-        folder: Where the files go; it is created if it does not exist.
-    """
-    files = {
+def files() -> dict[str, str]:
+    """The texts of all files, by path in their folder: dashboard, alerts, and what finds them."""
+    made = {
         "alerts.yml": alerts(),
         "prometheus.yml": prometheus(),
         "prometheus-remote.yml": prometheus_remote(),
         **grafana(),
         **kubernetes(),
     }
-    for name, data in files.items():
+    texts = {
+        name: _NOTE + _HINTS.get(name, "") + yaml.safe_dump(data, sort_keys=False, width=160)
+        for name, data in made.items()
+    }
+    return {**texts, "grafana-raylib.json": json.dumps(dashboard(), indent=1) + "\n"}
+
+
+def write(folder: Path) -> None:
+    """Write the files.
+
+    Args:
+        folder: Where they go; it is created if it does not exist.
+    """
+    for name, text in files().items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(_NOTE + _HINTS.get(name, "") + yaml.safe_dump(data, sort_keys=False, width=160))
-    (folder / "grafana-raylib.json").write_text(json.dumps(dashboard(), indent=1) + "\n")
+        place.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
