@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
-_PATIENCE = 60  # seconds for a cluster to become ready for jobs
+_PATIENCE = 120  # seconds for a cluster to become ready for jobs
 Address = Annotated[
     str,
     typer.Option(
@@ -153,7 +153,10 @@ def status(
 
 def logs(
     job: Annotated[
-        str, typer.Argument(help="Submission id, or its beginning; of several jobs the newest. By default the newest of all.")
+        str,
+        typer.Argument(
+            help="Submission id, or its beginning; of several jobs the newest. By default the newest of all."
+        ),
     ] = "",
     address: Address = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the job ends.")] = False,
@@ -179,7 +182,9 @@ def logs(
 
 
 def stop(
-    job: Annotated[str, typer.Argument(help="Submission id, or its beginning; of several jobs the only one that is running.")],
+    job: Annotated[
+        str, typer.Argument(help="Submission id, or its beginning; of several jobs the only one that is running.")
+    ],
     address: Address = "",
     wait: Annotated[float, typer.Option(min=0, help="Number of seconds to wait for the job to end.")] = 30.0,
 ) -> None:

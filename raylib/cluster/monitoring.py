@@ -171,7 +171,7 @@ def _prometheus(discovery: Json) -> Json:
 def kubernetes() -> dict[str, Json]:
     """What the operator of Prometheus reads on Kubernetes, by the names of the files."""
     endpoints = [{"port": "metrics", "interval": "10s"}]
-    monitor = {"selector": {"matchLabels": {"ray.io/is-ray-node": "yes"}}, "podMetricsEndpoints": endpoints}
+    monitor: Json = {"selector": {"matchLabels": {"ray.io/is-ray-node": "yes"}}, "podMetricsEndpoints": endpoints}
     dashboards = {
         "configMapGenerator": [{"name": "raylib-dashboard", "files": ["grafana-raylib.json"]}],
         # the chart kube-prometheus-stack loads config maps with this label into Grafana

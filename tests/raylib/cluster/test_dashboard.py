@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,8 @@ def test_nobody_answers() -> None:
 
 def test_the_token_is_that_of_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    from ray._raylet import AuthenticationTokenLoader
-
-    AuthenticationTokenLoader.instance().reset_cache()
+    loader = importlib.import_module("ray._raylet").AuthenticationTokenLoader.instance()
+    loader.reset_cache()
     assert token() == "secret"
     monkeypatch.undo()
-    AuthenticationTokenLoader.instance().reset_cache()
+    loader.reset_cache()
