@@ -10,7 +10,8 @@ RaylibError
 ├── OutputError                    an output cannot be written where it should be
 ├── RecordError                    one record cannot be read; it goes to the rejects
 ├── LockedError                    another process is writing to the output
-├── ShardError                     shards were quarantined, or the output cannot be written
+├── ShardError                     the output cannot be written, or the books of a run do not balance
+│   └── QuarantineError            shards were quarantined; the rest of the run is written
 ├── EndpointError                  a service that a stage asks refuses every question, or does not answer
 │   └── UnansweredError            some questions to it got no answer; they stay open
 └── TrainingError                  training cannot start or continue
@@ -26,6 +27,7 @@ __all__ = [
     "LockedError",
     "OutputError",
     "ParameterError",
+    "QuarantineError",
     "RaylibError",
     "RecipeError",
     "RecordError",
@@ -101,6 +103,21 @@ class LockedError(RaylibError):
 
 class ShardError(RaylibError):
     """Shards were quarantined, the output cannot be written, or the books of a run do not balance."""
+
+
+class QuarantineError(ShardError):
+    """Shards were quarantined; the rest of the run is written, and the same command tries them again.
+
+    Attributes:
+        records_kept: Number of records that the run kept nevertheless.
+    """
+
+    def __init__(self, message: str, records_kept: int) -> None:
+        super().__init__(message)
+        self.records_kept = records_kept
+
+    def __reduce__(self) -> tuple[type[QuarantineError], tuple[str, int]]:
+        return type(self), (str(self), self.records_kept)
 
 
 class EndpointError(RaylibError):

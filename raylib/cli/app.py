@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raylib import plugins, termination
-from raylib.cli import importing, jobs, logs, looking, running, schema, versions
+from raylib.cli import dashboard, importing, jobs, logs, looking, running, schema, versions
 from raylib.errors import RaylibError
 from raylib.extras import missing_extra
 
@@ -63,6 +63,7 @@ for _register in (
     running.register,
     *_commands_of_packages(),
     jobs.register,
+    dashboard.register,
     looking.register,
     importing.register,
     schema.register,

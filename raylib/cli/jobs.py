@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
-_PATIENCE = 60  # seconds for a cluster to become ready for jobs
+_PATIENCE = 120  # seconds for a cluster to become ready for jobs
 Address = Annotated[
     str,
     typer.Option(
         help="Dashboard of the cluster, such as http://head:8265. By default RAY_API_SERVER_ADDRESS, or the local one."
     ),
 ]
-Job = Annotated[str, typer.Argument(help="Submission id, as `raylib status` shows it; its beginning is enough.")]
 
 
 def _client(address: str) -> JobSubmissionClient:
@@ -48,15 +47,43 @@ def _client(address: str) -> JobSubmissionClient:
         raise RaylibError(f"no cluster answers at {address}: {reason}; give --address http://HEAD:8265") from None
 
 
-def _find(client: JobSubmissionClient, name: str) -> JobDetails:
-    """The only job whose id begins with this name."""
+def _jobs(client: JobSubmissionClient) -> list[JobDetails]:
+    """All jobs that were submitted, newest first."""
     jobs = [j for j in client.list_jobs() if j.submission_id]
+    return sorted(jobs, key=lambda j: -(j.start_time or 0))
+
+
+def _matching(client: JobSubmissionClient, name: str) -> list[JobDetails]:
+    """Jobs whose id begins with this name, newest first; only the one of exactly this id, if there is one.
+
+    Args:
+        client: The cluster.
+        name: Beginning of an id; empty for all jobs.
+
+    Raises:
+        RaylibError: there is none.
+    """
+    jobs = _jobs(client)
     found = [j for j in jobs if j.submission_id == name] or [j for j in jobs if j.submission_id.startswith(name)]
-    if len(found) != 1:
-        known = ", ".join(sorted(j.submission_id for j in found or jobs)[:5]) or "none"
-        problem = "several jobs begin with" if found else "no job"
-        raise RaylibError(f"{problem} {name!r}; the cluster has: {known}")
-    return found[0]
+    if not found:
+        known = ", ".join(sorted(j.submission_id for j in jobs[:5]))
+        wanted = f"no job {name!r}" if name else "no job"
+        raise RaylibError(f"{wanted}; the cluster has: {known or 'none'}")
+    return found
+
+
+def _to_stop(client: JobSubmissionClient, name: str) -> JobDetails:
+    """The job of this name: among several, the only one that is running.
+
+    Raises:
+        RaylibError: there is none, or more than one is running.
+    """
+    found = _matching(client, name)
+    running = [j for j in found if not j.status.is_terminal()]
+    if len(found) > 1 and len(running) != 1:
+        problem = f"{len(running) or 'none of several'} jobs that begin with {name!r} are running"
+        raise RaylibError(f"{problem}; name one of: {', '.join(j.submission_id for j in (running or found)[:5])}")
+    return (running or found)[0]
 
 
 def submit(
@@ -80,11 +107,13 @@ def submit(
         environment["excludes"] = [".git", ".venv", "out", "**/__pycache__"]
     job = _submitted(client, shlex.join(command), environment, name)
     typer.echo(f"submitted {job}")
-    if wait:
-        logs(job, address, follow=True)
-        status = client.get_job_status(job)
-        if str(status) != "SUCCEEDED":
-            raise RaylibError(f"job {job}: {status}: {client.get_job_info(job).message or ''}".strip())
+    if not wait:
+        typer.echo(f"its log: raylib logs {job} --follow")
+        return
+    logs(job, address, follow=True)
+    status = client.get_job_status(job)
+    if str(status) != "SUCCEEDED":
+        raise RaylibError(f"job {job}: {status}: {client.get_job_info(job).message or ''}".strip())
 
 
 def _submitted(client: JobSubmissionClient, command: str, environment: dict[str, object], name: str) -> str:
@@ -103,7 +132,7 @@ def _submitted(client: JobSubmissionClient, command: str, environment: dict[str,
 
 
 def status(
-    job: Annotated[str, typer.Argument(help="Show this job only.")] = "",
+    job: Annotated[str, typer.Argument(help="Beginning of the submission ids to show. By default all.")] = "",
     address: Address = "",
     limit: Annotated[int, typer.Option(min=1, help="Largest number of jobs to show.")] = 20,
 ) -> None:
@@ -112,8 +141,7 @@ def status(
     from rich.table import Table
 
     client = _client(address)
-    jobs = [_find(client, job)] if job else [j for j in client.list_jobs() if j.submission_id]
-    jobs.sort(key=lambda j: -(j.start_time or 0))
+    jobs = _jobs(client) if not job else _matching(client, job)
     table = Table(box=None, pad_edge=False)
     for column in ("job", "status", "started", "minutes", "command"):
         table.add_column(column)
@@ -124,12 +152,17 @@ def status(
         minutes = f"{(ended - begun) / 60:.1f}" if begun else ""
         table.add_row(row.submission_id, str(row.status.value), started, minutes, row.entrypoint[:80])
     Console().print(table)
-    if job and jobs[0].message:
+    if job and len(jobs) == 1 and jobs[0].message:
         typer.echo(jobs[0].message)
 
 
 def logs(
-    job: Job,
+    job: Annotated[
+        str,
+        typer.Argument(
+            help="Submission id, or its beginning; of several jobs the newest. By default the newest of all."
+        ),
+    ] = "",
     address: Address = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the job ends.")] = False,
 ) -> None:
@@ -137,7 +170,11 @@ def logs(
     import asyncio
 
     client = _client(address)
-    found = _find(client, job).submission_id
+    jobs = _matching(client, job)
+    found = jobs[0].submission_id
+    if found != job:
+        several = f", the newest of {len(jobs)}" if len(jobs) > 1 else ""
+        typer.echo(f"log of {found}{several}", err=True)
     if not follow:
         typer.echo(client.get_job_logs(found), nl=False)
         return
@@ -150,13 +187,15 @@ def logs(
 
 
 def stop(
-    job: Job,
+    job: Annotated[
+        str, typer.Argument(help="Submission id, or its beginning; of several jobs the only one that is running.")
+    ],
     address: Address = "",
     wait: Annotated[float, typer.Option(min=0, help="Number of seconds to wait for the job to end.")] = 30.0,
 ) -> None:
     """Ask a job to stop. Its committed work is kept: the same command continues from there."""
     client = _client(address)
-    found = _find(client, job).submission_id
+    found = _to_stop(client, job).submission_id
     running = client.stop_job(found)
     deadline = time.monotonic() + wait
     while running and not client.get_job_status(found).is_terminal() and time.monotonic() < deadline:

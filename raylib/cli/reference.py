@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol, cast, get_args
 
 import typer
@@ -56,10 +54,8 @@ class Command(Protocol):
 def pages() -> dict[str, str]:
     """Texts of the generated pages, by path in the checkout."""
     made = {"docs/commands.md": commands_markdown()}
-    with tempfile.TemporaryDirectory() as folder:
-        monitoring.write(Path(folder))
-        for file in sorted(Path(folder).iterdir()):
-            made[f"deploy/monitoring/{file.name}"] = file.read_text("utf-8")
+    for name, text in monitoring.files().items():
+        made[f"deploy/monitoring/{name}"] = text
     return made
 
 

@@ -13,7 +13,7 @@ from raylib import termination
 from raylib.errors import RaylibError
 from raylib.recipe import EngineOptions
 
-__all__ = ["connect", "default_mode", "starts_own_cluster", "use_token"]
+__all__ = ["connect", "default_mode", "is_connected", "starts_own_cluster", "token", "use_token"]
 
 
 _PATIENCE = 10.0  # seconds for a cluster to accept a connection
@@ -22,10 +22,10 @@ _TOKENS = "ray._private.authentication.authentication_token_setup"
 
 def default_mode() -> Literal["ray", "inline"]:
     """`ray` when this process is already connected to a cluster, otherwise `inline`."""
-    return "ray" if _is_connected() else "inline"
+    return "ray" if is_connected() else "inline"
 
 
-def _is_connected() -> bool:
+def is_connected() -> bool:
     """Whether this process is connected to a cluster. Does not load Ray."""
     ray = sys.modules.get("ray")
     initialized = getattr(ray, "is_initialized", None)  # missing while another thread is importing ray
@@ -43,6 +43,15 @@ def use_token() -> None:
         setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     except (ImportError, AttributeError):
         return  # an older Ray, without authentication
+
+
+def token() -> str:
+    """The token of this machine, as `ray get-auth-token` prints it; empty if there is none."""
+    try:
+        loader = importlib.import_module("ray._raylet").AuthenticationTokenLoader.instance()
+        return str(loader.get_raw_token(ignore_auth_mode=True)) if loader.has_token(ignore_auth_mode=True) else ""
+    except (ImportError, AttributeError):
+        return ""  # an older Ray, without authentication
 
 
 def _no_cluster(address: str, error: Exception) -> RaylibError:
@@ -88,4 +97,4 @@ def starts_own_cluster(options: EngineOptions) -> bool:
     Args:
         options: The `engine` part of the recipe.
     """
-    return not (_is_connected() or options.address or os.environ.get("RAY_ADDRESS"))
+    return not (is_connected() or options.address or os.environ.get("RAY_ADDRESS"))

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict
 
+from raylib.cluster.connection import is_connected
+from raylib.errors import QuarantineError
 from raylib.storage.entry import ShardEntry
 from raylib.storage.names import Phase
 
 if TYPE_CHECKING:
     from ray.util.metrics import Counter, Gauge
 
-__all__ = ["METRICS", "Metric", "StageMetrics", "TrainingMetrics", "make_metric"]
+__all__ = ["METRICS", "Metric", "RunMetrics", "StageMetrics", "TrainingMetrics", "make_metric"]
+
+Outcome = Literal["complete", "incomplete", "nothing_kept", "failed", "stopped"]  # how a run ended
+_OF_EVERY_METRIC = ("run", "output")  # two runs of one name have different folders
 
 
 @dataclass(frozen=True)
@@ -41,11 +48,11 @@ class Metric:
 
 
 def _counter(name: str, description: str, *labels: str, unit: str = "short") -> Metric:
-    return Metric(f"raylib_{name}", "counter", description, ("run", *labels), unit)
+    return Metric(f"raylib_{name}", "counter", description, (*_OF_EVERY_METRIC, *labels), unit)
 
 
 def _gauge(name: str, description: str, *labels: str, unit: str = "short") -> Metric:
-    return Metric(f"raylib_{name}", "gauge", description, ("run", *labels), unit)
+    return Metric(f"raylib_{name}", "gauge", description, (*_OF_EVERY_METRIC, *labels), unit)
 
 
 _OF_DATA = (
@@ -54,7 +61,8 @@ _OF_DATA = (
     _counter("rejects_total", "Rejected records by stage and reason.", "stage", "reason"),
     _counter("stage_seconds_total", "Seconds spent in a stage.", "stage", unit="s"),
     _counter("bytes_total", "Raw input bytes worked through.", "phase", unit="bytes"),
-    _counter("shards_total", "Shards committed or failed.", "phase", "outcome"),
+    _counter("shards_total", "Shards committed, failed attempts, and shards quarantined.", "phase", "outcome"),
+    _counter("runs_total", "Runs and trainings that ended; with the kind of error if one failed.", "outcome", "cause"),
     _gauge("last_shard_timestamp_seconds", "When this worker committed a shard last.", unit="dateTimeAsIso"),
     _gauge("storage_used_share", "Used share of the volume of the output.", unit="percentunit"),
 )
@@ -102,23 +110,66 @@ class ShardCounts(TypedDict):
     seconds: Mapping[str, float]
 
 
-class StageMetrics:
-    """The metrics of one worker process.
+class _Recorder:
+    """Metrics of a run in this process, made when they are first needed.
 
     Args:
-        run: Name of the recipe.
-        output: A local folder whose volume is watched; empty for none.
+        run: Name of the run.
+        output: Its folder, absolute, or a URI.
     """
 
-    def __init__(self, run: str, output: str = "") -> None:
-        self._run, self._output = run, output
+    def __init__(self, run: str, output: str) -> None:
+        self._of_all = {"run": run, "output": _without_secrets(output)}
         self._made: dict[str, Counter | Gauge] = {}
 
     def _add(self, name: str, value: float, **labels: str) -> None:
         if name not in self._made:
-            self._made[name] = make_metric(name)
+            self._made[name] = make_metric(name, (*_OF_EVERY_METRIC, *labels))
         metric = self._made[name]
-        (metric.inc if METRICS[name].kind == "counter" else metric.set)(value, {"run": self._run, **labels})
+        kind = METRICS[name].kind if name in METRICS else "gauge"
+        (metric.inc if kind == "counter" else metric.set)(value, {**self._of_all, **labels})
+
+
+def _without_secrets(output: str) -> str:
+    """The folder without what a URI may hold besides a place: a user with a password, and parameters."""
+    scheme, separator, rest = output.partition("://")
+    if not separator:
+        return output
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+
+
+class RunMetrics(_Recorder):
+    """The metrics of the process that drives a run or a training; silent while it has not joined a cluster."""
+
+    def quarantined(self, phase: Phase) -> None:
+        """Count a shard that is given up."""
+        if is_connected():
+            self._add("raylib_shards_total", 1, phase=str(phase), outcome="quarantined")
+
+    def ended(self, outcome: Outcome, cause: str = "") -> None:
+        """Count the end of the run. Ray sends it to its agent before the process ends, unless that is killed."""
+        if is_connected():
+            self._add("raylib_runs_total", 1, outcome=outcome, cause=cause)
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Count the end of the run if an error ends it."""
+        try:
+            yield
+        except QuarantineError as error:
+            self.ended("incomplete" if error.records_kept else "failed", type(error).__name__)
+            raise
+        except Exception as error:
+            self.ended("failed", type(error).__name__)
+            raise
+        except BaseException:  # Ctrl-C, or a signal
+            self.ended("stopped")
+            raise
+
+
+class StageMetrics(_Recorder):
+    """The metrics of one worker process."""
 
     def record(self, entry: ShardEntry, statistics: ShardCounts) -> None:
         """Add a finished shard.
@@ -130,8 +181,9 @@ class StageMetrics:
         phase = str(entry.phase)
         self._add("raylib_shards_total", 1, phase=phase, outcome="committed")
         self._add("raylib_last_shard_timestamp_seconds", time.time())
-        if self._output:
-            usage = shutil.disk_usage(self._output)
+        output = self._of_all["output"]
+        if "://" not in output:
+            usage = shutil.disk_usage(output)
             self._add("raylib_storage_used_share", usage.used / usage.total)
         if entry.bytes_in:
             self._add("raylib_bytes_total", entry.bytes_in, phase=phase)
@@ -157,28 +209,23 @@ class StageMetrics:
         self._add("raylib_shards_total", 1, phase=str(phase), outcome="failed")
 
 
-class TrainingMetrics:
+class TrainingMetrics(_Recorder):
     """The metrics of one training worker.
 
     Args:
-        run: Name of the training run.
+        folder: Folder of the run; its name is that of the run.
         rank: Number of the worker.
     """
 
-    def __init__(self, run: str, rank: int) -> None:
-        self._run, self._rank = run, rank
-        self._made: dict[str, Gauge] = {}
-
-    def _set(self, name: str, value: float, **labels: str) -> None:
-        if name not in self._made:
-            self._made[name] = make_metric(name, ("run", *labels))
-        self._made[name].set(float(value), {"run": self._run, **labels})
+    def __init__(self, folder: Path, rank: int) -> None:
+        super().__init__(folder.name, str(folder))
+        self._rank = rank
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """What a step or an evaluation gave; characters that Prometheus does not take become underscores."""
         for name, value in metrics.items():
-            self._set("raylib_train_" + "".join(c if c.isalnum() else "_" for c in name), value)
+            self._add("raylib_train_" + "".join(c if c.isalnum() else "_" for c in name), float(value))
 
     def beat(self) -> None:
         """This worker did a step."""
-        self._set("raylib_train_heartbeat_timestamp_seconds", time.time(), rank=str(self._rank))
+        self._add("raylib_train_heartbeat_timestamp_seconds", time.time(), rank=str(self._rank))

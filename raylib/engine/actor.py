@@ -100,7 +100,7 @@ class WorkerActor:
         except Exception as error:  # noqa: BLE001 - whatever a stage raises; `ready` hands it over
             self._fault = fault_of(error)
             return
-        self._metrics = StageMetrics(job.name, job.root if self._worker.store.local else "")
+        self._metrics = StageMetrics(job.name, job.root)
 
     def ready(self) -> tuple[LogLine, ...]:
         """What was logged while the stages were set up.

@@ -16,7 +16,7 @@ from raylib.engine.planning import Plan
 from raylib.engine.shuffles import Shuffle
 from raylib.engine.sketches import sketches_of
 from raylib.engine.tasks import ResolveTask, Task
-from raylib.errors import ShardError
+from raylib.errors import QuarantineError
 from raylib.reading.units import Unit
 from raylib.recipe import StageSpec
 from raylib.report.books import Books, check_books, gather
@@ -65,7 +65,8 @@ def finish(
         The numbers of the run.
 
     Raises:
-        ShardError: shards were quarantined, or the books do not balance.
+        QuarantineError: shards were quarantined.
+        ShardError: the books do not balance.
     """
     entries = [ledger.shards(number) for number in range(len(plan.job.segments))]
     books = gather(store, entries, plan.recipe.output.samples)
@@ -77,7 +78,7 @@ def finish(
     _write_report(plan, store, summary, books, {s.stage: s.content for s in sections if s.content is not None})
     if not plan.recipe.engine.keep_work:
         _delete_work(store, plan.job.last)
-    _raise_for(ledger.failures)
+    _raise_for(ledger.failures, summary.records_kept)
     return summary
 
 
@@ -220,8 +221,9 @@ def _delete_work(store: Store, last: int) -> None:
                 store.delete(name)
 
 
-def _raise_for(failures: Sequence[Failure]) -> None:
+def _raise_for(failures: Sequence[Failure], records_kept: int) -> None:
     if not failures:
         return
     lost = ", ".join(f"{f.task.shard} ({f.error.splitlines()[-1][:200]})" for f in failures[:5])
-    raise ShardError(f"{len(failures)} shards quarantined: {lost}. The rest is written; run again to retry them")
+    message = f"{len(failures)} shards quarantined: {lost}. The rest is written; run again to retry them"
+    raise QuarantineError(message, records_kept)

@@ -11,6 +11,7 @@ import logging
 import time
 from contextlib import ExitStack
 
+from raylib.cluster.metrics import RunMetrics
 from raylib.engine.closing import Clock, finish
 from raylib.engine.earlier import check_earlier, is_finished
 from raylib.engine.executor import Executor, InlineExecutor
@@ -23,6 +24,7 @@ from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
 from raylib.errors import SourceError, WrongTypeError
+from raylib.paths import absolute
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
 from raylib.storage.folder import clear_store, open_store
@@ -64,7 +66,8 @@ def run(
             neither `fresh` nor `update` is given; later, if a stage needs a column that does not exist.
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
             else; after the first segment, if the input holds no records.
-        ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
+        QuarantineError: At the end, after the report, if shards were quarantined.
+        ShardError: At once, if the output volume is full.
         EndpointError: If a service that a stage asks does not answer or refuses every question: before any work, or as
             soon as a worker meets it. What was committed is kept.
         LockedError: Before any work, if another process is writing to the output folder.
@@ -72,13 +75,18 @@ def run(
         OSError: If the output cannot be written for another reason than a full volume.
     """
     _check_recipe(recipe)
-    try:
-        return _run(recipe, fresh, update, limit, progress or Progress())
-    except OSError as error:
-        end = end_of_run(Fault.of(error), recipe.output.path)
-        if end is None:
-            raise
-        raise end from error
+    metrics = RunMetrics(recipe.name, absolute(recipe.output.path))
+    with metrics.watch():
+        try:
+            result = _run(recipe, fresh, update, limit, progress or Progress(), metrics)
+        except OSError as error:
+            end = end_of_run(Fault.of(error), recipe.output.path)
+            if end is None:
+                raise
+            raise end from error
+    nothing_kept = result.facts.records_in and not result.facts.records_kept
+    metrics.ended("nothing_kept" if nothing_kept else "complete")
+    return result
 
 
 def _check_recipe(recipe: object) -> None:
@@ -88,7 +96,9 @@ def _check_recipe(recipe: object) -> None:
         raise WrongTypeError(f"run() takes a recipe, not {type(recipe).__name__}: run(Recipe.from_file({example}))")
 
 
-def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:
+def _run(
+    recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress, metrics: RunMetrics
+) -> RunResult:
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
     store = open_store(recipe.output.path)
@@ -97,7 +107,7 @@ def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress:
             probe(plan)  # before anything is deleted
             clear_store(store)
         store.remove_temporaries()
-        ledger = Ledger(store, recipe.output.path, progress, lock)
+        ledger = Ledger(store, recipe.output.path, progress, lock, metrics)
         if not update:
             check_earlier(store, ledger.earlier, plan)
         if not fresh and not is_finished(store, ledger.earlier, plan):

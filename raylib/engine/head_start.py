@@ -84,7 +84,7 @@ class HeadStart:
 
     def hand_over(self) -> None:
         """End: record the metrics of what was done, now that Ray takes them, and give memory back."""
-        metrics = StageMetrics(self._job.name)
+        metrics = StageMetrics(self._job.name, self._job.root)
         for entry in self._entries:
             record_metrics(metrics, self._worker.store, entry)
         self._entries.clear()

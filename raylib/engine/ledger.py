@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from raylib.cluster.metrics import RunMetrics
 from raylib.engine.executor import Result
 from raylib.engine.faults import Failure, end_of_run
 from raylib.engine.progress import Progress
@@ -29,6 +30,7 @@ class Ledger:
         output: The folder as the user wrote it, for messages.
         progress: Callbacks for finished tasks.
         lock: Lock of the folder, without which nothing may be committed.
+        metrics: Counts what is quarantined.
 
     Attributes:
         failures: Tasks whose shards were quarantined.
@@ -36,12 +38,12 @@ class Ledger:
         bytes_before: Raw bytes of the input that earlier runs processed.
     """
 
-    def __init__(self, store: Store, output: str, progress: Progress, lock: Lock) -> None:
+    def __init__(self, store: Store, output: str, progress: Progress, lock: Lock, metrics: RunMetrics) -> None:
         self.failures: list[Failure] = []
         self.seconds: dict[Phase, float] = {}
         self.bytes_before = 0
         self._manifest = Manifest(store)
-        self._output, self._progress, self._lock = output, progress, lock
+        self._output, self._progress, self._lock, self._metrics = output, progress, lock, metrics
         self._shards: dict[Phase, dict[ShardName, ShardEntry]] = {}
         self._rounds: dict[Phase, dict[ShardName, RoundEntry]] = {}
         self._consumed: dict[int, int] = {}  # bytes of each unit that are done
@@ -120,6 +122,7 @@ class Ledger:
         if end is not None:
             raise end
         self.failures.append(failure)
+        self._metrics.quarantined(task.phase)
         logger.error("%s: quarantined after %d attempts: %s", failure.place, failure.attempts, failure.error)
         self._progress.message(f"shard {task.shard} quarantined: {failure.error}")
 

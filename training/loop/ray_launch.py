@@ -22,7 +22,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from raylib import termination
 from raylib.cluster.connection import connect
-from raylib.cluster.metrics import TrainingMetrics
+from raylib.cluster.metrics import RunMetrics, TrainingMetrics
 from raylib.errors import RaylibError, TrainingError
 from training.config import TrainConfig
 from training.loop.failure import Failure, decisive, failures_in, failures_of, forget_failures
@@ -61,8 +61,20 @@ def run_with_ray(
     _connect(address, config.parallel.workers)
     folder.mkdir(parents=True, exist_ok=True)
     forget_failures(folder)
+    metrics = RunMetrics(folder.name, str(folder))
+    with metrics.watch():
+        _fit(_trainer(config, folder, environment, gpus))
+        failure = decisive(failures_in(folder))
+        if failure is not None:
+            raise failure.as_error()
+    metrics.ended("complete")
+    return Result.read(folder)
+
+
+def _fit(trainer: TorchTrainer) -> None:
+    """Train; whatever ends the training is a TrainingError."""
     try:
-        _trainer(config, folder, environment, gpus).fit()
+        trainer.fit()
     except WorkerGroupError as error:
         failure = decisive(failures_of(error.worker_failures, str(error)))
         raise (TrainingError(str(error)[-3000:]) if failure is None else failure.as_error()) from error
@@ -70,10 +82,6 @@ def run_with_ray(
         raise TrainingError(f"Ray Train failed: {error.controller_failure}") from error
     except TrainingFailedError as error:
         raise TrainingError(str(error)[-3000:]) from error
-    failure = decisive(failures_in(folder))
-    if failure is not None:
-        raise failure.as_error()
-    return Result.read(folder)
 
 
 def _connect(address: str, workers: int) -> None:
@@ -118,6 +126,7 @@ def _worker(order: _Order) -> None:
     if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
         config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
     folder = Path(order["folder"])
+<<<<<<< HEAD
     if failures_in(folder):  # of an attempt before; another one would fail in the same way
         return
     metrics = TrainingMetrics(folder.name, rank)
@@ -127,3 +136,7 @@ def _worker(order: _Order) -> None:
         Failure.of(error, rank).write(folder)
         if workers > 1:  # ends the others, which may wait for this one
             raise
+=======
+    metrics = TrainingMetrics(folder, rank)
+    Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
+>>>>>>> h-ops

@@ -24,6 +24,7 @@ COMMANDS = {  # command: its arguments, and its options
     "classifier mixture": ("source", "--by --json --tokenizer"),
     "classifier train": ("source", "--label --out --seed --set --test-share --text --tune -o"),
     "count": ("source", "--tokenizer"),
+    "dashboard": ("cluster", "--port --remote-port"),
     "dedup": ("source", "--embedding --fresh --method --out --quiet --resume --set --threshold -o -q"),
     "diff": ("out", "--rule --samples -n -r"),
     "doctor": ("output", ""),

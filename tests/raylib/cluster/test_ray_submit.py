@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -15,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.ports import free_port
 from tests.raylib.cluster.work import HEAD, WORKER
 from tests.texts import ARTICLE
 
@@ -28,6 +35,121 @@ pytestmark = [
     ),
 ]
 ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Cli:
+    """The installed `raylib` command.
+
+    Attributes:
+        environment: Where it is installed.
+        env: Its variables.
+    """
+
+    environment: Path
+    env: dict[str, str]
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self.environment / "bin" / "raylib"), *arguments]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=300, check=False)
+
+    def run(self, *arguments: str) -> str:
+        done = self.call(*arguments)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr[-2000:])
+        return done.stdout
+
+    def fails(self, *arguments: str) -> str:
+        """Its one line of an error."""
+        done = self.call(*arguments)
+        assert done.returncode == 1, (arguments, done.stdout, done.stderr[-2000:])
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+
+@contextlib.contextmanager
+def tunnel(file: Path, env: dict[str, str], environment: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`raylib dashboard cluster.yaml`, and the address that it prints."""
+    port = free_port()  # 8265 is the dashboard itself: both machines are this one
+    command = [str(environment / "bin" / "raylib"), "dashboard", str(file), "--port", str(port)]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert lines == [
+            f"dashboard: http://localhost:{port}\n",
+            "token:     `ray get-auth-token` prints it\n",
+            f"For raylib submit, status, logs and stop: export RAY_API_SERVER_ADDRESS=http://localhost:{port}\n",
+            "Ctrl-C closes the tunnel.\n",
+        ]
+        yield f"http://localhost:{port}", process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def check_jobs(cli: Cli, recipe: Path) -> None:
+    """Submit, look at, follow and stop jobs."""
+    clean = ("python", str(ROOT / "jobs" / "clean.py"), "--recipe", str(recipe), "--fresh")
+    assert "400 records in = 300 kept" in cli.run("submit", "--name", "again", "--", *clean)
+    # a recipe of this machine, by a relative name, in a copy of its folder on the cluster
+    (recipe.parent / "copied").mkdir()
+    shutil.copy(recipe, recipe.parent / "copied")
+    job = ("python", "-m", "raylib", "run", recipe.name, "--address", "auto")
+    place = ("--set", f"output.path={recipe.parent}/from-copy")
+    said = cli.run("submit", "--working-dir", str(recipe.parent / "copied"), "--name", "copied", "--", *job, *place)
+    assert "400 records in = 300 kept" in said
+    sleep = "print('awake', flush=True); import time; time.sleep(600)"
+    for name in ("sleeper-1", "sleeper-2"):
+        said = cli.run("submit", "--no-wait", "--name", name, "--", "python", "-c", sleep)
+        assert f"its log: raylib logs {name} --follow" in said
+    deadline = time.monotonic() + 60
+    while "awake" not in cli.run("logs"):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert "log of sleeper-2, the newest of 4" in cli.call("logs").stderr
+    assert "log of sleeper-2, the newest of 2" in cli.call("logs", "sleep").stderr
+    assert "400 records in = 300 kept" in cli.run("logs", "again", "--follow")
+    assert cli.run("status", "sleeper").count("RUNNING") == 2
+    assert "SUCCEEDED" in cli.run("status")
+    refused = "2 jobs that begin with 'sleep' are running; name one of: sleeper-2, sleeper-1"
+    assert refused in cli.fails("stop", "sleep")
+    assert "sleeper-1: STOPPED" in cli.run("stop", "sleeper-1")
+    assert "sleeper-2: STOPPED" in cli.run("stop", "sleep"), "the only one that is running"
+    assert "no job 'nobody'; the cluster has: again, copied, sleeper-1, sleeper-2" in cli.fails("logs", "nobody")
+
+
+def check_mistakes(cli: Cli, file: Path, folder: Path) -> None:
+    """What `raylib dashboard` says when there is no tunnel to be had."""
+    assert "port 8265 of this machine is taken" in cli.fails("dashboard", str(file))
+    assert "there is no cluster file nowhere.yaml (looked in" in cli.fails("dashboard", "nowhere.yaml")
+    other = folder / "other.yaml"
+    other.write_text(file.read_text().replace(f"head_ip: {HEAD}", "head_ip: 127.0.0.9"))
+    port = str(free_port())
+    assert "no ssh connection to root@127.0.0.9: " in cli.fails("dashboard", str(other), "--port", port)
+    said = cli.fails("dashboard", str(file), "--port", port, "--remote-port", str(free_port()))
+    assert f"{HEAD} can be reached by ssh, but no dashboard answers at its port" in said
+
+
+def check_page_of_the_run(key: Path, environment: Path, out: Path) -> None:
+    """`raylib ui` on the head, by ssh, as docs/clusters.md says it; the page has another port here than there."""
+    here, there = free_port(), free_port()
+    options = ("-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+    shown = f"bash -lc 'raylib ui {out} --port {there}'"
+    command = ["ssh", *options, "-tt", "-L", f"{here}:localhost:{there}", f"root@{HEAD}", shown]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                page = urllib.request.urlopen(f"http://localhost:{here}/", timeout=10).read()
+                break
+            assert process.poll() is None, process.communicate()[0][-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        assert b"<html" in page
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tmp_path: Path) -> None:
@@ -66,7 +188,7 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
 
     def ray(*arguments: str) -> str:
         done = subprocess.run(
-            ["ray", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280, check=False
+            ["ray", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, f"{arguments}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         return done.stdout
@@ -91,50 +213,23 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
         ):
             assert time.monotonic() < deadline, nodes
             time.sleep(2)
-        # jobs of the cluster, by our own commands; the dashboard answers on loopback only, and asks for the token
-        raylib = [str(environment / "bin" / "raylib")]
-
-        def cli(*arguments: str) -> str:
-            done = subprocess.run(
-                [*raylib, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False
-            )
-            assert done.returncode == 0, (arguments, done.stdout, done.stderr[-2000:])
-            return done.stdout
-
-        said = cli(
-            "submit",
-            "--name",
-            "again",
-            "--",
-            "python",
-            str(ROOT / "jobs" / "clean.py"),
-            "--recipe",
-            str(recipe),
-            "--fresh",
-        )
-        assert "400 records in = 300 kept" in said
-        cli(
-            "submit",
-            "--no-wait",
-            "--name",
-            "sleeper",
-            "--",
-            "python",
-            "-c",
-            "print('awake', flush=True); import time; time.sleep(600)",
-        )
-        deadline = time.monotonic() + 60
-        while "awake" not in cli("logs", "sleep"):
-            assert time.monotonic() < deadline
-            time.sleep(1)
-        assert "RUNNING" in cli("status", "sleeper")
-        assert "SUCCEEDED" in cli("status")
-        assert "STOPPED" in cli("stop", "sleeper")
-        wrong = subprocess.run([*raylib, "logs", "nobody"], env=env, capture_output=True, text=True, check=False)
-        assert wrong.returncode == 1
-        assert "no job 'nobody'; the cluster has: again, sleeper" in wrong.stderr
+        # jobs of the cluster, by our own commands, through the tunnel: the dashboard listens on the head alone
+        with tunnel(file, env, environment) as (url, process):
+            cli = Cli(environment, {**env, "RAY_API_SERVER_ADDRESS": url})
+            check_jobs(cli, recipe)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+            assert "the tunnel is closed" in (process.stdout.read() if process.stdout else "")
+            assert "no cluster answers at http://localhost" in cli.fails("status")
+        check_mistakes(Cli(environment, env), file, tmp_path)
+        said = Cli(environment, env).run("dashboard")
+        assert "dashboard: http" in said, "that of a cluster on this machine"
+        check_page_of_the_run(key, environment, tmp_path / "out")
         with pytest.raises(urllib.error.HTTPError, match=r"401|403"):
             urllib.request.urlopen("http://127.0.0.1:8265/api/jobs/", timeout=10)
+        # what probes on Kubernetes ask is answered without the token
+        with urllib.request.urlopen("http://127.0.0.1:8265/api/gcs_healthz", timeout=10) as answer:
+            assert answer.status == 200
         assert "Active:" in ray("exec", str(file), "ray status"), "with the token"
         # the cluster is up: no --start needed; a recipe of the checkout is found although the job runs in the home
         places = ("--set", f"input.path={source}", "--set", f"output.path={tmp_path}/demo")
