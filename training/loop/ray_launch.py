@@ -126,17 +126,12 @@ def _worker(order: _Order) -> None:
     if workers != config.parallel.workers:  # a machine is missing, and min_workers allows it
         config = replace(config, parallel=replace(config.parallel, workers=workers, min_workers=0))
     folder = Path(order["folder"])
-<<<<<<< HEAD
     if failures_in(folder):  # of an attempt before; another one would fail in the same way
         return
-    metrics = TrainingMetrics(folder.name, rank)
+    metrics = TrainingMetrics(folder, rank)
     try:
         Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
     except RaylibError as error:
         Failure.of(error, rank).write(folder)
         if workers > 1:  # ends the others, which may wait for this one
             raise
-=======
-    metrics = TrainingMetrics(folder, rank)
-    Loop(config, folder, report=metrics.report, beat=metrics.beat).run()
->>>>>>> h-ops
