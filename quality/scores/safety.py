@@ -20,7 +20,7 @@ from quality.scores.screening import CATEGORIES, ask, categories_of, harmless_st
 from quality.text.turns import instruction_of, response_of
 from raylib.errors import ParameterError
 from raylib.extras import require
-from raylib.paths import PathName
+from raylib.paths import MadePath, PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["CATEGORIES", "SafetyScreen", "ask", "categories_of", "harmless_stance"]
@@ -91,7 +91,7 @@ class SafetyScreen(ModelStage[_Helpers]):
     base_url: str = ""
     key_env: str = "OPENAI_API_KEY"
     concurrency: int = 8
-    cache: PathName = "~/.cache/raylib/judge.sqlite"
+    cache: MadePath = "~/.cache/raylib/judge.sqlite"
 
     def __post_init__(self) -> None:
         if self.classifier and not self.classifier_label:

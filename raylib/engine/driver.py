@@ -17,6 +17,7 @@ from raylib.engine.executor import Executor, InlineExecutor
 from raylib.engine.faults import Fault, end_of_run
 from raylib.engine.feed import first_tasks, next_tasks
 from raylib.engine.ledger import Ledger
+from raylib.engine.places import needed_paths, output_path
 from raylib.engine.planning import Plan, make_plan
 from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
@@ -75,18 +76,13 @@ def run(
 def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress: Progress) -> RunResult:
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
+    executor = _joined_executor(plan, progress)
     store = start_store(recipe.output.path, fresh=fresh)
     store.remove_temporaries()
     ledger = Ledger(store, recipe.output.path, progress)
     if not update:
         check_earlier(store, ledger.earlier, plan)
     _begin(plan, store, ledger)
-    executor: Executor
-    if recipe.engine.mode == "inline":
-        executor = InlineExecutor(plan.job, recipe.engine)
-    else:
-        progress.message("starting Ray")
-        executor = RayExecutor(plan.job, recipe.engine)
     with ExitStack() as stack:
         stack.callback(executor.wait_closed)
         try:
@@ -100,6 +96,16 @@ def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress:
             executor.close()
         summary = finish(plan, store, ledger, executor, shuffles, Clock(started, done))
     return RunResult(recipe.output.path, summary)
+
+
+def _joined_executor(plan: Plan, progress: Progress) -> Executor:
+    """What does the tasks; on a cluster that runs already, every node has been asked whether it sees the files."""
+    if plan.recipe.engine.mode == "inline":
+        return InlineExecutor(plan.job, plan.recipe.engine)
+    progress.message("starting Ray")
+    executor = RayExecutor(plan.job, plan.recipe.engine)
+    executor.join(needed_paths(plan), output_path(plan))
+    return executor
 
 
 def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:

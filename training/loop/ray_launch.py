@@ -22,7 +22,9 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from raylib.cluster.connection import connect
 from raylib.cluster.metrics import TrainingMetrics
-from raylib.errors import TrainingError
+from raylib.cluster.nodes import Needed, check_nodes
+from raylib.errors import SourceError, TrainingError
+from raylib.paths import paths_in
 from training.config import TrainConfig
 from training.loop.failure import decisive, failures_of
 from training.loop.folder import Result
@@ -57,7 +59,8 @@ def run_with_ray(
     Raises:
         TrainingError: if the run failed, with the reason of the worker that failed first.
     """
-    _connect(address, config.parallel.workers)
+    if _connect(address, config.parallel.workers):
+        _check_nodes(config, folder, gpus=gpus)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _trainer(config, folder, environment, gpus).fit()
@@ -71,15 +74,33 @@ def run_with_ray(
     return Result.read(folder)
 
 
-def _connect(address: str, workers: int) -> None:
-    """Join a Ray cluster, or start a local one that has room for the workers."""
+def _connect(address: str, workers: int) -> bool:
+    """Join a Ray cluster, or start a local one that has room for the workers.
+
+    Returns:
+        Whether the cluster may have nodes besides this machine.
+    """
     if ray.is_initialized():
-        return
+        return True
     if address or os.environ.get("RAY_ADDRESS"):
         connect(address or "auto", log_to_driver=True)
-    else:
-        cores = max(os.cpu_count() or 1, workers + 1)
-        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+        return True
+    cores = max(os.cpu_count() or 1, workers + 1)
+    ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+    return False
+
+
+def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:
+    """Ask the nodes that can hold workers whether they see model, tokenizer, tokens and the folder of the run.
+
+    Raises:
+        TrainingError: One does not.
+    """
+    needed = [Needed(name, path) for name, path in paths_in(config) if os.path.isabs(path)]
+    try:
+        check_nodes(needed, Needed("output", str(folder)), resource="GPU" if gpus else "CPU")
+    except SourceError as error:
+        raise TrainingError(str(error)) from None
 
 
 def _trainer(config: TrainConfig, folder: Path, environment: Mapping[str, str], gpus: bool) -> TorchTrainer:
