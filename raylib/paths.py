@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 __all__ = [
     "JOB_PACKAGES",
+    "MadePath",
     "PathName",
     "absolute",
     "in_checkout",
     "located",
     "path_fields",
     "paths_in",
+    "texts_in",
     "with_located_paths",
 ]
 
@@ -30,12 +32,22 @@ JOB_PACKAGES = "/runtime_resources/working_dir_files/"
 Value = TypeVar("Value")
 
 
+@dataclass(frozen=True)
 class _Place:
-    """Marks the type of a field whose value is a path."""
+    """Marks the type of a field whose value is a path.
+
+    Attributes:
+        made: Whether the program makes the file where it is missing.
+    """
+
+    made: bool = False
 
 
 PathName: TypeAlias = Annotated[str, _Place()]
 """Type of a field that holds the path of a file or folder, or else the name of something built in."""
+
+MadePath: TypeAlias = Annotated[str, _Place(made=True)]
+"""Type of a field that holds the path of a file that is made where it is missing, such as a cache."""
 
 
 def absolute(path: str) -> str:
@@ -85,26 +97,28 @@ def located(value: object) -> object:
 
 
 @cache
-def path_fields(owner: type) -> frozenset[str]:
+def path_fields(owner: type, *, made: bool = True) -> frozenset[str]:
     """Names of the fields of a class that hold paths.
 
     Args:
         owner: A class with annotations.
+        made: Whether to give also those of files that are made where they are missing.
 
     Returns:
-        The names of the fields that are a `PathName`, or a list or tuple of them. None of a class whose annotations
-        cannot be resolved.
+        The names of the fields that are a `PathName` or `MadePath`, or a list or tuple of them. None of a class whose
+        annotations cannot be resolved.
     """
     try:
         hints = get_type_hints(owner, include_extras=True)
     except NameError:
         return frozenset()
-    return frozenset(name for name, hint in hints.items() if _holds_paths(hint))
+    return frozenset(name for name, hint in hints.items() if _holds_paths(hint, made=made))
 
 
-def _holds_paths(hint: object) -> bool:
+def _holds_paths(hint: object, *, made: bool) -> bool:
     marks = getattr(hint, "__metadata__", ())
-    return any(isinstance(m, _Place) for m in marks) or any(_holds_paths(a) for a in get_args(hint))
+    here = any(isinstance(m, _Place) and (made or not m.made) for m in marks)
+    return here or any(_holds_paths(a, made=made) for a in get_args(hint))
 
 
 def with_located_paths(value: Value) -> Value:
@@ -152,17 +166,36 @@ def paths_in(value: object, prefix: str = "") -> Iterator[tuple[str, str]]:
         prefix: Dotted name of the value.
 
     Yields:
-        Dotted name of the field, and its path; fields that are empty are left out.
+        Dotted name of the field, and its path; fields that are empty, or a `MadePath`, are left out.
     """
     if isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
             yield from paths_in(item, f"{prefix}.{number}")
     elif is_dataclass(value) and not isinstance(value, type):
-        names = path_fields(type(value))
+        names, read = path_fields(type(value)), path_fields(type(value), made=False)
         for field in fields(value):
             name = f"{prefix}.{field.name}" if prefix else field.name
             held = getattr(value, field.name)
-            if field.name not in names:
+            if field.name in read:
+                yield from ((name, path) for path in texts_in(held))
+            elif field.name not in names:
                 yield from paths_in(held, name)
-            elif isinstance(held, str) and held:
-                yield name, held
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """The paths that the value of a field holds.
+
+    Args:
+        value: A text, or several in a list or mapping.
+
+    Yields:
+        The texts that are not empty.
+    """
+    if isinstance(value, str):
+        if value:
+            yield value
+    elif isinstance(value, Mapping):
+        yield from texts_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_in(item)

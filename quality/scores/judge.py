@@ -17,7 +17,7 @@ from quality.text.language import prompt_language
 from quality.text.turns import Exchange, Message, exchanges
 from raylib.errors import ParameterError
 from raylib.extras import require
-from raylib.paths import PathName
+from raylib.paths import MadePath
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["RUBRICS", "Judge", "Rubric"]
@@ -129,7 +129,7 @@ class Judge(ModelStage[Endpoint]):
     price_in: float = 0.0
     price_out: float = 0.0
     budget: float = 0.0
-    cache: PathName = "~/.cache/raylib/judge.sqlite"
+    cache: MadePath = "~/.cache/raylib/judge.sqlite"
 
     def __post_init__(self) -> None:
         if self.samples < 1:

@@ -22,7 +22,7 @@ from quality.scores.screening import ANSWER, CATEGORIES, ask, categories_of, har
 from quality.text.turns import instruction_of, response_of
 from raylib.errors import ParameterError
 from raylib.extras import require
-from raylib.paths import PathName
+from raylib.paths import MadePath, PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
 
 __all__ = ["CATEGORIES", "SafetyScreen", "ask", "categories_of", "harmless_stance"]
@@ -102,7 +102,7 @@ class SafetyScreen(ModelStage[_Helpers]):
     timeout: float = 60.0
     unanswered: Literal["open", "unscored"] = "open"
     probe: bool = True
-    cache: PathName = "~/.cache/raylib/judge.sqlite"
+    cache: MadePath = "~/.cache/raylib/judge.sqlite"
 
     def __post_init__(self) -> None:
         if self.classifier and not self.classifier_label:

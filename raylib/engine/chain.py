@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from raylib.engine.task_log import CurrentStage
 from raylib.errors import ShardError
 from raylib.report.statistics import ShardStatistics
-from raylib.schema import SCHEMAS, text_of
+from raylib.schema import SCHEMAS, single_chunk, text_of
 from raylib.stage import Outcome, mark_rejected
+from raylib.storage.differences import Base
 from raylib.storage.writers import TableWriter
 
 __all__ = ["Batch", "Chain", "Rejects", "StageFunction", "without_rows"]
@@ -34,18 +35,20 @@ class Batch:
     Attributes:
         table: Records in work, with a column that points into `original`.
         original: Records as they were read, in their old order, rejected ones included.
+        base: Where `original` comes from; None in the first segment.
         copied: Whether a stage added copies of records.
     """
 
     table: pa.Table
     original: pa.Table
+    base: Base | None = None
     copied: bool = False
     _characters: int | None = None
 
     @classmethod
-    def of(cls, table: pa.Table, original: pa.Table) -> Batch:
+    def of(cls, table: pa.Table, original: pa.Table, base: Base | None = None) -> Batch:
         """A batch of records that no stage has seen yet."""
-        return cls(table.append_column(_ROW, pa.array(np.arange(len(table), dtype=np.int32))), original)
+        return cls(table.append_column(_ROW, pa.array(np.arange(len(table), dtype=np.int32))), original, base)
 
     @property
     def characters(self) -> int:
@@ -57,8 +60,16 @@ class Batch:
     @property
     def as_read(self) -> pa.Table:
         """The records that are still in work, as they were read."""
-        untouched = len(self.table) == len(self.original) and not self.copied
-        return self.original if untouched else self.original.take(self.table[_ROW])
+        return self.original if self._is_whole else self.original.take(self.table[_ROW])
+
+    @property
+    def base_in_work(self) -> Base | None:
+        """Where the records that are still in work come from."""
+        return self.base if self.base is None or self._is_whole else self.base.take(single_chunk(self.table[_ROW]))
+
+    @property
+    def _is_whole(self) -> bool:
+        return len(self.table) == len(self.original) and not self.copied
 
     def replace(self, table: pa.Table, *, same_texts: bool) -> None:
         """Go on with what a stage made of the records in work."""

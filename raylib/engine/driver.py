@@ -18,6 +18,7 @@ from raylib.engine.executor import Executor, InlineExecutor
 from raylib.engine.faults import Fault, end_of_run
 from raylib.engine.feed import first_tasks, next_tasks
 from raylib.engine.ledger import Ledger
+from raylib.engine.places import needed_paths, output_path
 from raylib.engine.planning import Plan, make_plan
 from raylib.engine.probing import probe
 from raylib.engine.progress import Progress, RunResult
@@ -104,38 +105,35 @@ def _run(
     store = open_store(recipe.output.path)
     with locked_output(store, recipe.output.path) as lock:
         if fresh:
-            probe(plan)  # before anything is deleted
+            probe(plan)  # services and nodes are asked before anything is deleted
+            executor = _joined_executor(plan, progress)
             clear_store(store)
         store.remove_temporaries()
         ledger = Ledger(store, recipe.output.path, progress, lock, metrics)
-        if not update:
-            check_earlier(store, ledger.earlier, plan)
-        if not fresh and not is_finished(store, ledger.earlier, plan):
-            probe(plan)
+        if not fresh:
+            if not update:
+                check_earlier(store, ledger.earlier, plan)
+            if not is_finished(store, ledger.earlier, plan):
+                probe(plan)
+            executor = _joined_executor(plan, progress)
         _begin(plan, store, ledger)
-        return RunResult(recipe.output.path, _work(plan, store, ledger, progress, started))
+        return RunResult(recipe.output.path, _work(plan, store, ledger, executor, progress, started))
 
 
-def _work(plan: Plan, store: Store, ledger: Ledger, progress: Progress, started: float) -> Summary:
+def _work(plan: Plan, store: Store, ledger: Ledger, executor: Executor, progress: Progress, started: float) -> Summary:
     """Do all segments and shuffles, and finish.
 
     Args:
         plan: The run.
         store: Its folder, which is locked.
         ledger: Finished tasks.
+        executor: Does the tasks.
         progress: Callbacks for phases.
         started: When the run began, by `time.perf_counter`.
 
     Returns:
         The numbers of the run.
     """
-    recipe = plan.recipe
-    executor: Executor
-    if recipe.engine.mode == "inline":
-        executor = InlineExecutor(plan.job, recipe.engine)
-    else:
-        progress.message("starting Ray")
-        executor = RayExecutor(plan.job, recipe.engine)
     with ExitStack() as stack:
         stack.callback(executor.wait_closed)
         try:
@@ -148,6 +146,16 @@ def _work(plan: Plan, store: Store, ledger: Ledger, progress: Progress, started:
         finally:
             executor.close()
         return finish(plan, store, ledger, executor, shuffles, Clock(started, done))
+
+
+def _joined_executor(plan: Plan, progress: Progress) -> Executor:
+    """What does the tasks; on a cluster that runs already, every node has been asked whether it sees the files."""
+    if plan.recipe.engine.mode == "inline":
+        return InlineExecutor(plan.job, plan.recipe.engine)
+    progress.message("starting Ray")
+    executor = RayExecutor(plan.job, plan.recipe.engine)
+    executor.join(needed_paths(plan), output_path(plan))
+    return executor
 
 
 def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:

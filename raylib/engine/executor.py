@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeAlias
 
+from raylib.cluster.nodes import Needed
 from raylib.engine.faults import Failure, Fault, is_tried_again, setup_error
 from raylib.engine.tasks import BlockSource, Job, ShardTask, Task
 from raylib.engine.worker import Worker
@@ -36,6 +37,19 @@ class Executor(Protocol):
     actors: int
     ready_at: float
     bytes_before: int
+
+    def join(self, needed: Sequence[Needed], output: Needed | None) -> None:
+        """Join a cluster that is running, if there is one to join, and check that its nodes see the files of the run.
+
+        Args:
+            needed: What they have to be able to read.
+            output: Folder of the run; None if it is not on a disk.
+
+        Raises:
+            RaylibError: no cluster answers.
+            SourceError: a node does not see them.
+        """
+        ...
 
     def start(self, input_bytes: int) -> None:
         """Set up the first worker; a stage that cannot be set up fails here, before any work.
@@ -102,6 +116,9 @@ class InlineExecutor:
         self.bytes_before = 0
         self._job, self._options = job, options
         self._worker: Worker | None = None
+
+    def join(self, needed: Sequence[Needed], output: Needed | None) -> None:
+        """Return at once: this process has looked at the files when it made the plan."""
 
     def start(self, input_bytes: int) -> None:
         """Set up the worker."""

@@ -18,8 +18,8 @@ from raylib.reading.parsing import parse
 from raylib.records import with_source
 from raylib.schema import SCHEMAS
 from raylib.stage import Applier
-from raylib.storage.names import Phase, RunFiles
-from raylib.storage.originals import split_original
+from raylib.storage.differences import PartFile
+from raylib.storage.names import Phase
 from raylib.storage.store import Store
 
 __all__ = ["Counter", "load_shard", "read_shard"]
@@ -95,26 +95,20 @@ def load_shard(
     Yields:
         At least one batch, with the verdicts applied.
     """
-    reader = store.read_arrow(RunFiles.part(Phase.segment(task.segment - 1), task.shard))
+    part_file = PartFile(store, Phase.segment(task.segment - 1), task.shard)
     with chain.statistics.spending(label):
         verdicts = _verdicts_of_shard(store, task)
     row = 0
-    for stored in _record_batches(reader):
+    for stored in part_file.batches():
         with chain.statistics.spending(label):
-            table, original = split_original(pa.Table.from_batches([stored]))
+            table = stored.table
             counter.loaded += len(table)
-            batch = Batch.of(table, original)
+            batch = Batch.of(table, stored.original, stored.base)
         if apply is not None:
             part = _verdicts_of_rows(verdicts, row, len(table))
             chain.run(label, lambda t, part=part: apply(t, part), batch)  # type: ignore[misc]
         row += len(table)
         yield batch
-
-
-def _record_batches(reader: pa.ipc.RecordBatchFileReader) -> Iterable[pa.RecordBatch]:
-    if reader.num_record_batches == 0:
-        return [pa.RecordBatch.from_pylist([], schema=reader.schema)]
-    return (reader.get_batch(i) for i in range(reader.num_record_batches))
 
 
 def _verdicts_of_shard(store: Store, task: ShardTask) -> pa.Table | None:

@@ -7,11 +7,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from raylib.cluster.connection import connect, starts_own_cluster
 from raylib.cluster.local import LocalCluster
+from raylib.cluster.nodes import Needed, check_nodes
 from raylib.engine.actor import remote, warm_up
 from raylib.engine.executor import Result, without_skipped
 from raylib.engine.head_start import HeadStart
@@ -54,8 +55,14 @@ class RayExecutor:
             cpus = max(self.actors, cpus)
             self._cluster = LocalCluster(cpus, _object_store_bytes(cpus, job.read.block_bytes), options.dashboard)
 
+    def join(self, needed: Sequence[Needed], output: Needed | None) -> None:
+        """Join a cluster that is running, and ask all of its nodes; one that is started here has this machine alone."""
+        if self._cluster is None:
+            self._join(self._options.address or "auto")
+            check_nodes(needed, output)
+
     def start(self, input_bytes: int) -> None:
-        """Start or join the cluster, and wait for the first actor unless this process works meanwhile."""
+        """Start a cluster if none was joined, and wait for an actor unless this process works meanwhile."""
         if self._cluster is None:
             self._wait_for_actors(self._options.address or "auto")
             return
@@ -76,12 +83,17 @@ class RayExecutor:
             logger.info("no actor has started within a minute; waiting")
         self.ready_at = time.perf_counter()
 
-    def _connect(self, address: str) -> Pool:
-        """Join the cluster and ask for the actors."""
+    def _join(self, address: str) -> ModuleType:
+        """Join the cluster, unless that has been done."""
         ray = _ray()
         self._joined = True
         if not ray.is_initialized():
             connect(address, log_to_driver=False)
+        return ray
+
+    def _connect(self, address: str) -> Pool:
+        """Join the cluster and ask for the actors."""
+        ray = self._join(address)
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.actors = self._options.actors or max(1, cpus)
         # A share of a CPU where more actors are wanted than there are CPUs, a whole one otherwise: pending

@@ -17,14 +17,17 @@ from raylib.engine.tasks import Job
 from raylib.report.statistics import ShardStatistics
 from raylib.schema import text_of
 from raylib.stage import GlobalStage
+from raylib.storage.differences import to_store
 from raylib.storage.kept import KeptFiles
 from raylib.storage.names import Phase, RunFiles, ShardName
-from raylib.storage.originals import with_original
 from raylib.storage.store import Store
 from raylib.storage.writers import TableWriter
 from raylib.token_counts import Tokenizer
 
 __all__ = ["KeptOutput", "Output", "ShardFiles", "StoredOutput"]
+
+
+_COMPRESSED = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))  # as fast as lz4 here, and smaller by a third
 
 
 @dataclass(frozen=True)
@@ -164,12 +167,11 @@ class StoredOutput:
     def _write(self, batch: Batch) -> None:
         if self._sketch is not None:
             self._add_sketches(batch.table, *self._sketch)
-        stored = with_original(without_rows(batch.table), batch.as_read)
+        stored, metadata = to_store(without_rows(batch.table), batch.as_read, batch.base_in_work)
         if self._writer is None:
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
-            self._writer = pa.ipc.new_file(self._stream, stored.schema, options=options)
-        if len(stored):
-            self._writer.write_table(stored.combine_chunks())
+            self._writer = pa.ipc.new_file(self._stream, stored.schema, options=_COMPRESSED)
+        for part in stored.combine_chunks().to_batches() if len(stored) else ():
+            self._writer.write_batch(part, custom_metadata=metadata)
         self.rows += len(stored)
 
     @property

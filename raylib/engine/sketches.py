@@ -12,6 +12,7 @@ import pyarrow as pa
 from raylib.engine.tasks import ResolveTask
 from raylib.schema import text_of
 from raylib.stage import SketchStore
+from raylib.storage.differences import PartFile
 from raylib.storage.names import Phase, RunFiles, ShardName
 from raylib.storage.store import Store
 
@@ -89,16 +90,9 @@ class SketchFiles:
 
     def texts(self, nodes: npt.NDArray[np.uint64]) -> list[str]:
         """Texts of records, in the order of `nodes`."""
-        parts = []
+        parts: list[pa.Array] = []
         for shard, rows in self._by_shard(nodes):
-            reader = self.store.read_arrow(RunFiles.part(self._phase, shard))
-            before = 0
-            for i in range(reader.num_record_batches):
-                batch = reader.get_batch(i)
-                wanted = rows[(rows >= before) & (rows < before + len(batch))] - before
-                if len(wanted):
-                    parts.append(text_of(pa.Table.from_batches([batch])).take(pa.array(wanted)))
-                before += len(batch)
+            parts += [text_of(table) for table in PartFile(self.store, self._phase, shard).rows(rows)]
         table = self._in_order(nodes, pa.table({"text": pa.chunked_array(parts, pa.large_string())}))
         return list(table["text"].to_pylist())
 

@@ -47,6 +47,11 @@ class Segment:
         )
 
     @property
+    def specs(self) -> tuple[StageSpec, ...]:
+        """Its stages, without the global one after them, which the next segment applies."""
+        return self.local if self.apply is None else (self.apply, *self.local)
+
+    @property
     def local_labels(self) -> tuple[str, ...]:
         """Labels of the local stages."""
         return self.labels[1:] if self.apply is not None else self.labels
@@ -59,7 +64,7 @@ class Segment:
     @property
     def model_based(self) -> bool:
         """Whether a stage in it loads a model."""
-        return any(adapted(s.make()).model_based for s in (self.apply, *self.local) if s is not None)
+        return any(adapted(s.make()).model_based for s in self.specs)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeAlias
 
 import pydantic
 
 from raylib.errors import RecipeError, UnknownNameError, nearest
-from raylib.paths import located, path_fields, with_located_paths
+from raylib.paths import located, path_fields, paths_in, texts_in, with_located_paths
 from raylib.stage import StageInfo, stage_info
 from raylib.user_yaml import Where
 from raylib.validation import explain, with_words
@@ -72,6 +72,18 @@ class StageSpec:
             return replace(self, object=with_located_paths(self.object))
         names = path_fields(_known_stage(self.name).make)
         return replace(self, parameters={k: located(v) if k in names else v for k, v in self.parameters.items()})
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """The paths that the stage reads.
+
+        Yields:
+            Name of the parameter, and a path or the name of something built in.
+        """
+        if self.object is not None:
+            yield from paths_in(self.object)
+            return
+        read = path_fields(_known_stage(self.name).make, made=False)
+        yield from ((key, path) for key, value in self.parameters.items() if key in read for path in texts_in(value))
 
     def describe(self) -> dict[str, dict[str, Ready]]:
         """The stage as a resolved recipe shows it, defaults included."""

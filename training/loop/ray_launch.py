@@ -23,7 +23,9 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from raylib import termination
 from raylib.cluster.connection import connect
 from raylib.cluster.metrics import RunMetrics, TrainingMetrics
-from raylib.errors import RaylibError, TrainingError
+from raylib.cluster.nodes import Needed, check_nodes
+from raylib.errors import RaylibError, SourceError, TrainingError
+from raylib.paths import paths_in
 from training.config import TrainConfig
 from training.loop.failure import Failure, decisive, failures_in, failures_of, forget_failures
 from training.loop.folder import Result
@@ -58,7 +60,8 @@ def run_with_ray(
     Raises:
         TrainingError: if the run failed, with the reason of the worker that failed first.
     """
-    _connect(address, config.parallel.workers)
+    if _connect(address, config.parallel.workers):
+        _check_nodes(config, folder, gpus=gpus)
     folder.mkdir(parents=True, exist_ok=True)
     forget_failures(folder)
     metrics = RunMetrics(folder.name, str(folder))
@@ -84,16 +87,34 @@ def _fit(trainer: TorchTrainer) -> None:
         raise TrainingError(str(error)[-3000:]) from error
 
 
-def _connect(address: str, workers: int) -> None:
-    """Join a Ray cluster, or start a local one that has room for the workers."""
+def _connect(address: str, workers: int) -> bool:
+    """Join a Ray cluster, or start a local one that has room for the workers.
+
+    Returns:
+        Whether the cluster may have nodes besides this machine.
+    """
     if ray.is_initialized():
-        return
+        return True
     if address or os.environ.get("RAY_ADDRESS"):
         connect(address or "auto", log_to_driver=True)
-    else:
-        cores = max(os.cpu_count() or 1, workers + 1)
-        with termination.kept(starts_processes=True):
-            ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+        return True
+    cores = max(os.cpu_count() or 1, workers + 1)
+    with termination.kept(starts_processes=True):
+        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+    return False
+
+
+def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:
+    """Ask the nodes that can hold workers whether they see model, tokenizer, tokens and the folder of the run.
+
+    Raises:
+        TrainingError: One does not.
+    """
+    needed = [Needed(name, path) for name, path in paths_in(config) if os.path.isabs(path)]
+    try:
+        check_nodes(needed, Needed("output", str(folder)), resource="GPU" if gpus else "CPU")
+    except SourceError as error:
+        raise TrainingError(str(error)) from None
 
 
 def _trainer(config: TrainConfig, folder: Path, environment: Mapping[str, str], gpus: bool) -> TorchTrainer:
