@@ -134,7 +134,7 @@ def _ask(needed: Sequence[Needed], marker: Needed | None, resource: str) -> dict
     pinned = importlib.import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
     nodes: list[_Node] = [n for n in ray.nodes() if n["Alive"] and (not resource or n["Resources"].get(resource))]
     look = ray.remote(_look)
-    asked: dict[ray.ObjectRef, str] = {}
+    asked: dict[object, str] = {}
     for node in nodes:
         place = look.options(num_cpus=0, max_retries=0, scheduling_strategy=pinned(node["NodeID"], soft=False))
         asked[place.remote(tuple(needed), marker)] = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"

@@ -25,6 +25,7 @@ from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
 from raylib.errors import SourceError, WrongTypeError
+from raylib.locking import Lock
 from raylib.paths import absolute
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
@@ -104,20 +105,32 @@ def _run(
     plan = make_plan(recipe, limit)
     store = open_store(recipe.output.path)
     with locked_output(store, recipe.output.path) as lock:
-        if fresh:
-            probe(plan)  # services and nodes are asked before anything is deleted
-            executor = _joined_executor(plan, progress)
-            clear_store(store)
-        store.remove_temporaries()
-        ledger = Ledger(store, recipe.output.path, progress, lock, metrics)
-        if not fresh:
-            if not update:
-                check_earlier(store, ledger.earlier, plan)
-            if not is_finished(store, ledger.earlier, plan):
-                probe(plan)
-            executor = _joined_executor(plan, progress)
+        ledger, executor = _asked(plan, store, lock, progress, metrics, fresh=fresh, update=update)
         _begin(plan, store, ledger)
         return RunResult(recipe.output.path, _work(plan, store, ledger, executor, progress, started))
+
+
+def _asked(
+    plan: Plan, store: Store, lock: Lock, progress: Progress, metrics: RunMetrics, *, fresh: bool, update: bool
+) -> tuple[Ledger, Executor]:
+    """Ask services and nodes before any work, and with `fresh` delete an earlier run after that.
+
+    Returns:
+        Finished tasks, and what does the others.
+    """
+    if fresh:
+        probe(plan)
+        executor = _joined_executor(plan, progress)
+        clear_store(store)
+        store.remove_temporaries()
+        return Ledger(store, plan.recipe.output.path, progress, lock, metrics), executor
+    store.remove_temporaries()
+    ledger = Ledger(store, plan.recipe.output.path, progress, lock, metrics)
+    if not update:
+        check_earlier(store, ledger.earlier, plan)
+    if not is_finished(store, ledger.earlier, plan):
+        probe(plan)
+    return ledger, _joined_executor(plan, progress)
 
 
 def _work(plan: Plan, store: Store, ledger: Ledger, executor: Executor, progress: Progress, started: float) -> Summary:
