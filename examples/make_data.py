@@ -1,4 +1,4 @@
-"""Write the bundled sample, `examples/data`: a few hundred dirty Chinese pages, all of it our own text.
+"""Write the bundled samples: dirty Chinese pages, instructions, and texts with labels, all of it our own text.
 
 Phone, card and identity numbers are invalid by construction or reserved for documentation.
 Run it again only to change the sample; the result is committed.
@@ -15,6 +15,7 @@ from typing import Any
 
 DATA = Path(__file__).parent / "data"
 INSTRUCTIONS = Path(__file__).parent / "instructions"
+LABELLED = Path(__file__).parent / "labelled"
 
 TOPICS = {
     "tea": [
@@ -265,7 +266,28 @@ def instructions(rng: random.Random) -> list[dict[str, Any]]:
     return rows
 
 
+RUDE = ["你这个人真是{}", "说这种话的都是{}", "连这都不懂，果然是{}", "别在这里丢人了，{}", "滚远一点，{}"]
+INSULTS = ["没脑子的东西。", "一群废物。", "蠢得没救了。", "不要脸的家伙。", "猪都比你聪明。", "白痴一个。"]
+KIND = ["谢谢你的提醒，", "我也是这样想的，", "说得很有道理，", "请问可以再讲讲吗？", "补充一点，"]
+
+
+def labelled(rng: random.Random) -> dict[str, list[dict[str, str]]]:
+    """Texts for two classifiers: one of offensive remarks, one of topics."""
+    everything = [s for sentences in TOPICS.values() for s in sentences]
+    remarks = [{"text": r.format(i), "label": "offensive"} for r in RUDE for i in INSULTS]
+    remarks += [{"text": r.format(i) + rng.choice(everything), "label": "offensive"} for r in RUDE for i in INSULTS]
+    remarks += [{"text": rng.choice(KIND) + rng.choice(everything), "label": "ordinary"} for _ in range(120)]
+    topics = [{"text": article(rng, topic, 2, 4), "label": topic} for topic in TOPICS for _ in range(30)]
+    return {"offensive": remarks, "topics": topics}
+
+
 def main() -> None:
+    rng = random.Random(20261126)
+    LABELLED.mkdir(exist_ok=True)
+    for name, texts in labelled(rng).items():
+        rng.shuffle(texts)
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in texts]
+        (LABELLED / f"{name}.jsonl").write_text("".join(lines), "utf-8")
     made = instructions(random.Random(20261125))
     INSTRUCTIONS.mkdir(exist_ok=True)
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in made]

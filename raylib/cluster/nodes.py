@@ -12,13 +12,10 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from raylib.atomic import FULL_VOLUME, SUFFIX
 from raylib.errors import SourceError
-
-if TYPE_CHECKING:
-    import ray
 
 __all__ = ["Needed", "check_nodes"]
 

@@ -1,0 +1,196 @@
+"""A reader of the documentation: an ordinary user with a fresh copy of the project, who types what stands there."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import pty
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.documents.pages import Block, commands_of
+from tests.house import ROOT
+
+__all__ = ["BrokenDocumentError", "Reader", "copy_of_the_project"]
+
+# commands that change the shell in which the next ones are typed
+STATE = re.compile(r"(\.|source|export|cd) ")
+# commands that serve a page until Ctrl-C, and how one knows that they do
+SERVES = re.compile(r"raylib (ui|dashboard) ")
+ADDRESS = re.compile(r"http://[\w.]+:\d+\S*")
+SECONDS = 600  # that a command may take
+
+
+class BrokenDocumentError(AssertionError):
+    """A documented command that does not do what the page says."""
+
+
+def copy_of_the_project(place: Path) -> None:
+    """What a fresh clone holds: the files that git knows or would take, and none that it ignores."""
+    listed = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place / name)
+
+
+def _window(columns: int) -> tuple[int, int]:
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return outer, inner
+
+
+@dataclass
+class Reader:
+    """Types commands in a folder, in a terminal of 80 columns or without one.
+
+    Attributes:
+        folder: Root of the reader's copy of the project.
+        user: Name of the account; empty for the one that runs the tests.
+        terminal: Whether commands have a terminal.
+        environment: Variables that the page tells the reader to set.
+        refused: Reasons for commands that cannot run here, by command.
+        typed: Seconds that each command took.
+    """
+
+    folder: Path
+    user: str = ""
+    terminal: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    typed: dict[str, float] = field(default_factory=dict)
+    _before: list[str] = field(default_factory=list)
+
+    def follow(self, block: Block) -> None:
+        """Do what a block asks for.
+
+        Raises:
+            BrokenDocumentError: If a command fails, shows a traceback, keeps nothing, or leaves out what it names.
+        """
+        if block.language == "sh":
+            for command in commands_of(block):
+                if command not in self.refused:
+                    self.type(command, block.where)
+        elif block.language == "yaml" and block.file:
+            (self.folder / block.file).write_text(block.text, "utf-8")
+            self._own(self.folder / block.file)
+        elif block.language == "python":
+            (self.folder / ".typed.py").write_text(block.text, "utf-8")
+            self.type("python - < .typed.py", block.where)
+
+    def type(self, command: str, where: str) -> str:
+        """Type one command and check what comes of it."""
+        if SERVES.match(command):
+            return self._serve(command, where)
+        started = time.monotonic()
+        process, outer = self._start(command)
+        said = self._read(process, outer)
+        self.typed[command] = time.monotonic() - started
+        if process.returncode != 0:
+            raise BrokenDocumentError(f"{where}: {command}\nexit code {process.returncode}\n{said[-4000:]}")
+        if STATE.match(command):
+            self._before.append(command)
+        self._check(command, where, said)
+        return said
+
+    def _check(self, command: str, where: str, said: str) -> None:
+        if "Traceback (most recent call last)" in said:
+            raise BrokenDocumentError(f"{where}: {command}\nshows a traceback\n{said[-4000:]}")
+        if re.search(r"records in = 0 kept", said):
+            raise BrokenDocumentError(f"{where}: {command}\nkeeps nothing\n{said[-4000:]}")
+        words = shlex.split(command)
+        named = [value for option, value in itertools.pairwise(words) if option in {"-o", "--out"}]
+        named += [word.split("=", 1)[1] for word in words if word.startswith("output.path=")]
+        for path in named:
+            if "://" not in path and not (self.folder / path).exists():
+                raise BrokenDocumentError(f"{where}: {command}\n{path} is not there\n{said[-4000:]}")
+
+    def _start(self, command: str) -> tuple[subprocess.Popen[bytes], int]:
+        account = pwd.getpwnam(self.user) if self.user else pwd.getpwuid(os.getuid())
+        environment = {
+            "HOME": account.pw_dir,
+            "USER": account.pw_name,
+            "LANG": "C.UTF-8",
+            "TERM": "xterm" if self.terminal else "dumb",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "COLUMNS": "80",
+            **{name: value for name, value in os.environ.items() if name.startswith("PIP_")},
+            **self.environment,
+        }
+        outer, inner = _window(80) if self.terminal else os.pipe()
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if self.user else {}
+        try:
+            process = subprocess.Popen(
+                ["bash", "-c", "\n".join([*self._before, command])],
+                cwd=self.folder,
+                env=environment,
+                stdin=inner if self.terminal else subprocess.DEVNULL,
+                stdout=inner,
+                stderr=inner,
+                start_new_session=True,
+                **identity,  # type: ignore[call-overload]
+            )
+        finally:
+            os.close(inner)
+        return process, outer
+
+    @staticmethod
+    def _read(process: subprocess.Popen[bytes], outer: int, until: re.Pattern[str] | None = None) -> str:
+        """Everything that a command prints, or what it prints until a pattern appears."""
+        said, ends = b"", time.monotonic() + SECONDS
+        os.set_blocking(outer, False)
+        while True:
+            try:
+                more = os.read(outer, 65536)
+            except BlockingIOError:
+                more = b""
+                if process.poll() is not None:
+                    break
+                time.sleep(0.05)
+            except OSError:  # what a terminal says when its last process has gone
+                break
+            else:
+                if not more:
+                    break
+            said += more
+            text = said.decode("utf-8", "replace")
+            if until and until.search(text):
+                return text
+            if time.monotonic() > ends:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise BrokenDocumentError(f"took longer than {SECONDS} s: {text[-2000:]}")
+        os.close(outer)
+        process.wait(timeout=60)
+        return said.decode("utf-8", "replace")
+
+    def _serve(self, command: str, where: str) -> str:
+        process, outer = self._start(command)
+        said = self._read(process, outer, ADDRESS)
+        found = ADDRESS.search(said)
+        if not found or process.poll() is not None:
+            raise BrokenDocumentError(f"{where}: {command}\nserves nothing\n{said[-4000:]}")
+        with urllib.request.urlopen(found[0], timeout=30) as page:
+            assert page.status == 200
+        os.killpg(process.pid, signal.SIGINT)
+        said += self._read(process, outer)
+        if process.returncode not in {0, 130}:
+            raise BrokenDocumentError(f"{where}: {command}\nexit code {process.returncode} at Ctrl-C\n{said[-4000:]}")
+        self._check(command, where, said)
+        return said
+
+    def _own(self, path: Path) -> None:
+        if self.user:
+            account = pwd.getpwnam(self.user)
+            os.chown(path, account.pw_uid, account.pw_gid)

@@ -1,0 +1,155 @@
+"""Every fenced command of the documentation, typed in order by an ordinary user in a fresh copy of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from moto import server as moto
+
+from tests.documents.machines import fill_in, missing, two_machines
+from tests.documents.pages import Block, blocks_of, commands_of, meaning
+from tests.documents.reader import BrokenDocumentError, Reader, copy_of_the_project
+from tests.house import ROOT
+from tests.ports import free_port
+from tests.quality.scores.server import Server
+
+PAGES = ("README.md", "docs/guide.md", "docs/cookbook.md", "docs/one_gpu.md")
+ACCOUNT = "raylib-reader"
+# What cannot run on a machine of the tests, and why. Each entry has to be a command of a page.
+REFUSED = {
+    "make test": "this test is part of it",
+    "hf download Qwen/Qwen2.5-0.5B --local-dir models/base": "downloads a model; the toy takes its place",
+    "modelscope download --model Qwen/Qwen2.5-0.5B --local_dir models/base": "downloads a model",
+    "vllm serve models/mine": "needs a GPU",
+    "raylib train recipes/training/pretrain.yaml --set name=pretrain-1": "needs eight GPUs",
+}
+JOBS = ("raylib status", "raylib logs", "raylib stop")
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.cluster]
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[str]:
+    """Name of a user without rights; empty where the tests themselves run as one."""
+    if os.geteuid() != 0:
+        yield ""
+        return
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", ACCOUNT], check=True)
+    yield ACCOUNT
+    subprocess.run(["pkill", "-KILL", "-u", ACCOUNT], check=False)
+    subprocess.run(["userdel", "--remove", ACCOUNT], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def home(account: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home of the reader, in which the virtual environment is made once and used for every page."""
+    return Path(pwd.getpwnam(account).pw_dir) if account else tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def machines(account: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bool]:
+    """Whether the reader has two machines that ssh reaches."""
+    there = not missing()
+    with two_machines(account, tmp_path_factory.mktemp("machines")) if there else nullcontext():
+        yield there
+
+
+@pytest.fixture
+def judge() -> Iterator[Server]:
+    """The endpoint of a judge, which answers as a good one does."""
+    server = Server()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+@pytest.fixture
+def buckets() -> Iterator[dict[str, str]]:
+    """Variables that lead to a store with the buckets of the pages; `raw` holds some."""
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    pages = (ROOT / "examples" / "data" / "pages.jsonl").read_bytes()
+    for path, body in (("raw", b""), ("clean", b""), ("raw/pages/pages.jsonl", pages)):
+        request = urllib.request.Request(f"{address}/{path}", data=body, method="PUT")
+        urllib.request.urlopen(request, timeout=30).close()
+    yield {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "secret"}
+    server.stop()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_works_as_it_stands(
+    page: str, home: Path, account: str, machines: bool, judge: Server, buckets: dict[str, str]
+) -> None:
+    folder, environment = home / "raylib-checkout", home / "venv"
+    shutil.rmtree(folder, ignore_errors=True)
+    copy_of_the_project(folder)
+    if environment.exists():
+        environment.rename(folder / ".venv")
+    if account:
+        subprocess.run(["chown", "-R", f"{account}:", str(folder)], check=True)
+    if machines:
+        fill_in(folder, account)
+    reader = Reader(
+        folder,
+        account,
+        terminal=page == "README.md",
+        environment={"OPENAI_BASE_URL": judge.url, "OPENAI_API_KEY": "a key", **buckets},
+        refused=REFUSED if machines else REFUSED | dict.fromkeys(_over_ssh(page), missing()),
+    )
+    try:
+        for block in blocks_of(page):
+            reader.follow(block)
+    finally:
+        (home / f"{Path(page).stem}.json").write_text(json.dumps(reader.typed, indent=1), "utf-8")
+        if (folder / ".venv").exists():
+            (folder / ".venv").rename(environment)
+    assert reader.typed, "the page has commands"
+
+
+def _over_ssh(page: str) -> list[str]:
+    """The commands of a page that need machines, which are those from the first that starts a cluster on."""
+    commands = [c for block in blocks_of(page) if block.language == "sh" for c in commands_of(block)]
+    first = next((i for i, c in enumerate(commands) if c.startswith(("ray up", "ray submit"))), len(commands))
+    return [c for c in commands[first:] if c.startswith(("ray ", "raylib dashboard", "raylib submit", *JOBS))]
+
+
+def test_what_cannot_run_is_a_command_of_a_page() -> None:
+    every = {c for page in PAGES for block in blocks_of(page) if block.language == "sh" for c in commands_of(block)}
+    assert set(REFUSED) - every == set()
+
+
+def test_the_chinese_page_has_the_same_commands() -> None:
+    ours = [meaning(b) for b in blocks_of("README.md")]
+    assert [meaning(b) for b in blocks_of("README.zh.md")] == ours
+
+
+BROKEN = [
+    ("raylib rules --nmae length", "exit code 2\n"),
+    ("raylib rules no_such_rule", "exit code 1\n"),
+    ("python -c 'import no_such_module' || true", "shows a traceback"),
+    ("echo '400 records in = 0 kept'", "keeps nothing"),
+    ("echo done -o out/somewhere", "out/somewhere is not there"),
+    ("raylib ui out/nothing", "serves nothing"),
+]
+
+
+@pytest.mark.parametrize(("command", "told"), BROKEN)
+def test_a_broken_command_is_told(command: str, told: str, tmp_path: Path) -> None:
+    reader = Reader(
+        tmp_path,
+        environment={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        terminal=command.startswith("raylib rules"),
+    )
+    with pytest.raises(BrokenDocumentError, match=told) as caught:
+        reader.follow(Block("page.md", 7, "sh", command + "\n"))
+    assert "page.md:7" in str(caught.value)
