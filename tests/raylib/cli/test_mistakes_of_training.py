@@ -9,11 +9,9 @@ import pytest
 import yaml
 
 from raylib.errors import TrainingError
-from tests.raylib.cli.conftest import TRAINING, Said, project, said
+from tests.raylib.cli.conftest import TRAINING, Said
 from training.config import TrainConfig
 from training.loop.launch import run
-
-__all__ = ["project", "said"]  # fixtures
 
 GONE = r"is not a folder; a model of a hub is downloaded first: hf download a/b --local-dir models/b$"
 
