@@ -15,6 +15,7 @@ import struct
 import subprocess
 import termios
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = ["BrokenDocumentError", "Reader", "copy_of_the_project"]
 STATE = re.compile(r"(\.|source|export|cd) ")
 # commands that serve a page until Ctrl-C, and how one knows that they do
 SERVES = re.compile(r"raylib (ui|dashboard) ")
+STAYS = re.compile(r"raylib dashboard ")  # other commands of the page need it
 ADDRESS = re.compile(r"http://[\w.]+:\d+\S*")
 SECONDS = 600  # that a command may take
 
@@ -72,6 +74,7 @@ class Reader:
     refused: dict[str, str] = field(default_factory=dict)
     typed: dict[str, float] = field(default_factory=dict)
     _before: list[str] = field(default_factory=list)
+    _open: list[tuple[subprocess.Popen[bytes], int]] = field(default_factory=list)
 
     def follow(self, block: Block) -> None:
         """Do what a block asks for.
@@ -181,14 +184,28 @@ class Reader:
         found = ADDRESS.search(said)
         if not found or process.poll() is not None:
             raise BrokenDocumentError(f"{where}: {command}\nserves nothing\n{said[-4000:]}")
-        with urllib.request.urlopen(found[0], timeout=30) as page:
-            assert page.status == 200
-        os.killpg(process.pid, signal.SIGINT)
-        said += self._read(process, outer)
-        if process.returncode not in {0, 130}:
-            raise BrokenDocumentError(f"{where}: {command}\nexit code {process.returncode} at Ctrl-C\n{said[-4000:]}")
+        try:
+            urllib.request.urlopen(found[0], timeout=30).close()
+        except urllib.error.HTTPError as error:  # a dashboard that asks for its token
+            if error.code not in {401, 403}:
+                raise
         self._check(command, where, said)
+        if STAYS.match(command):
+            self._open.append((process, outer))
+        else:
+            self._interrupt(process, outer, f"{where}: {command}")
         return said
+
+    def close(self) -> None:
+        """Press Ctrl-C in every terminal that is still open."""
+        while self._open:
+            self._interrupt(*self._open.pop(), "at the end of the page")
+
+    def _interrupt(self, process: subprocess.Popen[bytes], outer: int, what: str) -> None:
+        os.killpg(process.pid, signal.SIGINT)
+        said = self._read(process, outer)
+        if process.returncode not in {0, 130} or "Traceback" in said:
+            raise BrokenDocumentError(f"{what}\nexit code {process.returncode} at Ctrl-C\n{said[-4000:]}")
 
     def _own(self, path: Path) -> None:
         if self.user:

@@ -24,7 +24,7 @@ from tests.ports import free_port
 from tests.quality.scores.server import Server
 
 PAGES = ("README.md", "docs/guide.md", "docs/cookbook.md", "docs/one_gpu.md")
-ACCOUNT = "raylib-reader"
+ACCOUNT = "ubuntu"  # the user of cluster.yaml
 # What cannot run on a machine of the tests, and why. Each entry has to be a command of a page.
 REFUSED = {
     "make test": "this test is part of it",
@@ -109,6 +109,7 @@ def test_every_command_works_as_it_stands(
     try:
         for block in blocks_of(page):
             reader.follow(block)
+        reader.close()
     finally:
         (home / f"{Path(page).stem}.json").write_text(json.dumps(reader.typed, indent=1), "utf-8")
         if (folder / ".venv").exists():
