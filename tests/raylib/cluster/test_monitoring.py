@@ -9,10 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,9 +229,9 @@ from raylib.recipe import Recipe
 from raylib.engine import run
 from training.config import TrainConfig
 from training.loop.launch import run as train
-_, recipes, training, metrics_port, dashboard_port = sys.argv
-ray.init(num_cpus=3, include_dashboard=True, dashboard_port=int(dashboard_port), log_to_driver=False,
-         _metrics_export_port=int(metrics_port), _system_config={"metrics_report_interval_ms": 500})
+_, recipes, training, metrics_port, dashboard_port, folder = sys.argv
+ray.init("local", _temp_dir=folder, num_cpus=3, include_dashboard=True, dashboard_port=int(dashboard_port),
+         log_to_driver=False, _metrics_export_port=int(metrics_port), _system_config={"metrics_report_interval_ms": 500})
 for changes in json.loads(recipes):
     try:
         run(Recipe.from_dict(changes))
@@ -247,7 +248,7 @@ _RAISED = {
 }
 
 
-def _configure(folder: Path, dashboard_port: int) -> Path:
+def _configure(folder: Path, dashboard_port: int, ray_folder: str) -> Path:
     """The configuration for another machine, which asks this cluster's dashboard; and that for the head beside it."""
     write(folder)
     settings = yaml.safe_load((folder / "prometheus-remote.yml").read_text())
@@ -256,6 +257,9 @@ def _configure(folder: Path, dashboard_port: int) -> Path:
     assert discovery["url"] == "http://localhost:8265/api/prometheus/sd"
     discovery |= {"url": f"http://localhost:{dashboard_port}/api/prometheus/sd", "refresh_interval": "1s"}
     (head,) = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
+    (listed,) = head["file_sd_configs"]
+    assert listed == {"files": ["/tmp/ray/prom_metrics_service_discovery.json"]}
+    listed["files"] = [f"{ray_folder}/prom_metrics_service_discovery.json"]
     head |= {"job_name": "head", "metric_relabel_configs": [{"regex": ".*", "action": "drop"}]}
     settings["scrape_configs"].append(head)
     settings["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -265,17 +269,25 @@ def _configure(folder: Path, dashboard_port: int) -> Path:
     return folder / "both.yml"
 
 
+@pytest.fixture
+def ray_folder() -> Iterator[str]:
+    """A folder for Ray with a short name, for sockets; another Ray on this machine writes to the usual one."""
+    folder = tempfile.mkdtemp(prefix="ray")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @needs_prometheus
 @pytest.mark.long
 @pytest.mark.cluster
 def test_every_panel_shows_a_cluster_at_work(
-    tmp_path: Path, write_jsonl: Callable[..., Path], tiny_model: Path
+    tmp_path: Path, write_jsonl: Callable[..., Path], tiny_model: Path, ray_folder: str
 ) -> None:
     recipes, training = work_to_watch(tmp_path, write_jsonl, tiny_model)
     ray_port, dashboard_port, port = free_port(), free_port(), free_port()
-    settings = _configure(tmp_path / "monitoring", dashboard_port)
+    settings = _configure(tmp_path / "monitoring", dashboard_port, ray_folder)
     env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"RAY_AUTH_MODE": "token"}
-    arguments = [json.dumps(recipes), json.dumps(training.describe()), str(ray_port), str(dashboard_port)]
+    arguments = [json.dumps(recipes), json.dumps(training.describe()), str(ray_port), str(dashboard_port), ray_folder]
     driver = subprocess.Popen(
         [sys.executable, "-c", _DRIVER, *arguments],
         cwd=ROOT,
@@ -311,7 +323,7 @@ def test_every_panel_shows_a_cluster_at_work(
     # without an accelerator there is no share of its peak
     missing = {query.expression for panel in PANELS for query in panel.queries if "mfu" not in query.expression}
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while (missing or raised() != _RAISED) and time.monotonic() < deadline:
             time.sleep(1)
             assert driver.poll() is None, driver.communicate()[0][-4000:]
@@ -375,7 +387,7 @@ def work_to_watch(
         folder / "runs",
         steps=100_000,
         log_every=1,
-        evaluate_every=50,
+        evaluate_every=2,
         save_every=100_000,
         parallel={"backend": "plain", "workers": 1, "gpus": "no"},
         **{"data.evaluation": [{"path": tokens["pretrain"]}]},
