@@ -22,6 +22,7 @@ from raylib.engine.planning import Plan, make_plan
 from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
+from raylib.engine.space import check_space
 from raylib.errors import SourceError
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
@@ -60,7 +61,8 @@ def run(
             neither `fresh` nor `update` is given; later, if a stage needs a column that does not exist.
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
             else; after the first segment, if the input holds no records.
-        ShardError: At the end, after the report, if shards were quarantined; at once, if the output volume is full.
+        ShardError: Before any work, if the output's volume has too little room; at the end, after the report, if
+            shards were quarantined; at once, if the output volume is full.
         RaylibError: If no worker can be set up.
         OSError: If the output cannot be written for another reason than a full volume.
     """
@@ -82,6 +84,9 @@ def _run(recipe: Recipe, fresh: bool, update: bool, limit: int | None, progress:
     ledger = Ledger(store, recipe.output.path, progress)
     if not update:
         check_earlier(store, ledger.earlier, plan)
+    needs = check_space(plan, ledger.bytes_there)
+    if needs:
+        progress.message(needs)
     _begin(plan, store, ledger)
     with ExitStack() as stack:
         stack.callback(executor.wait_closed)

@@ -16,7 +16,7 @@ from raylib.versions import versions
 
 __all__ = ["check_earlier"]
 
-_WITHOUT_INFLUENCE = {"name", "output.path"}  # keys that no fingerprint depends on
+_WITHOUT_INFLUENCE = {"name", "output.path", "output.check_space"}  # keys that no fingerprint depends on
 _ENGINE = {"engine.batch_mb", "engine.seed"}  # those of this section that one depends on
 
 
