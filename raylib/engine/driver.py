@@ -24,6 +24,7 @@ from raylib.engine.probing import probe
 from raylib.engine.progress import Progress, RunResult
 from raylib.engine.ray_executor import RayExecutor
 from raylib.engine.shuffles import Shuffle, no_shuffle, shuffle_after
+from raylib.engine.space import check_space
 from raylib.errors import SourceError, WrongTypeError
 from raylib.locking import Lock
 from raylib.paths import absolute
@@ -69,7 +70,7 @@ def run(
         SourceError: Before any work, if the input cannot be found or opened, or if the output folder holds something
             else; after the first segment, if the input holds no records.
         QuarantineError: At the end, after the report, if shards were quarantined.
-        ShardError: At once, if the output volume is full.
+        ShardError: Before any work, if the output's volume has too little room; later, at once, if it is full.
         EndpointError: If a service that a stage asks does not answer or refuses every question: before any work, or as
             soon as a worker meets it. What was committed is kept.
         LockedError: Before any work, if another process is writing to the output folder.
@@ -106,6 +107,9 @@ def _run(
     store = open_store(recipe.output.path)
     with locked_output(store, recipe.output.path) as lock:
         ledger, executor = _asked(plan, store, lock, progress, metrics, fresh=fresh, update=update)
+        needs = check_space(plan, ledger.bytes_there)
+        if needs:
+            progress.message(needs)
         _begin(plan, store, ledger)
         return RunResult(recipe.output.path, _work(plan, store, ledger, executor, progress, started))
 

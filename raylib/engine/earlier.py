@@ -17,7 +17,7 @@ from raylib.versions import versions
 
 __all__ = ["check_earlier", "is_finished"]
 
-_WITHOUT_INFLUENCE = {"name", "output.path"}  # keys that no fingerprint depends on
+_WITHOUT_INFLUENCE = {"name", "output.path", "output.check_space"}  # keys that no fingerprint depends on
 _ENGINE = {"engine.batch_mb", "engine.seed"}  # those of this section that one depends on
 
 

@@ -53,6 +53,11 @@ class Ledger:
         """Header of the run that the folder holds; None if no task of it was committed."""
         return self._manifest.header if self._manifest.entries else None
 
+    @property
+    def bytes_there(self) -> int:
+        """Size of all files that earlier runs left in the folder."""
+        return sum(sum(entry.files.values()) for entry in self._manifest.entries.values())
+
     def start(self, header: RunHeader) -> None:
         """Note that the run, or its continuation, begins."""
         self._manifest.append(header)

@@ -12,6 +12,7 @@ from raylib.errors import RecipeError
 from raylib.outputs import refuse_job_package
 from raylib.paths import absolute
 from raylib.reading.block import ReadOptions
+from raylib.reading.filesystems import raw_size
 from raylib.reading.layouts import guess_kind
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import first_record
@@ -37,6 +38,7 @@ class Plan:
         limit: Most records to read; None for all.
         units: The input, cut into units of work.
         input_bytes: Size of the input on disk.
+        raw_bytes: About its size when it is decompressed.
         skipped: Files with an unknown extension.
         job: What workers have to know.
         chain: Fingerprint of each segment.
@@ -46,6 +48,7 @@ class Plan:
     limit: int | None
     units: tuple[Unit, ...]
     input_bytes: int
+    raw_bytes: int
     skipped: tuple[str, ...]
     job: Job
     chain: tuple[str, ...]
@@ -83,7 +86,8 @@ def make_plan(recipe: Recipe, limit: int | None) -> Plan:
         raise RecipeError(f"output.layout: {job.layout!r} is for conversations and preferences, not for {job.kind}s")
     # fingerprints are those of the recipe as it is written, so that a run can be continued from another folder
     chain = chain_keys(job, limit)
-    return Plan(recipe, limit, units, input_bytes, tuple(skipped), job.located(), chain)
+    raw_bytes = sum(raw_size(f.path, f.size) for f in files)
+    return Plan(recipe, limit, units, input_bytes, raw_bytes, tuple(skipped), job.located(), chain)
 
 
 def _stages(recipe: Recipe) -> tuple[StageSpec, ...]:

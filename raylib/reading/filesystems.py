@@ -9,7 +9,7 @@ import pyarrow.fs as pafs
 
 from raylib.errors import SourceError
 
-__all__ = ["FORMATS", "check_readable", "file_format", "open_filesystem", "split_query", "stem_of"]
+__all__ = ["FORMATS", "check_readable", "file_format", "open_filesystem", "raw_size", "split_query", "stem_of"]
 
 
 FORMATS = {
@@ -34,6 +34,8 @@ _NOT_READ = {
     **dict.fromkeys((".pkl", ".pickle", ".npy", ".npz", ".db", ".sqlite", ".h5"), "export it as Parquet or .jsonl"),
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}
+
+_EXPANSION = {"gzip": 3.0, "zstd": 3.0, "bz2": 4.0, "xz": 4.0, "zip": 3.0, "parquet": 2.0}  # of texts in Chinese
 
 
 def file_format(path: str) -> tuple[str, str]:
@@ -61,6 +63,19 @@ def check_readable(path: str) -> None:
     if advice is not None:
         known = ", ".join(sorted(FORMATS))
         raise SourceError(f"{path}: this format is not read; {advice}. Formats that are: {known}")
+
+
+def raw_size(path: str, size: int) -> int:
+    """About how many bytes a file holds once it is decompressed, by its name.
+
+    Args:
+        path: Path or URI of the file.
+        size: Size of the file in bytes.
+    """
+    kind, compression = file_format(path)
+    if path.lower().endswith(".tgz"):
+        compression = "gzip"
+    return int(size * _EXPANSION.get(compression or kind, 1.0))
 
 
 def stem_of(path: str) -> str:

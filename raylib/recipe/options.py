@@ -78,6 +78,11 @@ class OutputOptions(Options):
         description="Name of a column, such as `stage`, by which kept records are split: each of its values gets a "
         "folder (`kept/stage1`, `kept/stage2`, ...), and `splits.json` lists what each folder holds.",
     )
+    check_space: bool = Field(
+        True,
+        description="Whether a run that needs more disk space than `path` has, by an estimate from the size of the "
+        "input, ends with an error before it starts.",
+    )
 
 
 class EngineOptions(Options):

@@ -231,7 +231,8 @@ from training.config import TrainConfig
 from training.loop.launch import run as train
 _, recipes, training, metrics_port, dashboard_port, folder = sys.argv
 ray.init("local", _temp_dir=folder, num_cpus=3, include_dashboard=True, dashboard_port=int(dashboard_port),
-         log_to_driver=False, _metrics_export_port=int(metrics_port), _system_config={"metrics_report_interval_ms": 500})
+         log_to_driver=False, _metrics_export_port=int(metrics_port),
+         _system_config={"metrics_report_interval_ms": 500})
 for changes in json.loads(recipes):
     try:
         run(Recipe.from_dict(changes))
