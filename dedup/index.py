@@ -68,6 +68,11 @@ class _Segment:
     records: pa.Table
 
 
+def _check_new(folder: Path) -> None:
+    if (folder / "index.json").exists():
+        raise ParameterError(f"{str(folder)!r} holds an index already; `raylib index update` adds to it")
+
+
 class MinHashIndex:
     """An open index. `MinHashIndex.create(path)` starts one, `MinHashIndex(path)` opens it.
 
@@ -142,9 +147,7 @@ class MinHashIndex:
         Raises:
             ParameterError: if the folder holds an index, or if a setting is wrong.
         """
-        folder = Path(path)
-        if (folder / "index.json").exists():
-            raise ParameterError(f"{str(path)!r} holds an index already; `raylib index update` adds to it")
+        _check_new(Path(path))
         stage = MinHashDedup(threshold, ngram, unit, permutations, bands, rows, seed=seed)
         bands, rows = stage.layout
         state: State = {
@@ -162,10 +165,9 @@ class MinHashIndex:
             "probe": _probe(stage),
             "segments": [],
         }
-        with locked(folder):
-            if (folder / "index.json").exists():  # another process was faster
-                raise ParameterError(f"{str(path)!r} holds an index already; `raylib index update` adds to it")
-            write_atomically(folder / "index.json", json.dumps(state, indent=1).encode())
+        with locked(Path(path)):
+            _check_new(Path(path))  # another process may have been faster
+            write_atomically(Path(path) / "index.json", json.dumps(state, indent=1).encode())
         return cls(path)
 
     def __len__(self) -> int:

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from moto import server as moto
 
-from tests.documents.machines import fill_in, missing, two_machines
-from tests.documents.pages import Block, blocks_of, commands_of, meaning
-from tests.documents.reader import BrokenDocumentError, Reader, copy_of_the_project
+from tests.docs.machines import fill_in, missing, two_machines
+from tests.docs.pages import Block, blocks_of, commands_of, meaning
+from tests.docs.reader import BrokenDocumentError, Reader, copy_of_the_project
 from tests.house import ROOT
 from tests.ports import free_port
 from tests.quality.scores.server import Server

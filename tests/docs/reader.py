@@ -20,7 +20,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.documents.pages import Block, commands_of
+from tests.docs.pages import Block, commands_of
 from tests.house import ROOT
 
 __all__ = ["BrokenDocumentError", "Reader", "copy_of_the_project"]
