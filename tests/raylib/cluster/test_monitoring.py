@@ -231,7 +231,8 @@ from training.config import TrainConfig
 from training.loop.launch import run as train
 _, recipes, training, metrics_port, dashboard_port, folder = sys.argv
 ray.init("local", _temp_dir=folder, num_cpus=3, include_dashboard=True, dashboard_port=int(dashboard_port),
-         log_to_driver=False, _metrics_export_port=int(metrics_port), _system_config={"metrics_report_interval_ms": 500})
+         log_to_driver=False, _metrics_export_port=int(metrics_port),
+         _system_config={"metrics_report_interval_ms": 500})
 for changes in json.loads(recipes):
     try:
         run(Recipe.from_dict(changes))
@@ -341,7 +342,7 @@ def test_every_panel_shows_a_cluster_at_work(
         read = ask("query", query=f'sum(ray_raylib_records_in_total{{output="{tmp_path}/out"}})')["result"]
         assert float(read[0]["value"][1]) == 400
         targets = ask("targets")["activeTargets"]
-        assert {t["labels"]["job"] for t in targets if t["labels"]["instance"].endswith(f":{ray_port}")} == {
+        assert {t["scrapePool"] for t in targets if t["labels"]["instance"].endswith(f":{ray_port}")} == {
             "ray",
             "head",
         }
@@ -350,8 +351,8 @@ def test_every_panel_shows_a_cluster_at_work(
         assert all(r["health"] == "ok" for r in rules)
     finally:
         # Ray's processes too: a dashboard that lingers would answer for the cluster of the next test
-        ours = [*psutil.Process(driver.pid).children(recursive=True), driver, server]
-        for process in ours:
+        children = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
+        for process in (*children, driver, server):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         driver.communicate()  # and close the pipe
