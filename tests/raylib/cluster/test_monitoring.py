@@ -342,7 +342,7 @@ def test_every_panel_shows_a_cluster_at_work(
         read = ask("query", query=f'sum(ray_raylib_records_in_total{{output="{tmp_path}/out"}})')["result"]
         assert float(read[0]["value"][1]) == 400
         targets = ask("targets")["activeTargets"]
-        assert {t["labels"]["job"] for t in targets if t["labels"]["instance"].endswith(f":{ray_port}")} == {
+        assert {t["scrapePool"] for t in targets if t["labels"]["instance"].endswith(f":{ray_port}")} == {
             "ray",
             "head",
         }
@@ -351,8 +351,8 @@ def test_every_panel_shows_a_cluster_at_work(
         assert all(r["health"] == "ok" for r in rules)
     finally:
         # Ray's processes too: a dashboard that lingers would answer for the cluster of the next test
-        ours = [*psutil.Process(driver.pid).children(recursive=True), driver, server]
-        for process in ours:
+        children = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
+        for process in (*children, driver, server):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         driver.communicate()  # and close the pipe
