@@ -30,7 +30,8 @@ def test_wrong_models_are_named_before_any_work(tmp_path: Path, write_jsonl: Wri
         )
 
     for stage, words in (
-        ({"ifd": {"model": "no/such/model"}}, "never downloaded"),
+        ({"ifd": {"model": "no/such/model"}}, "is not a folder"),
+        ({"ifd": {"model": "Qwen/Qwen2.5-0.5B"}}, "hf download Qwen/Qwen2.5-0.5B"),
         ({"ifd": {"model": str(tmp_path)}}, "config.json"),
         ({"classify": {"model": "nothing"}}, "raylib classifier train"),
         ({"judge": {"model": "m", "base_url": ""}}, "OPENAI_BASE_URL"),

@@ -95,10 +95,11 @@ def test_a_run_that_kept_nothing_says_why() -> None:
         "records_in": 40,
         "records_kept": 0,
         "by_stage": stages,
+        "notes": {},
         "by_reason": {"keep_where/not": 30, "length/a": 10},
     }
     assert warnings_of(lost) == [
         "no record was kept; most frequent: keep_where/not, 30 records",
         "keep_where rejected all 30 records that reached it; see `raylib rules keep_where`",
     ]
-    assert warnings_of({"records_in": 2, "records_kept": 2, "by_stage": {}, "by_reason": {}}) == []
+    assert warnings_of({"records_in": 2, "records_kept": 2, "by_stage": {}, "by_reason": {}, "notes": {}}) == []

@@ -254,10 +254,12 @@ def test_the_job_runs_one_of_our_scripts_with_options_that_exist(tmp_path: Path)
     program, script, *arguments = shlex.split(document["spec"]["entrypoint"])
     assert program == "python"
     assert (ROOT / script).is_file()
-    arguments = [a.replace("/data/raw", str(tmp_path)).replace("/data/clean", str(tmp_path / "out")) for a in arguments]
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    arguments = [a.replace("/data/raw", str(raw)).replace("/data/clean", str(tmp_path / "out")) for a in arguments]
     recipe = arguments.pop(arguments.index("--recipe") + 1)
     arguments.remove("--recipe")
-    (tmp_path / "a.jsonl").write_text(json.dumps({"text": ARTICLE}, ensure_ascii=False) + "\n", "utf-8")
+    (raw / "a.jsonl").write_text(json.dumps({"text": ARTICLE}, ensure_ascii=False) + "\n", "utf-8")
     result = CliRunner().invoke(app, ["run", str(ROOT / recipe), *arguments, "--set", "engine.mode=inline"])
     assert result.exit_code == 0, result.output
     # the image has the scripts and recipes where the entry point looks for them
