@@ -117,7 +117,7 @@ def test_more_files_in_the_same_place_continue(project: Path, write_jsonl: Write
 def running(project: Path, write_jsonl: Write, *, engine: str = "inline") -> Iterator[subprocess.Popen[str]]:
     """A run of many records, whose first phase has begun; ended with the block if it still runs."""
     write_jsonl([{"id": str(n), "text": ARTICLE * 20 + str(n)} for n in range(20_000)], "data/a.jsonl")
-    write_recipe(project, ["minhash_dedup"], mode=engine)
+    write_recipe(project, ["minhash_dedup"], mode=engine, work_while_starting=0)
     command = [sys.executable, "-m", "raylib", "run", "recipe.yaml"]
     with subprocess.Popen(
         command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -196,7 +196,7 @@ def test_a_terminated_run_ends_its_cluster(project: Path, write_jsonl: Write, mo
     assert left == []
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
