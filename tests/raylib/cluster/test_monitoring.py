@@ -260,7 +260,7 @@ def _configure(folder: Path, dashboard_port: int, ray_folder: str) -> Path:
     (head,) = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
     (listed,) = head["file_sd_configs"]
     assert listed == {"files": ["/tmp/ray/prom_metrics_service_discovery.json"]}
-    listed["files"] = [f"{ray_folder}/prom_metrics_service_discovery.json"]
+    listed |= {"files": [f"{ray_folder}/prom_metrics_service_discovery.json"], "refresh_interval": "1s"}
     head |= {"job_name": "head", "metric_relabel_configs": [{"regex": ".*", "action": "drop"}]}
     settings["scrape_configs"].append(head)
     settings["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
