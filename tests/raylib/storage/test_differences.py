@@ -99,7 +99,7 @@ def test_messages(store: Store, changed: bool) -> None:
     rows = [{"id": str(i), "messages": [{"role": "user", "content": "问"}, {"role": "assistant", "content": f"{i}"}]}
             for i in range(3)]  # fmt: skip
     read = pa.Table.from_pylist(rows, schema=SCHEMAS["conversation"])
-    other = [{**r, "messages": [*r["messages"], {"role": "user", "content": "又"}]} for r in rows] if changed else rows  # type: ignore[misc]
+    other = [{**r, "messages": [*r["messages"], {"role": "user", "content": "又"}]} for r in rows] if changed else rows
     work = pa.Table.from_pylist(other, schema=SCHEMAS["conversation"])
     write(store, 0, (work, read, None))
     [stored] = PartFile(store, Phase.segment(0), _SHARD).batches()
