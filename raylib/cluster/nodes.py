@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import tempfile
@@ -127,13 +126,14 @@ def _remove(path: str) -> None:
 
 def _ask(needed: Sequence[Needed], marker: Needed | None, resource: str) -> dict[str, list[str]]:
     """What nodes complain of, by their names; nodes that see everything are left out."""
-    ray = importlib.import_module("ray")
-    pinned = importlib.import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
+    import ray  # noqa: PLC0415 - loads in seconds
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Pinned  # noqa: PLC0415
+
     nodes: list[_Node] = [n for n in ray.nodes() if n["Alive"] and (not resource or n["Resources"].get(resource))]
     look = ray.remote(_look)
     asked: dict[object, str] = {}
     for node in nodes:
-        place = look.options(num_cpus=0, max_retries=0, scheduling_strategy=pinned(node["NodeID"], soft=False))
+        place = look.options(num_cpus=0, max_retries=0, scheduling_strategy=Pinned(node["NodeID"], soft=False))
         asked[place.remote(tuple(needed), marker)] = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER) if asked else ([], [])
     for reference in silent:

@@ -11,11 +11,12 @@ from raylib.errors import ShardError
 __all__ = ["Space", "check_space", "estimate"]
 
 
-# bytes written for a byte of raw input, as measured on Chinese web pages; see docs/scaling.md
+# bytes written for a byte of raw input, rounded up from what was measured; see docs/scaling.md
 _OUTPUT = 0.6  # kept and rejected records
 _FIRST = 0.7  # records after the first segment, beside how they were read
 _LATER = 0.15  # what differs after each later one
 _GLOBAL = 0.2  # sketches, facts and rounds of a global stage
+_GLOBAL_SHORT = 0.6  # the same for conversations and preferences: as many bytes a record, and shorter records
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def estimate(plan: Plan) -> Space:
     """
     segments = plan.job.segments
     shares = (_FIRST + _LATER * (plan.job.last - 1)) if plan.job.last else 0.0
-    shares += _GLOBAL * sum(segment.sketch is not None for segment in segments)
+    of_global = _GLOBAL if plan.job.kind == "document" else _GLOBAL_SHORT
+    shares += of_global * sum(segment.sketch is not None for segment in segments)
     return Space(int(plan.raw_bytes * _OUTPUT), int(plan.raw_bytes * shares), plan.recipe.engine.keep_work)
 
 
