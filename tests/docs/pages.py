@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import shlex
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import yaml
 
 from tests.house import ROOT
 
-__all__ = ["Block", "blocks_of", "commands_of", "meaning"]
+__all__ = ["Block", "blocks_of", "commands_of", "meaning", "unmade_files"]
 
 LANGUAGES = {"sh", "yaml", "python", "text"}
 
@@ -62,3 +63,41 @@ def meaning(block: Block) -> object:
     if block.language == "yaml":
         return yaml.safe_load(block.text)
     return ast.dump(ast.parse(block.text)) if block.language == "python" else block.text
+
+
+_MADE = re.compile(r"^(out|models|tokens)/\S+|^[\w]+\.jsonl$")  # what no reader brings, but a command of the page makes
+
+
+def unmade_files(page: str, text: str = "") -> list[str]:
+    """Files that a command of a page reads although nothing above it on the page makes them.
+
+    Pages are followed one after the other in one folder, so what an earlier page has left would hide this.
+    """
+    made: set[str] = set()
+    problems = []
+    for block in blocks_of(page, text):
+        if block.language == "yaml":
+            made |= set(re.findall(r"output: \{path: ([^,}\s]+)", block.text))
+            made |= {f"{a}/{b}" for a, b in re.findall(r"^output: (\S+)\nname: (\S+)$", block.text, re.M)}
+        for command in commands_of(block) if block.language == "sh" else ():
+            targets, read = _files_of(command)
+            problems += [
+                f"{block.where}: {name}"
+                for name in read
+                if _MADE.match(name) and not any(name == m or name.startswith(f"{m}/") for m in made)
+            ]
+            made |= targets
+    return problems
+
+
+def _files_of(command: str) -> tuple[set[str], list[str]]:
+    """What a command makes, and all other words of it that may be files."""
+    words = shlex.split(command)
+    targets = {after for word, after in itertools.pairwise(words) if word in {"-o", "--out", ">"}}
+    targets |= {word.removeprefix("output.path=") for word in words if word.startswith("output.path=")}
+    targets |= {f"out/train/{word.removeprefix('name=')}" for word in words if word.startswith("name=")}
+    targets |= {word.removeprefix("OUT=") for word in words if word.startswith("OUT=")}
+    if words[:2] == ["hf", "download"]:
+        targets.add(words[-1])
+    values = [word.rsplit("=", 1)[-1] for word in words if not word.startswith("output.path=")]
+    return targets, [value for value in values if value not in targets]
