@@ -39,7 +39,8 @@ def account() -> Iterator[str]:
     if os.geteuid() != 0:
         yield ""
         return
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", ACCOUNT], check=True)
+    # no password opens it; sshd takes one that is not set for a locked account
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", ACCOUNT], check=True)
     yield ACCOUNT
     subprocess.run(["pkill", "-KILL", "-u", ACCOUNT], check=False)
     subprocess.run(["userdel", "--remove", ACCOUNT], check=False, capture_output=True)
@@ -74,7 +75,7 @@ def judge() -> Iterator[Server]:
     server.server.server_close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def buckets() -> Iterator[dict[str, str]]:
     """Variables that lead to a store with the buckets of the pages; `raw` holds some."""
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
