@@ -127,7 +127,7 @@ def _remove(path: str) -> None:
 def _ask(needed: Sequence[Needed], marker: Needed | None, resource: str) -> dict[str, list[str]]:
     """What nodes complain of, by their names; nodes that see everything are left out."""
     import ray  # noqa: PLC0415 - loads in seconds
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Pinned  # noqa: PLC0415
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Pinned  # noqa: PLC0415 - loads Ray
 
     nodes: list[_Node] = [n for n in ray.nodes() if n["Alive"] and (not resource or n["Resources"].get(resource))]
     look = ray.remote(_look)
