@@ -1,4 +1,4 @@
-# `make demo` and `make test` work on a fresh machine with Python 3.10 to 3.12 and make.
+# `make demo` and `make test` work on a fresh machine with Python 3.10 to 3.13 and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,6 +9,8 @@ PYTEST_FLAGS ?=
 EXTRAS ?=
 # With setuptools' own finder, a Python that starts beside the checkout would take the folder for an empty package.
 EDITABLE := --config-settings editable_mode=compat -e
+# setuptools announces at every installation that this mode may go one day
+PIP := PYTHONWARNINGS='ignore:Compat editable' $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast test-long audit lint format bench bench-peers docs docs-check clean
@@ -19,18 +21,18 @@ help:  ## This list
 # EXTRAS=quality,train,report adds optional packages.
 install: $(VENV)/.installed  ## The program in a virtual environment, .venv; with EXTRAS=... optional packages too
 ifneq ($(EXTRAS),)
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[$(EXTRAS)]'
+	$(PIP) install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[$(EXTRAS)]'
 endif
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "installing about 1.1 GB into $(VENV): one to three minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade pip
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) .
+	$(PIP) install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[test,docs]'
+	$(PIP) install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[test,docs]'
 	-$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt kenlm  # compiled here; its test is skipped without it
 	touch $@
 
