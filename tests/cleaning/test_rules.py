@@ -173,7 +173,8 @@ def test_lexicon_files_report_their_flaws(tmp_path: Path) -> None:
     path.write_bytes("赌场=>gambling\n\n=>nothing\n单\n坏行=>\n".encode() + b"\xff\xfe\n" + b"Casino=>ads\n")
     words = load_lexicon(str(path), 2)
     assert words.words == ("赌场", "casino")
-    assert [p.split(":")[1] for p in words.problems] == ["3", "5", "6", "4"], "unread lines first, then words that were left out"
+    numbers = [p.split(":")[1] for p in words.problems]
+    assert numbers == ["3", "5", "6", "4"], "unread lines first, then words that were left out"
     hits = [(h.word, h.category, h.offset) for h in words.hits("去CASINO或赌场，casinos不算")]
     assert hits == [("casino", "ads", 1), ("赌场", "gambling", 8)]
     with pytest.raises(ParameterError, match="neither a file nor"):

@@ -1,8 +1,8 @@
-"""Two machines that a reader reaches by ssh: sshd at loopback addresses, each with processes of its own."""
+"""Two machines that a reader reaches by ssh: each has an address, a loopback and processes of its own."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import pwd
 import shutil
 import subprocess
@@ -11,56 +11,82 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.raylib.cluster.work import HEAD, WORKER
+from tests.raylib.cluster.hosts import can_make_hosts
 
 __all__ = ["SHARED", "fill_in", "missing", "two_machines"]
 
 SHARED = Path("/shared")  # the shared file system of the pages
+_SWITCH, _GATE = "rl-docs", "10.78.1.254"
+_MACHINES = {"rl-docs-head": "10.78.1.1", "rl-docs-worker": "10.78.1.2"}
 
 
 def missing() -> str:
     """What is missing for two machines; empty if nothing is."""
-    if os.geteuid() != 0:
-        return "needs root, for sshd at loopback addresses"
-    absent = [name for name in ("sshd", "rsync", "unshare") if not shutil.which(name)]
-    return f"needs {', '.join(absent)}" if absent else "needs the folder /shared" if SHARED.exists() else ""
+    absent = [name for name in ("sshd", "rsync", "unshare", "ip") if not shutil.which(name)]
+    if absent:
+        return f"needs {', '.join(absent)}"
+    if not can_make_hosts():
+        return "needs root, and network namespaces"
+    return "needs the folder /shared for itself" if SHARED.exists() else ""
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 @contextmanager
 def two_machines(user: str, place: Path) -> Iterator[None]:
     """Run both until the end: the user's key opens them, and a folder at the same path stands for shared storage."""
-    account = pwd.getpwnam(user)
-    ssh = Path(account.pw_dir) / ".ssh"
+    ssh = Path(pwd.getpwnam(user).pw_dir) / ".ssh"
     ssh.mkdir(exist_ok=True)
     key = ssh / "id_ed25519"
     for file in (key, place / "host"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
     shutil.copy(f"{key}.pub", ssh / "authorized_keys")
-    SHARED.mkdir()
-    for folder in (ssh, SHARED):
-        subprocess.run(["chown", "-R", f"{user}:", str(folder)], check=True)
     Path("/run/sshd").mkdir(exist_ok=True)
-    servers = [_sshd(address, place) for address in (HEAD, WORKER)]
-    time.sleep(0.5)
+    servers: list[subprocess.Popen[bytes]] = []
     try:
+        SHARED.mkdir()
+        for folder in (ssh, SHARED):
+            subprocess.run(["chown", "-R", f"{user}:", str(folder)], check=True)
+        _ip("link", "add", _SWITCH, "type", "bridge")
+        _ip("addr", "add", f"{_GATE}/24", "dev", _SWITCH)
+        _ip("link", "set", _SWITCH, "up")
+        for name, address in _MACHINES.items():
+            _plug_in(name, address)
+            servers.append(_sshd(name, address, place))
+        time.sleep(0.5)
         assert all(s.poll() is None for s in servers), [p.read_text() for p in place.glob("sshd-*.log")]
         yield
     finally:
         for server in servers:
             server.kill()  # and with it all that runs on that machine
             server.wait()
-        shutil.rmtree(SHARED)
+        for command in (*(("netns", "del", name) for name in _MACHINES), ("link", "del", _SWITCH)):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _ip(*command)
+        shutil.rmtree(SHARED, ignore_errors=True)
 
 
-def _sshd(address: str, place: Path) -> subprocess.Popen[bytes]:
-    settings = place / f"sshd-{address}"
+def _plug_in(name: str, address: str) -> None:
+    end = f"rl-{address.rpartition('.')[2]}"
+    _ip("netns", "add", name)
+    _ip("-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", end, "netns", "1")
+    _ip("link", "set", end, "master", _SWITCH, "up")
+    _ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
+    for link in ("eth0", "lo"):
+        _ip("-n", name, "link", "set", link, "up")
+    _ip("-n", name, "route", "add", "default", "via", _GATE)  # Ray finds a machine's address by its default route
+
+
+def _sshd(name: str, address: str, place: Path) -> subprocess.Popen[bytes]:
+    settings = place / f"sshd-{name}"
     settings.write_text(
         f"ListenAddress {address}:22\nHostKey {place}/host\nPidFile none\nStrictModes no\nPasswordAuthentication no\n"
         "UsePAM no\nMaxStartups 100\n"
     )
-    # each machine has its own processes: `ray stop` on one does not see those of the other
-    own = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    with (place / f"sshd-{address}.log").open("wb") as log:
+    own = ["ip", "netns", "exec", name, "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    with (place / f"sshd-{name}.log").open("wb") as log:
         return subprocess.Popen([*own, shutil.which("sshd") or "", "-D", "-e", "-f", str(settings)], stderr=log)
 
 
@@ -71,9 +97,10 @@ def fill_in(folder: Path, user: str) -> None:
     """
     file = folder / "cluster.yaml"
     text = file.read_text("utf-8")
+    head, worker = _MACHINES.values()
     for written, filled in (
-        ("head_ip: 192.0.2.10", f"head_ip: {HEAD}"),
-        ("worker_ips: [192.0.2.11, 192.0.2.12]", f"worker_ips: [{WORKER}]"),
+        ("head_ip: 192.0.2.10", f"head_ip: {head}"),
+        ("worker_ips: [192.0.2.11, 192.0.2.12]", f"worker_ips: [{worker}]"),
         ("max_workers: 2", "max_workers: 1"),
         ("ssh_user: ubuntu", f"ssh_user: {user}"),
         (" EXTRAS=quality,train", ""),
@@ -83,8 +110,6 @@ def fill_in(folder: Path, user: str) -> None:
     file.write_text(text, "utf-8")
     remote = Path(pwd.getpwnam(user).pw_dir) / "raylib"
     remote.mkdir(exist_ok=True)
-    link = remote / ".venv"
-    if not link.is_symlink():
-        link.symlink_to(folder / ".venv")
+    (remote / ".venv").symlink_to(folder / ".venv")
     shutil.copytree(folder / "examples" / "data", SHARED / "data", dirs_exist_ok=True)
     subprocess.run(["chown", "-R", f"{user}:", str(remote), str(SHARED), str(file)], check=True)
