@@ -13,7 +13,7 @@ EDITABLE := --config-settings editable_mode=compat -e
 PIP := PYTHONWARNINGS='ignore:Compat editable' $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-long audit lint format bench bench-peers docs docs-check clean
+.PHONY: help install demo test test-fast test-long test-docs audit lint format bench bench-peers docs docs-check clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ test-fast: $(VENV)/.installed-test  ## Under two minutes: no cluster, no kills, 
 # Several hosts as network namespaces, and what else takes minutes; as root on Linux, skipped elsewhere.
 test-long: $(VENV)/.installed-test  ## Minutes of real time: three hosts, kills, soaks, the wheel
 	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m long $(PYTEST_FLAGS)
+
+test-docs: $(VENV)/.installed-test  ## Type every command of README, guide and cookbook as a new user; part of test-long
+	$(BIN)/python -m pytest tests/docs $(PYTEST_FLAGS)
 
 lint: $(VENV)/.installed-test  ## ruff, format, types, import contracts, spelling, dead code
 	$(BIN)/ruff check .

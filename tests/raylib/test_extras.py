@@ -45,6 +45,15 @@ def raylib_without(hidden: list[str], *arguments: str) -> subprocess.CompletedPr
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+def model_in(folder: Path) -> Path:
+    """A folder that looks like one of a model, before anything is loaded."""
+    model = folder / "model"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "modules.json"):
+        (model / name).write_text("{}")
+    return model
+
+
 def test_the_table_agrees_with_the_project() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     for module, extra in EXTRAS.items():
@@ -56,7 +65,7 @@ def test_the_table_agrees_with_the_project() -> None:
 @pytest.mark.parametrize(
     ("stages", "hidden", "extra"),
     [
-        ("[{embed: {model: m}}]", "sentence_transformers", "quality"),
+        ("[{embed: {model: MODEL}}]", "sentence_transformers", "quality"),
         ("[substring_dedup]", "pydivsufsort", "substring"),
         ("[{judge: {model: m, base_url: 'http://127.0.0.1:9/v1'}}]", "httpx", "quality"),
         ("[{ifd: {model: m}}]", "torch", "quality"),
@@ -68,6 +77,7 @@ def test_a_recipe_asks_for_its_extras_before_any_work(
 ) -> None:
     source = write_jsonl([{"id": "1", "text": ARTICLE}])
     recipe = tmp_path / "recipe.yaml"
+    stages = stages.replace("MODEL", str(model_in(tmp_path)))
     recipe.write_text(f"input: {{path: {source}}}\noutput: {{path: {tmp_path}/out}}\nstages: {stages}\n")
     done = raylib_without([hidden], "run", str(recipe))
     assert done.returncode == 1
@@ -83,7 +93,7 @@ def test_a_recipe_asks_for_its_extras_before_any_work(
     ("arguments", "hidden"),
     [
         (["train", "recipes/training/sft.yaml"], "torch"),
-        (["tokenize", "examples/data", "-o", "OUT", "--tokenizer", "."], "transformers"),
+        (["tokenize", "examples/data", "-o", "OUT", "--tokenizer", "MODEL"], "transformers"),
         (["count", "examples/data", "--tokenizer", "."], "tokenizers"),
         (["generate", ".", "examples/data", "-o", "OUT"], "torch"),
         (["report", "diversity", "examples/data", "-o", "OUT"], "matplotlib"),
@@ -91,7 +101,8 @@ def test_a_recipe_asks_for_its_extras_before_any_work(
     ],
 )
 def test_commands_without_their_extra_end_in_one_line(tmp_path: Path, arguments: list[str], hidden: str) -> None:
-    given = [str(tmp_path / "out") if a == "OUT" else a for a in arguments]
+    places = {"OUT": str(tmp_path / "out"), "MODEL": str(model_in(tmp_path))}
+    given = [places.get(a, a) for a in arguments]
     done = raylib_without([hidden], *given)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -28,12 +28,12 @@ def test_a_mistake_in_a_local_worker_is_one_line_and_a_bug_has_its_traceback(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "tokens.json").write_text("{}")
     said = []
-    for name in ("missing", "broken"):
-        wrong = {"data.train": [{"path": str(tmp_path / name)}]}
+    for name, path in (("of-another-kind", tokens["preference"]), ("broken", str(tmp_path / "broken"))):
+        wrong = {"data.train": [{"path": path}]}
         with pytest.raises(TrainingError) as raised:
             run(config(tokens, tiny_model, tmp_path / "runs", name=name, **wrong), mode="local")
         said.append(str(raised.value))
-    assert said[0].startswith(f"{tmp_path / 'missing'} is not a token folder")
+    assert said[0].startswith("objective sft cannot learn from preference")
     assert "\n" not in said[0]
     assert said[1].startswith("worker 0 failed with an unexpected KeyError:\nTraceback")
     assert "token_set.py" in said[1]
