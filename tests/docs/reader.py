@@ -40,12 +40,22 @@ class BrokenDocumentError(AssertionError):
 
 def copy_of_the_project(place: Path) -> None:
     """What a fresh clone holds: the files that git knows or would take, and none that it ignores."""
-    listed = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
-    for name in filter(None, names):
+    for name in _files_of_git() if (ROOT / ".git").exists() else _files_without_git():
         if (ROOT / name).is_file():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, place / name)
+
+
+def _files_of_git() -> list[str]:
+    listed = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard", "-z"]
+    return subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")[:-1]
+
+
+def _files_without_git() -> list[str]:
+    """Of an unpacked archive: all but what `make` and Python leave."""
+    names = [path.relative_to(ROOT) for path in ROOT.rglob("*")]
+    left = ("__pycache__", "out", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
+    return [str(n) for n in names if not n.parts[0].startswith(".venv") and not set(n.parts) & set(left)]
 
 
 def _window(columns: int) -> tuple[int, int]:
