@@ -139,6 +139,7 @@ class Reader:
             "TERM": "xterm" if self.terminal else "dumb",
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "COLUMNS": "80",
+            "RAY_worker_niceness": "0",  # workers of Ray step back behind everything else, here behind other tests
             **{name: value for name, value in os.environ.items() if name.startswith("PIP_")},
             **self.environment,
         }
