@@ -220,7 +220,7 @@ class ParallelConfig:
     zero_stage: Literal[0, 1, 2, 3] = Field(
         default=2,
         description="ZeRO stage of DeepSpeed: 1 divides optimizer states among the workers, 2 gradients as well, 3 "
-        "weights as well, 0 nothing.",
+        "weights as well, 0 nothing, which needs model.dtype fp32.",
     )
     offload: bool = Field(default=False, description="Whether to keep optimizer states in the host's memory.")
     gpus: Literal["auto", "yes", "no"] = Field(

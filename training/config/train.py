@@ -134,6 +134,11 @@ class TrainConfig:
             raise ValueError("parallel.min_workers must not be greater than parallel.workers")
         if parallel.backend == "plain" and parallel.workers > 1:
             raise ValueError("parallel.backend: plain is one process; use deepspeed for several workers")
+        if parallel.backend == "deepspeed" and parallel.zero_stage == 0 and self.model.dtype != "fp32":
+            raise ValueError(
+                f"parallel.zero_stage: 0 needs model.dtype fp32, not {self.model.dtype}, because DeepSpeed cannot sum "
+                "gradients in float32 then; use zero_stage 1, or backend plain for a single worker"
+            )
         if self.storage_warn > self.storage_stop:
             raise ValueError("storage_warn must not be greater than storage_stop")
 
