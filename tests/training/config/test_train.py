@@ -34,3 +34,17 @@ def test_wrong_configurations_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["sft", "pretrain", "dpo"])
 def test_ready_configurations_are_valid(name: str) -> None:
     assert TrainConfig.from_file(Path(__file__).parents[3] / "recipes" / "training" / f"{name}.yaml").output
+
+
+@pytest.mark.parametrize(
+    ("dtype", "backend", "taken"),
+    [("bf16", "deepspeed", False), ("fp16", "deepspeed", False), ("fp32", "deepspeed", True), ("bf16", "plain", True)],
+)
+def test_zero_stage_0_is_refused_where_deepspeed_cannot_sum_gradients(dtype: str, backend: str, taken: bool) -> None:
+    parallel = {"backend": backend, "zero_stage": 0}
+    given = {"objective": "sft", "output": "out", "model": {"path": "m", "dtype": dtype}, "parallel": parallel}
+    if taken:
+        assert TrainConfig.from_dict(given).parallel.zero_stage == 0
+    else:
+        with pytest.raises(TrainingError, match=r"zero_stage: 0 needs model\.dtype fp32"):
+            TrainConfig.from_dict(given)
