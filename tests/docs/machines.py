@@ -110,6 +110,7 @@ def fill_in(folder: Path, user: str) -> None:
     file.write_text(text, "utf-8")
     remote = Path(pwd.getpwnam(user).pw_dir) / "raylib"
     remote.mkdir(exist_ok=True)
-    (remote / ".venv").symlink_to(folder / ".venv")
+    if not (remote / ".venv").is_symlink():
+        (remote / ".venv").symlink_to(folder / ".venv")
     shutil.copytree(folder / "examples" / "data", SHARED / "data", dirs_exist_ok=True)
     subprocess.run(["chown", "-R", f"{user}:", str(remote), str(SHARED), str(file)], check=True)

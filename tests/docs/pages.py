@@ -69,10 +69,7 @@ _MADE = re.compile(r"^(out|models|tokens)/\S+|^[\w]+\.jsonl$")  # what no reader
 
 
 def unmade_files(page: str, text: str = "") -> list[str]:
-    """Files that a command of a page reads although nothing above it on the page makes them.
-
-    Pages are followed one after the other in one folder, so what an earlier page has left would hide this.
-    """
+    """Files that a command of a page reads although nothing above it on the page makes them."""
     made: set[str] = set()
     problems = []
     for block in blocks_of(page, text):

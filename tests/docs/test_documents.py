@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -47,15 +48,25 @@ def account() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(account: str, machines: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh copy of the project, in which the pages are followed one after the other."""
+def folder(account: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the reader's copy of the project is; its environment is installed once and stays for every page."""
     home = Path(pwd.getpwnam(account).pw_dir) if account else tmp_path_factory.mktemp("home")
-    copy_of_the_project(home / "checkout")
-    if account:
-        subprocess.run(["chown", "-R", f"{account}:", str(home / "checkout")], check=True)
-    if machines:
-        fill_in(home / "checkout", account)
+    (home / "checkout").mkdir()
     return home / "checkout"
+
+
+def renew(folder: Path, account: str, *, machines: bool) -> None:
+    """Make the copy a fresh one again, but for the environment."""
+    for old in folder.iterdir():
+        if old.name != ".venv":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    copy_of_the_project(folder)
+    if account:
+        new = [str(path) for path in folder.iterdir() if path.name != ".venv"]
+        subprocess.run(["chown", f"{account}:", str(folder)], check=True)
+        subprocess.run(["chown", "-R", f"{account}:", *new], check=True)
+    if machines:
+        fill_in(folder, account)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +104,7 @@ def buckets() -> Iterator[dict[str, str]]:
 def test_every_command_works_as_it_stands(
     page: str, folder: Path, account: str, machines: bool, judge: Server, buckets: dict[str, str]
 ) -> None:
+    renew(folder, account, machines=machines)
     reader = Reader(
         folder,
         account,
