@@ -123,7 +123,8 @@ def running(project: Path, write_jsonl: Write, *, engine: str = "inline") -> Ite
         command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == ("read ...\n" if engine == "inline" else "starting Ray\n")
+        begun = "read ...\n" if engine == "inline" else "starting Ray\n"
+        assert begun in (process.stderr.readline(), process.stderr.readline()), "beside the space that it needs"
         try:
             yield process
         finally:
