@@ -30,7 +30,7 @@ from raylib.locking import Lock
 from raylib.paths import absolute
 from raylib.recipe import Recipe
 from raylib.storage.entry import RunHeader
-from raylib.storage.folder import clear_store, open_store
+from raylib.storage.folder import clear_store, open_store, unused_removed
 from raylib.storage.locks import locked_output
 from raylib.storage.names import Phase, RunFiles
 from raylib.storage.store import Store
@@ -105,7 +105,7 @@ def _run(
     started = time.perf_counter()
     plan = make_plan(recipe, limit)
     store = open_store(recipe.output.path)
-    with locked_output(store, recipe.output.path) as lock:
+    with unused_removed(store), locked_output(store, recipe.output.path) as lock:
         ledger, executor = _asked(plan, store, lock, progress, metrics, fresh=fresh, update=update)
         needs = check_space(plan, ledger.bytes_there)
         if needs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from raylib.errors import SourceError
 from raylib.outputs import output_folder
@@ -10,7 +12,7 @@ from raylib.storage.manifest import manifest_parts
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 
-__all__ = ["clear_store", "open_store"]
+__all__ = ["clear_store", "open_store", "unused_removed"]
 
 
 def open_store(root: str) -> Store:
@@ -53,3 +55,19 @@ def clear_store(store: Store) -> None:
     for name in (*reversed(manifest_parts(store)), *RunFiles.AT_THE_END):
         if store.exists(name):
             store.delete(name)
+
+
+@contextlib.contextmanager
+def unused_removed(store: Store) -> Iterator[None]:
+    """Remove the folder again if an error ends the block before anything was written to it.
+
+    Args:
+        store: The folder of the run.
+    """
+    try:
+        yield
+    except BaseException:
+        if store.local:
+            with contextlib.suppress(OSError):  # it holds something
+                os.rmdir(store.path(""))
+        raise
