@@ -84,4 +84,4 @@ def test_a_training(tmp_path: Path, address: str, tiny_model: Path) -> None:
         tmp_path, "train", "sft.yaml", "--mode", "ray", "--address", address, "--set", "model.path=models/b"
     )
     assert missing.returncode == 1
-    assert missing.stderr.startswith("error: model.path: 'models/b' does not exist (looked in ")
+    assert missing.stderr.startswith("error: model.path: 'models/b' is not a folder (looked in ")
