@@ -31,7 +31,7 @@ STATE = re.compile(r"(\.|source|export|cd) ")
 SERVES = re.compile(r"raylib (ui|dashboard) ")
 STAYS = re.compile(r"raylib dashboard ")  # other commands of the page need it
 ADDRESS = re.compile(r"http://[\w.]+:\d+\S*")
-SECONDS = 1800  # that a command may take, beside other work at a lower priority
+SECONDS = 1800  # that a command may take on a busy machine
 
 
 class BrokenDocumentError(AssertionError):
