@@ -61,7 +61,7 @@ def ray_cluster(ray_until_the_end: None) -> None:
     import ray
 
     if not ray.is_initialized():
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
 
 
 @pytest.fixture(scope="module")

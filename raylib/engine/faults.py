@@ -130,8 +130,8 @@ def is_tried_again(failure: Failure, retries: int) -> bool:
         failure: The failed attempt.
         retries: How many attempts a task has.
     """
-    of_the_task = failure.kind in (FaultKind.LOST_WORKER, FaultKind.OTHER, FaultKind.UNANSWERED)
-    level = logging.WARNING if of_the_task else logging.INFO  # else the run ends with this error
+    a_mistake = failure.kind in (FaultKind.STAGE, FaultKind.SETUP, FaultKind.ENDPOINT)  # the run ends with this error
+    level = logging.INFO if a_mistake else logging.WARNING
     logger.log(level, "%s: attempt %d of %d failed: %s", failure.place, failure.attempts, retries, failure.error)
     return failure.kind.is_worth_a_try and failure.attempts < retries
 

@@ -14,5 +14,7 @@ def cluster_with_gpus() -> Iterator[Any]:
     import ray
 
     ray.shutdown()
-    yield ray.init(num_cpus=2, num_gpus=2, include_dashboard=True, log_to_driver=False, object_store_memory=256 << 20)
+    yield ray.init(
+        "local", num_cpus=2, num_gpus=2, include_dashboard=True, log_to_driver=False, object_store_memory=256 << 20
+    )
     ray.shutdown()
