@@ -58,6 +58,10 @@ class RuleStage(LocalStage):
         """Parameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def check(self) -> None:
+        """Load them where the command runs: a missing or empty lexicon is found before any work."""
+        self.setup()
+
     def setup(self) -> None:
         """Load lexicons, automata and models before the first table."""
         self.rule.function(pa.array([""], pa.large_string()), **self.parameters())
@@ -299,20 +303,16 @@ def rewrite_each(texts: pa.Array, function: Callable[[str], str], where: pa.Arra
     Returns:
         N texts; the very array that came in if none changed.
     """
-    if where is None:
-        picked = texts
-    else:
-        if not pc.any(where).as_py():
-            return texts
-        picked = texts.filter(where)
+    if where is not None and not pc.any(where).as_py():
+        return texts
+    picked = texts if where is None else texts.filter(where)
     old = picked.to_pylist()
     new = [None if text is None else function(text) for text in old]
     if new == old:
         return texts
     array = pa.array(new, pa.large_string())
-    if where is None or len(array) == len(texts):
-        return array
-    return pc.replace_with_mask(texts, where, array)
+    all_of_them = where is None or len(array) == len(texts)
+    return array if all_of_them else pc.replace_with_mask(texts, where, array)
 
 
 def replaced(texts: pa.Array, pattern: str, replacement: str) -> pa.Array:

@@ -111,7 +111,10 @@ def _query(
     k: Annotated[int, typer.Option("-k", min=1, help="Largest number of records to show for a text.")] = 5,
     min_similarity: Annotated[float, typer.Option(min=0, max=1, help="Least estimated Jaccard similarity.")] = 0.3,
 ) -> None:
-    """Find records of an index that are similar to texts. Prints one JSON object for each text as it comes."""
+    """Find records of an index that are similar to texts as a whole. Prints one JSON object for each text as it comes.
+
+    A sentence is not similar to the long record that holds it: give the whole text of a page or instruction.
+    """
     import json
     from dataclasses import asdict
 

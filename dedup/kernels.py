@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from raylib.compiled import compiled
 from raylib.hashing import GOLDEN, mix64
 
 __all__ = ["agreement", "coefficients", "jaccard_pairs", "minhash", "shingle_hashes"]
@@ -34,7 +34,7 @@ def coefficients(permutations: int, seed: int) -> tuple[npt.NDArray[np.uint32], 
     return numbers[:permutations] | np.uint32(1), numbers[permutations:].copy()
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def minhash(
     values: npt.NDArray[np.unsignedinteger],
     starts: npt.NDArray[np.int64],
@@ -69,7 +69,7 @@ def minhash(
                 signature[p] = min(signature[p], value)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def agreement(
     signatures: npt.NDArray[np.uint8],
     left: npt.NDArray[np.int64],
@@ -92,7 +92,7 @@ def agreement(
         out[i] = same
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def shingle_hashes(
     values: npt.NDArray[np.unsignedinteger], first: int, last: int, ngram: int
 ) -> npt.NDArray[np.uint64]:
@@ -115,7 +115,7 @@ def shingle_hashes(
     return hashes
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def jaccard_pairs(
     values: npt.NDArray[np.unsignedinteger],
     starts: npt.NDArray[np.int64],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from raylib.compiled import compiled
 
 __all__ = ["accept", "farthest_first"]
 
@@ -12,7 +13,7 @@ Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]  # positions
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def accept(scores: Singles, best: Singles, near: Rows, threshold: float, room: int, kept: int) -> Rows:
     """Rows of a block that stay, in order: not close to anything kept before (`best`), nor to one of the block."""
     taken = np.empty(len(best), np.int64)
@@ -34,7 +35,7 @@ def accept(scores: Singles, best: Singles, near: Rows, threshold: float, room: i
     return taken[:count]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def farthest_first(vectors: Singles, first: int, steps: int) -> tuple[Rows, Singles]:
     """Farthest-first traversal (Gonzalez 1985): the points in order and the distance at which each was taken."""
     n = len(vectors)

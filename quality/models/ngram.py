@@ -14,10 +14,10 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from cleaning.codepoints import codepoints
 from raylib.atomic import create_atomically
+from raylib.compiled import compiled
 from raylib.errors import ParameterError
 from raylib.hashing import GOLDEN
 from raylib.schema import text_of
@@ -33,7 +33,7 @@ _ALPHABET = 65_536  # number of characters that an unseen one is drawn from
 _SLOTS = 1 << 16  # smallest number of slots
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _extend(h: np.uint64, value: np.uint64, order: int) -> np.uint64:
     """Hash of an n-gram with one more character in front; the order is in it, and 0 is left for empty slots."""
     h = (h ^ (value + np.uint64(order) * np.uint64(0xD6E8FEB86659FD93))) * GOLDEN
@@ -41,7 +41,7 @@ def _extend(h: np.uint64, value: np.uint64, order: int) -> np.uint64:
     return mixed
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _slot(keys: Keys, key: np.uint64) -> int:
     """Where a key is, or the empty slot where it belongs."""
     mask = np.uint64(len(keys) - 1)
@@ -52,13 +52,13 @@ def _slot(keys: Keys, key: np.uint64) -> int:
     return found
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _longer(gram: np.uint64, context: np.uint64, value: np.uint64, n: int) -> tuple[np.uint64, np.uint64]:
     """The n-gram that begins one character earlier, and its context: the (n-1)-gram without the last character."""
     return _extend(gram, value, n), _extend(context, value, n - 1) if n > 1 else context
 
 
-@njit(cache=True)
+@compiled()
 def _count(
     values: Column, starts: npt.NDArray[np.int64], begin: int, order: int, table: Table, used: int, most: int
 ) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def _count(
     return len(starts) - 1, used
 
 
-@njit(cache=True)
+@compiled()
 def _fill(keys: Keys, rows: npt.NDArray[np.uint32], table: Table) -> None:
     """Put entries (key; rows of count, total, kinds) into an empty table."""
     for i in range(len(keys)):
@@ -96,7 +96,7 @@ def _fill(keys: Keys, rows: npt.NDArray[np.uint32], table: Table) -> None:
         table[1][at], table[2][at], table[3][at] = rows[0, i], rows[1, i], rows[2, i]
 
 
-@njit(cache=True)
+@compiled()
 def _surprise(values: Column, starts: npt.NDArray[np.int64], order: int, table: Table) -> npt.NDArray[np.float64]:
     """Sum over each text of -ln p(character | the up to order - 1 before it)."""
     keys, counts, totals, kinds = table

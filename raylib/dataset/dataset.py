@@ -16,6 +16,7 @@ from raylib.dataset.display import html_of, plan_text, text_of_row
 from raylib.dataset.functions import Condition, filter_of, map_of, spec_of
 from raylib.dataset.rejected import Rejected
 from raylib.dataset.results import Cache, Row, as_pandas, first_rows, head, kept_tables, temporary_folder
+from raylib.dataset.stage_method import stage_method
 from raylib.engine import RunResult, run
 from raylib.errors import UnknownNameError
 from raylib.plugins import tool
@@ -78,10 +79,9 @@ class Dataset:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
-            stage_info(name)
+            return stage_method(stage_info(name), self.stage)
         except UnknownNameError as error:
             raise AttributeError(f"Dataset has no method or stage {name!r}: {error}") from None
-        return lambda **parameters: self.stage(name, **parameters)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *stage_names()})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import cloudpickle
 import orjson
 
 from raylib.engine.tasks import Job
+from raylib.paths import path_fields
 from raylib.recipe import StageSpec
 from raylib.stage import GlobalStage, LocalStage, adapted
 from raylib.versions import versions
@@ -67,9 +68,10 @@ def stage_identity(spec: StageSpec | None) -> object:
         if spec.parameters:
             return [spec.name, _influential(spec.parameters, adapted(spec.make()))]
         return [spec.name, hashlib.blake2b(cloudpickle.dumps(spec.object), digest_size=16).hexdigest()]
-    stage = adapted(spec.make())
+    made = spec.make()
+    stage = adapted(made)
     parameters = _influential(spec.describe()[spec.name], stage)
-    files = {name: _file_identity(name) for name in _named_files(parameters)}
+    files = {name: _file_identity(name) for name in _named_files(parameters, made)}
     return [{spec.name: parameters}, files, stage.identity()]
 
 
@@ -79,16 +81,21 @@ def _influential(parameters: Mapping[str, object], stage: LocalStage | GlobalSta
     return {name: value for name, value in parameters.items() if name not in incidental}
 
 
-def _named_files(parameters: Mapping[str, object]) -> Iterator[str]:
-    """Files that parameters name, and those in folders that they name."""
-    given = [v for value in parameters.values() for v in (value if isinstance(value, list) else [value])]
-    for value in given:
-        if not isinstance(value, str) or not value or len(value) >= 1000 or not os.path.exists(value):
-            continue
-        if os.path.isfile(value):
-            yield value
-        else:
-            yield from sorted(str(p) for p in Path(value).glob("*") if p.is_file())
+def _named_files(parameters: Mapping[str, object], stage: object) -> Iterator[str]:
+    """Files that parameters name, and those in folders that they name.
+
+    A stage of a user may leave it open which of its parameters are paths. A single word is not taken for a folder then:
+    it may be a choice, such as `quality`, that happens to have the name of a folder.
+    """
+    paths = path_fields(type(stage)) if is_dataclass(stage) and not isinstance(stage, type) else frozenset()
+    for name, value in parameters.items():
+        for text in value if isinstance(value, list) else [value]:
+            if not isinstance(text, str) or not text or len(text) >= 1000:
+                continue
+            if os.path.isfile(text):
+                yield text
+            elif os.path.isdir(text) and (name in paths or os.sep in text):
+                yield from sorted(str(p) for p in Path(text).glob("*") if p.is_file())
 
 
 def _file_identity(path: str) -> list[object]:

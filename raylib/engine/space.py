@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -92,4 +93,6 @@ def _size(count: int) -> str:
     for unit, factor in (("TB", 1e12), ("GB", 1e9)):
         if count >= factor:
             return f"{count / factor:,.1f} {unit}"
+    if count < 1e6:
+        return f"{math.ceil(count / 1e3):,} KB"
     return f"{count / 1e6:,.0f} MB" if count >= 10e6 else f"{count / 1e6:,.1f} MB"

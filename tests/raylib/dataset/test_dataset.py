@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,3 +147,9 @@ def test_rules_listing() -> None:
 def test_set_without_value_is_an_error() -> None:
     with pytest.raises(RaylibError, match="--set key=value"):
         CliRunner().invoke(app, ["run", "x.yaml", "--set", "oops"], catch_exceptions=False)
+
+
+def test_stages_show_parameters_and_documentation(source: Path) -> None:
+    step = raylib.read(source).length
+    assert str(inspect.signature(step)) == "(*, min=256, max=None)"
+    assert str(step.__doc__).startswith("Reject texts that are too short or too long.")

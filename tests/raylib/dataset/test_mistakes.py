@@ -56,6 +56,7 @@ def test_what_is_not_a_path(value: object, words: str) -> None:
         (lambda ds: ds.score(None), ParameterError, r"score: None is not a stage"),
         (lambda ds: ds.lenth(min=3), AttributeError, r"unknown stage 'lenth'; did you mean 'length'\?"),
         (lambda ds: ds.length(mn=3), RecipeError, r"has no parameter 'mn'; did you mean 'min'\?"),
+        (lambda ds: ds.length(3), RecipeError, r"length: parameters are given by name, as in length\(min=3\)"),
         (lambda ds: ds.length(min="many"), RecipeError, r"min: .*valid integer.* \(got 'many'\)"),
         (lambda ds: ds.select(), RecipeError, r"k, fraction: give one of them"),
         (lambda ds: ds.filter("len(text) > 3"), RecipeError, r"did you mean 'length'\?"),

@@ -46,3 +46,16 @@ def test_files_that_parameters_name_count_with_their_content(tmp_path: Path) -> 
     before = stage_identity(spec)
     words.write_text("乙\n", "utf-8")
     assert stage_identity(spec) != before
+
+
+def test_a_choice_with_the_name_of_a_folder_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    judge = StageSpec("judge", {"model": "m", "rubric": "quality"})
+    embed = StageSpec("embed", {"model": "encoder"})
+    before = [stage_identity(spec) for spec in (judge, embed)]
+    for folder in ("quality", "encoder"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "weights").write_text("1", "utf-8")
+    after = [stage_identity(spec) for spec in (judge, embed)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]

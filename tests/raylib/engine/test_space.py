@@ -48,7 +48,7 @@ def test_too_little_room_is_an_error_before_any_work(tmp_path: Path, large: Path
         " are free there. Make room, give an output.path on a larger volume, or set output.check_space: false to try "
         "it all the same"
     )
-    assert list((tmp_path / "out").iterdir()) == [], "nothing is committed"
+    assert not (tmp_path / "out").exists(), "nothing is committed"
 
 
 def test_what_an_earlier_part_wrote_counts_as_done(tmp_path: Path, large: Path) -> None:
