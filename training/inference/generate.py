@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
@@ -218,7 +218,7 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
     output_file(out)
     generator: AnswersPrompts | None = None
     reasons: list[str] = []
-    with locked_file(out), out.open("ab") as stream:
+    with locked_file(out):
         held = _held(out, model)
         for part, sample in _parts(asked, held, options):
             generator = generator or _generator(model, options)
@@ -229,7 +229,7 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
             except PartlyAnswered as error:
                 answers = error.answers
                 reasons += error.reasons
-            _append(stream, part, answers, model, sample)
+            _append(out, part, answers, model, sample)
     if reasons:
         missing = f"{len(reasons)} of {len(asked) * options.samples} answers are missing: {reasons[0]}"
         raise TrainingError(f"{missing}. {out} holds the others, and the same command asks for the missing ones again")
@@ -261,13 +261,13 @@ def _generator(model: str, options: GenerateOptions) -> AnswersPrompts:
     return VllmGenerator(model) if options.engine == "vllm" else Generator(model)
 
 
-def _append(stream: BinaryIO, part: Sequence[Prompt], answers: Sequence[str | None], model: str, sample: int) -> None:
+def _append(out: Path, part: Sequence[Prompt], answers: Sequence[str | None], model: str, sample: int) -> None:
     """Append answers to a file; a prompt without one is left out."""
-    for prompt, answer in zip(part, answers, strict=True):
-        if answer is None:
-            continue
-        record = AnswerRecord(id=prompt.id, prompt=prompt.messages, response=answer, model=model, sample=sample)
-        if prompt.category:
-            record["category"] = prompt.category
-        stream.write(orjson.dumps(record) + b"\n")
-    stream.flush()
+    with out.open("ab") as stream:
+        for prompt, answer in zip(part, answers, strict=True):
+            if answer is None:
+                continue
+            record = AnswerRecord(id=prompt.id, prompt=prompt.messages, response=answer, model=model, sample=sample)
+            if prompt.category:
+                record["category"] = prompt.category
+            stream.write(orjson.dumps(record) + b"\n")

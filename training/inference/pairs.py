@@ -196,8 +196,9 @@ def write_pairs(
         The report about the pairs.
 
     Raises:
-        RaylibError: if there are no answers, or if they have no scores and there is no scorer; or if the judge refuses
-            every question or does not answer: nothing is written then, and scores that came are in its cache.
+        RaylibError: if there are no answers, or if they have no scores and there is no scorer; if no prompt gives a
+            pair, with the number of prompts by reason; or if the judge refuses every question or does not answer.
+            Nothing is written then; scores that came are in the judge's cache.
     """
     rows = read_answers(answers)
     if scorer is not None:
@@ -205,6 +206,9 @@ def write_pairs(
     elif any("score" not in row for row in rows):
         raise RaylibError("answers without `score`: give --reward-model or --judge")
     pairs, report = build_pairs(rows, options)
+    if not pairs:
+        lost = ", ".join(f"{name} {count}" for name, count in report["without_pair"].items() if count)
+        raise RaylibError(f"none of {report['prompts']} prompts gives a pair ({lost}); nothing is written")
     out.write_bytes(b"".join(orjson.dumps(pair) + b"\n" for pair in pairs))
     return report
 

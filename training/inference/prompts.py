@@ -79,13 +79,15 @@ def answers_of(path: str) -> dict[str, AnswerRecord]:
     """Records of `raylib generate` by id; of several samples the first.
 
     Raises:
-        RaylibError: if a line is not such a record, or if its prompt is empty.
+        RaylibError: if a line is not such a record, if its prompt is empty, or if there are none.
     """
     found: dict[str, AnswerRecord] = {}
     for where, record in _records(path):
         if not record["prompt"]:
             raise RaylibError(f"{where}: the prompt of this record is empty")
         found.setdefault(str(record["id"]), record)
+    if not found:
+        raise RaylibError(f"{path}: no answers")
     return found
 
 

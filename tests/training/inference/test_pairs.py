@@ -64,3 +64,17 @@ def test_pairs_command(tmp_path: Path) -> None:
     path.write_bytes(orjson.dumps({"id": "1", "prompt": [], "response": "x"}) + b"\n")
     wrong = CliRunner().invoke(app, ["pairs", str(path), "-o", str(tmp_path / "p.jsonl")])
     assert "--reward-model or --judge" in str(wrong.exception)
+
+
+def test_no_pair_at_all_is_an_error(tmp_path: Path) -> None:
+    path, out = tmp_path / "answers.jsonl", tmp_path / "p.jsonl"
+    rows = [answer("1", "甲", 3), answer("1", "乙", 3), answer("2", "甲", 3)]
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    done = CliRunner().invoke(app, ["pairs", str(path), "-o", str(out)])
+    assert str(done.exception) == "none of 2 prompts gives a pair (one_answer 1, margin 1); nothing is written"
+    assert not out.exists()
+    path.write_text("")
+    empty = CliRunner().invoke(
+        app, ["evaluate", "winrate", str(path), str(path), "--judge", "m", "--base-url", "http://x"]
+    )
+    assert str(empty.exception) == f"{path}: no answers"

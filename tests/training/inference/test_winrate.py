@@ -112,9 +112,10 @@ def test_a_refused_key_ends_the_command_and_writes_nothing(
     said = "HTTP 401: no; put a valid key into the variable OPENAI_API_KEY"
     assert said in str(failed.exception)
     assert not server.requests, "the probe was refused"
-    assert not Path(out).exists() or not Path(out).read_bytes()
+    assert not Path(out).exists()
     server.refusal = 0
     good = {"helpfulness": 4, "relevance": 4, "accuracy": 4, "detail": 4, "reason": ""}
-    server.reply = lambda prompt: "5 5" if "助手一" in prompt else json.dumps(good)
+    poor = dict.fromkeys(good, 2) | {"reason": ""}
+    server.reply = lambda prompt: "5 5" if "助手一" in prompt else json.dumps(good if "乙乙" in prompt else poor)
     assert CliRunner().invoke(app, command).exit_code == 0
     assert server.requests
