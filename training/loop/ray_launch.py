@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
@@ -19,6 +20,7 @@ from ray.train import (
     WorkerGroupError,
 )
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal import constants
 
 from raylib import termination
 from raylib.cluster.connection import connect
@@ -33,6 +35,8 @@ from training.loop.logs import log_to_console
 from training.loop.loop import Loop
 
 __all__ = ["run_with_ray"]
+
+_OURS: set[str] = set()  # addresses of the local clusters that this process has started
 
 
 class _Order(TypedDict):
@@ -60,18 +64,37 @@ def run_with_ray(
     Raises:
         TrainingError: if the run failed, with the reason of the worker that failed first.
     """
-    if _connect(address, config.parallel.workers):
+    joined = _connect(address, config.parallel.workers)
+    if joined:
         _check_nodes(config, folder, gpus=gpus)
     folder.mkdir(parents=True, exist_ok=True)
     forget_failures(folder)
     metrics = RunMetrics(folder.name, str(folder))
-    with metrics.watch():
-        _fit(_trainer(config, folder, environment, gpus))
+    with metrics.watch(), _own_address():
+        _fit(_trainer(config, folder, environment, gpus=gpus, joined=joined))
         failure = decisive(failures_in(folder))
         if failure is not None:
             raise failure.as_error()
     metrics.ended("complete")
     return Result.read(folder)
+
+
+@contextmanager
+def _own_address() -> Iterator[None]:
+    """Tell Ray Train's helpers which cluster is theirs.
+
+    One of them asks Ray whether the run is still alive, and removes its workers if not. Without RAY_ADDRESS it asks a
+    cluster that it finds on this machine, which may be another one and knows nothing of the run.
+    """
+    before = os.environ.get("RAY_ADDRESS")
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    constants.ENV_VARS_TO_PROPAGATE.add("RAY_ADDRESS")
+    try:
+        yield
+    finally:
+        os.environ.pop("RAY_ADDRESS")
+        if before is not None:
+            os.environ["RAY_ADDRESS"] = before
 
 
 def _fit(trainer: TorchTrainer) -> None:
@@ -94,13 +117,14 @@ def _connect(address: str, workers: int) -> bool:
         Whether the cluster may have nodes besides this machine.
     """
     if ray.is_initialized():
-        return True
+        return ray.get_runtime_context().gcs_address not in _OURS
     if address or os.environ.get("RAY_ADDRESS"):
         connect(address or "auto", log_to_driver=True)
         return True
     cores = max(os.cpu_count() or 1, workers + 1)
     with termination.kept(starts_processes=True):
         ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+    _OURS.add(ray.get_runtime_context().gcs_address)
     return False
 
 
@@ -117,12 +141,25 @@ def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:
         raise TrainingError(str(error)) from None
 
 
-def _trainer(config: TrainConfig, folder: Path, environment: Mapping[str, str], gpus: bool) -> TorchTrainer:
-    """The trainer of Ray for a run."""
+class _LocalTrainer(TorchTrainer):  # type: ignore[misc]  # Ray's classes have no types here
+    """Training on a Ray of our own, which ends with this process.
+
+    Without a dashboard, Ray Train cannot ask whether the run is alive, as it does in order to remove workers that were
+    left behind, and warns of that every second. Here nothing can be left behind.
+    """
+
+    def _create_default_callbacks(self) -> list[object]:
+        return [c for c in super()._create_default_callbacks() if type(c).__name__ != "PlacementGroupCleanerCallback"]
+
+
+def _trainer(
+    config: TrainConfig, folder: Path, environment: Mapping[str, str], *, gpus: bool, joined: bool
+) -> TorchTrainer:
+    """The trainer of Ray for a run, on a cluster that was joined or on a local one."""
     few, many = config.parallel.min_workers, config.parallel.workers
     workers: int | tuple[int, int] = (few, many) if 0 < few < many else many
     order = _Order(config=config.describe(), folder=str(folder))
-    return TorchTrainer(
+    return (TorchTrainer if joined else _LocalTrainer)(
         _worker,
         train_loop_config=dict(order),
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),

@@ -265,7 +265,8 @@ def _configure(folder: Path, dashboard_port: int, ray_folder: str) -> Path:
     settings["scrape_configs"].append(head)
     settings["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     (folder / "both.yml").write_text(yaml.safe_dump(settings))
-    said = subprocess.run(["ray", "get-auth-token", "--generate"], capture_output=True, text=True, check=True)
+    command = [str(Path(sys.executable).parent / "ray"), "get-auth-token", "--generate"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
     (folder / "ray_auth_token").write_text(said.stdout)
     return folder / "both.yml"
 
