@@ -84,8 +84,8 @@ class Judge(ModelStage[Endpoint]):
         temperature: Temperature of the judge. Several samples need one above 0.
         max_tokens: Number of tokens of the longest answer.
         max_characters: Number of characters of an instruction or response; longer ones lose their middle.
-        concurrency: Number of requests in flight.
-        requests_per_minute: Largest number of requests per minute; 0 means no limit.
+        concurrency: Number of requests of a worker in flight.
+        requests_per_minute: Largest number of requests of a worker per minute; 0 means no limit.
         timeout: Seconds that one request may take.
         retries: Further tries after 429, 5xx, time-outs and broken connections.
         malformed_retries: Further tries after an answer that cannot be used.
@@ -99,7 +99,8 @@ class Judge(ModelStage[Endpoint]):
             that a wrong key or a dead endpoint is found out before any work.
         price_in: Price of a million tokens of prompts, in any currency.
         price_out: Price of a million tokens of answers.
-        budget: Cost at which requests stop; 0 means no limit.
+        budget: Cost at which requests of a worker stop; 0 means no limit. Each worker, and each start of the run, has a
+            budget of its own.
         cache: Path of the cache of answers, which makes a rerun free; empty means no cache.
 
     Raises:

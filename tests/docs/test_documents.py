@@ -65,6 +65,8 @@ def renew(folder: Path, account: str, *, machines: bool) -> None:
         if old.name != ".venv":
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     copy_of_the_project(folder)
+    if (folder / ".venv" / ".installed").exists():  # make would install again, because the copy is newer
+        (folder / ".venv" / ".installed").touch()
     if account:
         new = [str(path) for path in folder.iterdir() if path.name != ".venv"]
         subprocess.run(["chown", f"{account}:", str(folder)], check=True)

@@ -38,7 +38,7 @@ def test_python_api_scores_and_selects(write_jsonl: Write, tiny_model: Path) -> 
     assert np.asarray(figure.axes[0].collections[0].get_offsets()).shape == (20, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.data
 def test_the_recipe_for_sft(real_data: Path, tiny_model: Path, tmp_path: Path) -> None:
     from quality.models.classifier import TextClassifier, TrainOptions, read_labelled

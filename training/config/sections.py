@@ -224,7 +224,8 @@ class ParallelConfig:
     )
     offload: bool = Field(default=False, description="Whether to keep optimizer states in the host's memory.")
     gpus: Literal["auto", "yes", "no"] = Field(
-        default="auto", description="Whether workers need a GPU. `auto` uses GPUs if this machine has any."
+        default="auto",
+        description="Whether workers need a GPU. `auto` uses GPUs if this machine has any, or Ray's cluster.",
     )
     layers_a_group: int = Field(
         default=4,

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -110,10 +111,10 @@ def _here(config: TrainConfig, folder: Path, say: Callable[[str], None] | None) 
     return loop.run()
 
 
-def _environment(config: TrainConfig) -> dict[str, str]:
+def _environment(config: TrainConfig, *, gpus: bool) -> dict[str, str]:
     """Variables that every worker needs before it imports torch and deepspeed."""
     variables = {"TOKENIZERS_PARALLELISM": "false", "LOCAL_SIZE": str(config.parallel.workers)}
-    if not _wants_gpus(config):
+    if not gpus:
         variables |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     return variables
 
@@ -147,7 +148,7 @@ def _local(config: TrainConfig, folder: Path) -> Result:
         file.write_bytes(orjson.dumps(config.describe()))
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
         command = [*launcher, "-m", "training.loop.worker", str(file), str(folder), place]
-        variables = {**os.environ, **_environment(config), "OMP_NUM_THREADS": "1"}
+        variables = {**os.environ, **_environment(config, gpus=_wants_gpus(config)), "OMP_NUM_THREADS": "1"}
         status, errors = _run_launcher(command, variables)
         failure = decisive(failures_in(Path(place)))
     if failure is not None:
@@ -182,4 +183,4 @@ def _ray(config: TrainConfig, folder: Path, address: str) -> Result:
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     from training.loop.ray_launch import run_with_ray  # noqa: PLC0415 - loads Ray, which takes seconds
 
-    return run_with_ray(config, folder, address, _environment(config), gpus=_wants_gpus(config))
+    return run_with_ray(config, folder, address, partial(_environment, config))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TypedDict
 
 import ray
 import ray.train
+import torch
 from ray.train import (
     ControllerError,
     FailureConfig,
@@ -34,7 +36,9 @@ from training.loop.folder import Result
 from training.loop.logs import log_to_console
 from training.loop.loop import Loop
 
-__all__ = ["run_with_ray"]
+__all__ = ["run_with_ray", "takes_gpus"]
+
+logger = logging.getLogger(__name__)
 
 _OURS: set[str] = set()  # addresses of the local clusters that this process has started
 
@@ -47,7 +51,7 @@ class _Order(TypedDict):
 
 
 def run_with_ray(
-    config: TrainConfig, folder: Path, address: str, environment: Mapping[str, str], *, gpus: bool
+    config: TrainConfig, folder: Path, address: str, environment: Callable[..., Mapping[str, str]]
 ) -> Result:
     """Run workers with Ray Train, which restarts them after a failure.
 
@@ -55,23 +59,25 @@ def run_with_ray(
         config: The run.
         folder: Folder of the run.
         address: Address of a Ray cluster. If empty, the one of the environment is used, or a local one is started.
-        environment: Variables that every worker needs before it imports torch and deepspeed.
-        gpus: Whether each worker needs a GPU.
+        environment: Gives the variables that every worker needs before it imports torch and deepspeed; `gpus` says
+            whether it has a GPU.
 
     Returns:
         How the run ended.
 
     Raises:
-        TrainingError: if the run failed, with the reason of the worker that failed first.
+        TrainingError: if this machine has too few GPUs; if the run failed, with the reason of the worker that failed
+            first.
     """
     joined = _connect(address, config.parallel.workers)
+    gpus = takes_gpus(config, int(ray.cluster_resources().get("GPU", 0)), joined=joined)
     if joined:
         _check_nodes(config, folder, gpus=gpus)
     folder.mkdir(parents=True, exist_ok=True)
     forget_failures(folder)
     metrics = RunMetrics(folder.name, str(folder))
     with metrics.watch(), _own_address():
-        _fit(_trainer(config, folder, environment, gpus=gpus, joined=joined))
+        _fit(_trainer(config, folder, environment(gpus=gpus), gpus=gpus, joined=joined))
         failure = decisive(failures_in(folder))
         if failure is not None:
             raise failure.as_error()
@@ -126,6 +132,35 @@ def _connect(address: str, workers: int) -> bool:
         ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
     _OURS.add(ray.get_runtime_context().gcs_address)
     return False
+
+
+def takes_gpus(config: TrainConfig, there: int, *, joined: bool) -> bool:
+    """Whether each worker takes a GPU.
+
+    Args:
+        config: The run.
+        there: Number of GPUs that Ray has.
+        joined: Whether Ray may have other machines, and may get more of them.
+
+    Raises:
+        TrainingError: if this machine has fewer GPUs than workers, which would wait for ever.
+    """
+    wanted, needed = config.parallel.gpus, config.parallel.min_workers or config.parallel.workers
+    if wanted == "no" or (wanted == "auto" and not there):
+        if joined and wanted == "auto":
+            logger.warning("Ray has no GPU now, so the workers train on CPUs; parallel.gpus: yes waits for GPUs")
+        return False
+    if wanted == "auto" and not joined and not torch.cuda.is_available():
+        return False
+    if there < needed and not joined:
+        fewer = f"parallel.workers={there}, or " if there else ""
+        raise TrainingError(
+            f"parallel.workers: {needed} workers need a GPU each, but this machine has {there}; set {fewer}"
+            "parallel.gpus=no to train on CPUs"
+        )
+    if there < needed:
+        logger.warning("Ray has %d GPUs now, and %d workers need one each; they wait for more", there, needed)
+    return True
 
 
 def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:

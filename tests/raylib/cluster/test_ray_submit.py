@@ -165,7 +165,7 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
     # if make thinks otherwise, it must not write
     text = text.replace("make install EXTRAS=quality,train", f"make install PYTHON=/bin/false VENV={environment}")
     text = text.replace("$HOME/raylib/.venv", str(environment))
-    text = text.replace("raylib/.venv ~/.profile", f"{environment}/bin ~/.profile")
+    text = text.replace("raylib/.venv $f", f"{environment}/bin $f")
     shipped = yaml.safe_load(text)
     shipped["cluster_name"] = f"raylib-test-{os.getpid()}"
     shipped["max_workers"] = 1

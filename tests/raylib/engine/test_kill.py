@@ -72,7 +72,9 @@ def orphans_gone(folder: Path) -> None:
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("what", ["driver", pytest.param("actor", marks=pytest.mark.long), "raylet"])
+@pytest.mark.parametrize(
+    "what", ["driver", *(pytest.param(what, marks=pytest.mark.long) for what in ("actor", "raylet"))]
+)
 @pytest.mark.parametrize("round_number", [0, *(pytest.param(i, marks=pytest.mark.long) for i in range(1, KILLS))])
 def test_killed_and_run_again(scene: tuple[Path, dict[str, bytes]], what: str, round_number: int) -> None:
     folder, expected = scene

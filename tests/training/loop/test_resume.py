@@ -79,7 +79,7 @@ run(TrainConfig.from_dict(json.loads(sys.argv[1])), mode="local")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults
 def test_killed_workers_resume_bit_for_bit_under_zero_2(
     tokens: dict[str, str], tiny_model: Path, tmp_path: Path

@@ -15,7 +15,7 @@ from training.loop.launch import run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("stage", [0, *(pytest.param(stage, marks=pytest.mark.long) for stage in (1, 2)), 3])
 def test_zero_stages_equal_plain_pytorch(stage: int, tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"steps": 5, "data.evaluation": [{"path": tokens["pretrain"]}], "evaluate_every": 5}
     run(config(tokens, tiny_model, tmp_path / "plain", **changes), say=quiet)
