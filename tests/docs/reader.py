@@ -124,6 +124,8 @@ class Reader:
         if re.search(r"records in = 0 kept", said):
             raise BrokenDocumentError(f"{where}: {command}\nkeeps nothing\n{said[-4000:]}")
         words = shlex.split(command)
+        if "--no-wait" in words:  # what the job makes is not there yet
+            return
         named = [value for option, value in itertools.pairwise(words) if option in {"-o", "--out"}]
         named += [word.split("=", 1)[1] for word in words if word.startswith("output.path=")]
         for path in named:
@@ -211,6 +213,14 @@ class Reader:
         """Press Ctrl-C in every terminal that is still open."""
         while self._open:
             self._interrupt(*self._open.pop(), "at the end of the page")
+
+    def leave(self) -> None:
+        """End what is still open, after a command that failed."""
+        while self._open:
+            process, outer = self._open.pop()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            os.close(outer)
 
     def _interrupt(self, process: subprocess.Popen[bytes], outer: int, what: str) -> None:
         os.killpg(process.pid, signal.SIGINT)

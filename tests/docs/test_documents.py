@@ -48,7 +48,7 @@ def account() -> Iterator[str]:
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", ACCOUNT], check=True)
     yield ACCOUNT
     subprocess.run(["pkill", "-KILL", "-u", ACCOUNT], check=False)
-    subprocess.run(["userdel", "--remove", ACCOUNT], check=False, capture_output=True)
+    subprocess.run(["userdel", "--remove", "--force", ACCOUNT], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +138,7 @@ def test_every_command_works_as_it_stands(
             reader.follow(block)
         reader.close()
     finally:
+        reader.leave()
         seconds = "\n".join(f"{seconds:6.1f} {command}" for command, seconds in reader.typed.items())
         sys.stderr.write(f"\n{page}\n{seconds}\n")  # pytest shows it if the page is broken
 
