@@ -35,7 +35,7 @@ def stage_method(info: StageInfo, add: Callable[..., Made]) -> Callable[..., Mad
 
     step.__name__ = step.__qualname__ = info.name
     step.__doc__ = info.summary
-    step.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    step.__dict__["__signature__"] = inspect.Signature(
         [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=inspect.Parameter.empty if default is MISSING else default

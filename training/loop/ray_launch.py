@@ -40,6 +40,7 @@ __all__ = ["run_with_ray", "takes_gpus"]
 
 logger = logging.getLogger(__name__)
 
+_CALLBACKS = "_create_default_callbacks"  # Ray's method that makes the helpers of a run
 _OURS: set[str] = set()  # addresses of the local clusters that this process has started
 
 
@@ -176,15 +177,19 @@ def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:
         raise TrainingError(str(error)) from None
 
 
-class _LocalTrainer(TorchTrainer):  # type: ignore[misc]  # Ray's classes have no types here
-    """Training on a Ray of our own, which ends with this process.
+def _without_cleaner(trainer: TorchTrainer) -> TorchTrainer:
+    """The trainer without the helper that removes workers which a lost run has left behind.
 
-    Without a dashboard, Ray Train cannot ask whether the run is alive, as it does in order to remove workers that were
-    left behind, and warns of that every second. Here nothing can be left behind.
+    Without a dashboard it cannot ask whether the run is alive, and warns of that every second; and on a Ray of our own,
+    which ends with this process, nothing is left behind.
     """
+    callbacks = getattr(trainer, _CALLBACKS)
 
-    def _create_default_callbacks(self) -> list[object]:
-        return [c for c in super()._create_default_callbacks() if type(c).__name__ != "PlacementGroupCleanerCallback"]
+    def others() -> list[object]:
+        return [c for c in callbacks() if type(c).__name__ != "PlacementGroupCleanerCallback"]
+
+    setattr(trainer, _CALLBACKS, others)
+    return trainer
 
 
 def _trainer(
@@ -194,7 +199,7 @@ def _trainer(
     few, many = config.parallel.min_workers, config.parallel.workers
     workers: int | tuple[int, int] = (few, many) if 0 < few < many else many
     order = _Order(config=config.describe(), folder=str(folder))
-    return (TorchTrainer if joined else _LocalTrainer)(
+    trainer = TorchTrainer(
         _worker,
         train_loop_config=dict(order),
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
@@ -206,6 +211,7 @@ def _trainer(
             worker_runtime_env={"env_vars": dict(environment)},
         ),
     )
+    return trainer if joined else _without_cleaner(trainer)
 
 
 def _worker(order: _Order) -> None:
