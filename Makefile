@@ -52,7 +52,7 @@ test-fast: $(VENV)/.installed-test  ## Under two minutes: no cluster, no kills, 
 test-long: $(VENV)/.installed-test  ## Minutes of real time: three hosts, kills, soaks, the wheel
 	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m long $(PYTEST_FLAGS)
 
-test-docs: $(VENV)/.installed-test  ## Type every command of README and guide as a new user; part of test-long
+test-docs: $(VENV)/.installed-test  ## Type every command of README, guide and cookbook as a new user; part of test-long
 	$(BIN)/python -m pytest tests/docs $(PYTEST_FLAGS)
 
 lint: $(VENV)/.installed-test  ## ruff, format, types, import contracts, spelling, dead code

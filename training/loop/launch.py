@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +22,7 @@ from raylib.model_folders import model_folder, tokenizer_folder
 from raylib.outputs import output_folder, refuse_job_package
 from raylib.paths import paths_in
 from training.config import TrainConfig
+from training.loop.devices import takes_gpus, worker_environment
 from training.loop.failure import decisive, failures_in
 from training.loop.folder import Result, run_folder
 from training.loop.logs import log_to_console
@@ -111,20 +111,6 @@ def _here(config: TrainConfig, folder: Path, say: Callable[[str], None] | None) 
     return loop.run()
 
 
-def _environment(config: TrainConfig, *, gpus: bool) -> dict[str, str]:
-    """Variables that every worker needs before it imports torch and deepspeed."""
-    variables = {"TOKENIZERS_PARALLELISM": "false", "LOCAL_SIZE": str(config.parallel.workers)}
-    if not gpus:
-        variables |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return variables
-
-
-def _wants_gpus(config: TrainConfig) -> bool:
-    if config.parallel.gpus != "auto":
-        return config.parallel.gpus == "yes"
-    return torch.cuda.is_available()
-
-
 def single_process_group() -> None:
     """Create a process group of one worker, which DeepSpeed needs."""
     if torch.distributed.is_initialized():
@@ -142,13 +128,14 @@ def single_process_group() -> None:
 def _local(config: TrainConfig, folder: Path) -> Result:
     """Run workers as processes of this machine."""
     workers = config.parallel.workers
+    gpus = takes_gpus(config, torch.cuda.device_count(), joined=False)
     logger.debug("starting %d workers by torch.distributed.run", workers)
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "config.json"
         file.write_bytes(orjson.dumps(config.describe()))
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
         command = [*launcher, "-m", "training.loop.worker", str(file), str(folder), place]
-        variables = {**os.environ, **_environment(config, gpus=_wants_gpus(config)), "OMP_NUM_THREADS": "1"}
+        variables = {**os.environ, **worker_environment(config, gpus=gpus), "OMP_NUM_THREADS": "1"}
         status, errors = _run_launcher(command, variables)
         failure = decisive(failures_in(Path(place)))
     if failure is not None:
@@ -183,4 +170,4 @@ def _ray(config: TrainConfig, folder: Path, address: str) -> Result:
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     from training.loop.ray_launch import run_with_ray  # noqa: PLC0415 - loads Ray, which takes seconds
 
-    return run_with_ray(config, folder, address, partial(_environment, config))
+    return run_with_ray(config, folder, address)

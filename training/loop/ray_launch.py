@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TypedDict
 
 import ray
 import ray.train
-import torch
 from ray.train import (
     ControllerError,
     FailureConfig,
@@ -31,14 +29,13 @@ from raylib.cluster.nodes import Needed, check_nodes
 from raylib.errors import RaylibError, SourceError, TrainingError
 from raylib.paths import paths_in
 from training.config import TrainConfig
+from training.loop.devices import takes_gpus, worker_environment
 from training.loop.failure import Failure, decisive, failures_in, failures_of, forget_failures
 from training.loop.folder import Result
 from training.loop.logs import log_to_console
 from training.loop.loop import Loop
 
-__all__ = ["run_with_ray", "takes_gpus"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["run_with_ray"]
 
 _CALLBACKS = "_create_default_callbacks"  # Ray's method that makes the helpers of a run
 _OURS: set[str] = set()  # addresses of the local clusters that this process has started
@@ -51,17 +48,13 @@ class _Order(TypedDict):
     folder: str
 
 
-def run_with_ray(
-    config: TrainConfig, folder: Path, address: str, environment: Callable[..., Mapping[str, str]]
-) -> Result:
+def run_with_ray(config: TrainConfig, folder: Path, address: str) -> Result:
     """Run workers with Ray Train, which restarts them after a failure.
 
     Args:
         config: The run.
         folder: Folder of the run.
         address: Address of a Ray cluster. If empty, the one of the environment is used, or a local one is started.
-        environment: Gives the variables that every worker needs before it imports torch and deepspeed; `gpus` says
-            whether it has a GPU.
 
     Returns:
         How the run ended.
@@ -78,7 +71,7 @@ def run_with_ray(
     forget_failures(folder)
     metrics = RunMetrics(folder.name, str(folder))
     with metrics.watch(), _own_address():
-        _fit(_trainer(config, folder, environment(gpus=gpus), gpus=gpus, joined=joined))
+        _fit(_trainer(config, folder, gpus=gpus, joined=joined))
         failure = decisive(failures_in(folder))
         if failure is not None:
             raise failure.as_error()
@@ -135,35 +128,6 @@ def _connect(address: str, workers: int) -> bool:
     return False
 
 
-def takes_gpus(config: TrainConfig, there: int, *, joined: bool) -> bool:
-    """Whether each worker takes a GPU.
-
-    Args:
-        config: The run.
-        there: Number of GPUs that Ray has.
-        joined: Whether Ray may have other machines, and may get more of them.
-
-    Raises:
-        TrainingError: if this machine has fewer GPUs than workers, which would wait for ever.
-    """
-    wanted, needed = config.parallel.gpus, config.parallel.min_workers or config.parallel.workers
-    if wanted == "no" or (wanted == "auto" and not there):
-        if joined and wanted == "auto":
-            logger.warning("Ray has no GPU now, so the workers train on CPUs; parallel.gpus: yes waits for GPUs")
-        return False
-    if wanted == "auto" and not joined and not torch.cuda.is_available():
-        return False
-    if there < needed and not joined:
-        fewer = f"parallel.workers={there}, or " if there else ""
-        raise TrainingError(
-            f"parallel.workers: {needed} workers need a GPU each, but this machine has {there}; set {fewer}"
-            "parallel.gpus=no to train on CPUs"
-        )
-    if there < needed:
-        logger.warning("Ray has %d GPUs now, and %d workers need one each; they wait for more", there, needed)
-    return True
-
-
 def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:
     """Ask the nodes that can hold workers whether they see model, tokenizer, tokens and the folder of the run.
 
@@ -192,9 +156,7 @@ def _without_cleaner(trainer: TorchTrainer) -> TorchTrainer:
     return trainer
 
 
-def _trainer(
-    config: TrainConfig, folder: Path, environment: Mapping[str, str], *, gpus: bool, joined: bool
-) -> TorchTrainer:
+def _trainer(config: TrainConfig, folder: Path, *, gpus: bool, joined: bool) -> TorchTrainer:
     """The trainer of Ray for a run, on a cluster that was joined or on a local one."""
     few, many = config.parallel.min_workers, config.parallel.workers
     workers: int | tuple[int, int] = (few, many) if 0 < few < many else many
@@ -208,7 +170,7 @@ def _trainer(
             name=config.name,
             storage_path=str(folder / "ray"),
             failure_config=FailureConfig(max_failures=config.parallel.max_failures),
-            worker_runtime_env={"env_vars": dict(environment)},
+            worker_runtime_env={"env_vars": worker_environment(config, gpus=gpus)},
         ),
     )
     return trainer if joined else _without_cleaner(trainer)
