@@ -84,7 +84,7 @@ def test_edge_arrays(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKING)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     texts=st.lists(
         st.text(alphabet="好的，。a1 \n<>/&;@(（第章12[]#-·Ａ電…“”\U0001f600\u3000|", max_size=60), max_size=6

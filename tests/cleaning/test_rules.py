@@ -118,7 +118,7 @@ def _checksum(body: str) -> str:
 
 
 @given(st.dates(min_value=date(1900, 1, 1), max_value=date(2099, 12, 31)), st.integers(0, 999))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_valid_identity_number_goes_and_a_wrong_checksum_stays(born: date, serial: int) -> None:
     body = f"110105{born:%Y%m%d}{serial:03d}"
     right = _checksum(body)
@@ -136,7 +136,7 @@ def test_repeats_of_every_period_collapse_in_one_pass() -> None:
 
 
 @given(st.text(alphabet="甲乙丙丁1", max_size=40), st.integers(2, 4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_repeats_are_a_fixed_point(text: str, copies: int) -> None:
     out = rules.remove_repeats(text * copies)
     assert len(out) <= len(text * copies)

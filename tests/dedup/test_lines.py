@@ -88,7 +88,7 @@ lines = st.sampled_from(["甲" * 8, "乙" * 8, "丙，" * 8, "丙" * 8, "丁", "
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.lists(lines, max_size=5), min_size=1, max_size=8), st.integers(2, 4))
 def test_equals_a_straightforward_count(
     tmp_path_factory: pytest.TempPathFactory, documents: list[list[str]], least: int

@@ -98,7 +98,7 @@ def test_hash_functions_are_fixed_forever() -> None:
     assert band_keys(matrix, 4, 4)[0].tolist()[:2] == GOLDEN[2]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.text(alphabet="好的，。、… \n\tA1ｂﬁé\u0301①㎡℃㍿½´😀“”《》", max_size=25), max_size=6), st.booleans()
 )
@@ -119,7 +119,7 @@ def test_words_are_tokens_with_han_characters_apart() -> None:
 nodes = st.integers(0, 40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(nodes, nodes), max_size=60), st.integers(1, 7))
 def test_rounds_find_the_components(edges: list[tuple[int, int]], parts: int) -> None:
     """Any partition of the keys, repeated until nothing changes, ends with brute force's components."""

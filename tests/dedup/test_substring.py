@@ -35,7 +35,7 @@ def brute_force(texts: list[str], least: int) -> list[set[int]]:
     return out
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.text(alphabet="甲乙ab𠮷", max_size=40), max_size=5), st.integers(10, 14))
 def test_spans_equal_brute_force(texts: list[str], least: int) -> None:
     found: list[set[int]] = [set() for _ in texts]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.raylib.cluster.hosts import can_make_hosts
 
-__all__ = ["SHARED", "fill_in", "missing", "two_machines"]
+__all__ = ["SHARED", "as_user", "empty_folder_for_all", "fill_in", "missing", "two_machines"]
 
 SHARED = Path("/shared")  # the shared file system of the pages
 _SWITCH, _GATE = "rl-docs", "10.78.1.254"
@@ -22,7 +22,7 @@ _MACHINES = {"rl-docs-head": "10.78.1.1", "rl-docs-worker": "10.78.1.2"}
 
 def missing() -> str:
     """What is missing for two machines; empty if nothing is."""
-    absent = [name for name in ("sshd", "rsync", "unshare", "ip") if not shutil.which(name)]
+    absent = [name for name in ("sshd", "rsync", "unshare", "setpriv", "ip") if not shutil.which(name)]
     if absent:
         return f"needs {', '.join(absent)}"
     if not can_make_hosts():
@@ -32,6 +32,25 @@ def missing() -> str:
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def as_user(user: str, ray: Path | None) -> list[str]:
+    """What comes before a command that runs as a user, with a folder in place of /tmp/ray; needs root."""
+    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return [*_with_ray(ray), *become] if ray else become
+
+
+def _with_ray(folder: Path) -> list[str]:
+    Path("/tmp/ray").mkdir(exist_ok=True)
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /tmp/ray && exec "$@"', str(folder)]
+
+
+def empty_folder_for_all(folder: Path) -> Path:
+    """A folder in which every user may write, with nothing in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder
 
 
 @contextmanager
@@ -86,6 +105,7 @@ def _sshd(name: str, address: str, place: Path) -> subprocess.Popen[bytes]:
         "UsePAM no\nMaxStartups 100\n"
     )
     own = ["ip", "netns", "exec", name, "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    own += _with_ray(empty_folder_for_all(place / f"ray-{name}"))
     with (place / f"sshd-{name}.log").open("wb") as log:
         return subprocess.Popen([*own, shutil.which("sshd") or "", "-D", "-e", "-f", str(settings)], stderr=log)
 

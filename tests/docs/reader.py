@@ -20,6 +20,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.docs.machines import as_user
 from tests.docs.pages import Block, commands_of
 from tests.house import ROOT
 
@@ -71,6 +72,7 @@ class Reader:
     Attributes:
         folder: Root of the reader's copy of the project.
         user: Name of the account; empty for the one that runs the tests.
+        ray: Folder that stands for the user's /tmp/ray; without it, the one that other tests left as another account.
         terminal: Whether commands have a terminal.
         environment: Variables that the page tells the reader to set.
         refused: Reasons for commands that cannot run here, by command.
@@ -79,6 +81,7 @@ class Reader:
 
     folder: Path
     user: str = ""
+    ray: Path | None = None
     terminal: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -146,17 +149,16 @@ class Reader:
             **self.environment,
         }
         outer, inner = _window(80) if self.terminal else os.pipe()
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if self.user else {}
+        own = as_user(self.user, self.ray) if self.user else []
         try:
             process = subprocess.Popen(
-                ["bash", "-c", "\n".join([*self._before, command])],
+                [*own, "bash", "-c", "\n".join([*self._before, command])],
                 cwd=self.folder,
                 env=environment,
                 stdin=inner if self.terminal else subprocess.DEVNULL,
                 stdout=inner,
                 stderr=inner,
                 start_new_session=True,
-                **identity,  # type: ignore[call-overload]
             )
         finally:
             os.close(inner)

@@ -19,7 +19,7 @@ import pytest
 from moto import server as moto
 
 from quality.scores.rubrics import RUBRICS
-from tests.docs.machines import fill_in, missing, two_machines
+from tests.docs.machines import empty_folder_for_all, fill_in, missing, two_machines
 from tests.docs.pages import Block, blocks_of, commands_of, meaning, unmade_files
 from tests.docs.reader import BrokenDocumentError, Reader, copy_of_the_project
 from tests.house import ROOT
@@ -60,7 +60,9 @@ def folder(account: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def renew(folder: Path, account: str, *, machines: bool) -> None:
-    """Make the copy a fresh one again, but for the environment."""
+    """Make the copy a fresh one again, but for the environment, and end what an earlier page left running."""
+    if account:
+        subprocess.run(["pkill", "-KILL", "-u", account], check=False)
     for old in folder.iterdir():
         if old.name != ".venv":
             shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -123,12 +125,19 @@ def buckets() -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_works_as_it_stands(
-    page: str, folder: Path, account: str, machines: bool, judge: ChatServer, buckets: dict[str, str]
+    page: str,
+    folder: Path,
+    account: str,
+    machines: bool,
+    judge: ChatServer,
+    buckets: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     renew(folder, account, machines=machines)
     reader = Reader(
         folder,
         account,
+        empty_folder_for_all(tmp_path / "ray") if machines else None,
         terminal=page == "README.md",
         environment={"OPENAI_BASE_URL": judge.url, "OPENAI_API_KEY": "a key", **buckets},
         refused=REFUSED if machines else REFUSED | dict.fromkeys(_over_ssh(page), missing()),

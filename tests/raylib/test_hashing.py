@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.kernels import shingle_hashes
@@ -56,7 +56,6 @@ def test_windows_equal_a_loop_over_texts(rows: list[list[int]], width: int) -> N
     assert list(zip(hashes.tolist(), owners.tolist(), strict=True)) == expected
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(0, 0x10FFFF), min_size=1, max_size=20), st.integers(1, 6))
 def test_the_compiled_shingle_hash_equals_the_numpy_form(values: list[int], ngram: int) -> None:
     tokens, lengths = flat([values])

@@ -23,7 +23,7 @@ def plain_greedy(vectors: np.ndarray, order: np.ndarray, k: int, limit: float) -
     return kept
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.integers(1, 120), st.floats(0.2, 0.99), st.integers(0, 5))
 def test_greedy_equals_brute_force(n: int, k: int, limit: float, seed: int) -> None:
     vectors = clustered(n, seed=seed)
@@ -71,7 +71,7 @@ def test_k_center_in_cells_covers_better_than_chance() -> None:
     assert sorted(k_center(vectors[:50], 50).tolist()) == list(range(50))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 200), st.integers(1, 250), st.integers(1, 9), st.sampled_from([1.0, 3.0]))
 def test_quota(n: int, k: int, groups: int, pool: float) -> None:
     vectors = clustered(n)

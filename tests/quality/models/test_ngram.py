@@ -44,7 +44,7 @@ class Plain:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.text(alphabet="天地人ab，", max_size=30), min_size=1, max_size=6),
     st.text(alphabet="天地人abz，", min_size=1, max_size=20),

@@ -161,13 +161,13 @@ def check(expression: str) -> None:
         assert mask.null_count == 0, expression
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 @given(st.recursive(_leaf, _grow, max_leaves=8))
 def test_expressions_give_a_mask_or_an_error(expression: str) -> None:
     check(expression)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text(max_size=60))
 def test_any_text_gives_a_mask_or_an_error(expression: str) -> None:
     check(expression)

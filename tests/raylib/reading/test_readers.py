@@ -316,7 +316,7 @@ def test_plan_packs_small_files_and_streams_large_ones() -> None:
     assert sum(u.bytes for u in units) == 9000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lines=st.lists(st.one_of(st.binary(max_size=30).filter(lambda b: b"\n" not in b), st.sampled_from([LINES[:50]]))),
     block_bytes=st.integers(1, 200),

@@ -100,7 +100,7 @@ texts = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts, st.data())
 def test_verdicts_do_not_depend_on_shards_or_partition(listed: list[str], data: st.DataObject) -> None:
     """Each shard is sketched on its own, and each range of keys is resolved on its own."""

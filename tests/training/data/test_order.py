@@ -21,7 +21,7 @@ class Counted:
         return index * 37 % 101
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=4), st.integers(0, 5), st.sampled_from([0, 4]))
 def test_every_epoch_has_every_row_once_whatever_the_start(counts: list[int], seed: int, group: int) -> None:
     sources: Any = [Counted(c) for c in counts]
