@@ -19,7 +19,7 @@ from tests.raylib.engine.large_input import STAGES, content, make_input
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.cluster]
 
 
-def test_twenty_recipes_at_once_on_one_cluster(cluster: str, tmp_path: Path) -> None:
+def test_many_recipes_at_once_on_one_cluster(cluster: str, tmp_path: Path) -> None:
     make_input(tmp_path / "in.jsonl", 2000)
     (tmp_path / "recipe.yaml").write_text(
         f"input: {{path: {tmp_path}/in.jsonl}}\noutput: {{path: OUT}}\nengine: {{batch_mb: 0.2, actors: "
