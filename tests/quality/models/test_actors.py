@@ -44,11 +44,13 @@ def test_models_run_on_actors_with_gpus(
     summary = run(recipe(source, tmp_path / "out", tiny_model)).summary
     assert summary["records_kept"] == 120
     assert summary["notes"]["ifd"]["tokens"] > 0
-    wanted = [a.required_resources or {} for a in list_actors(detail=True)]
+    # without an address, Ray asks the cluster that some program before started, if it left its address on the machine
+    address = cluster_with_gpus.address_info["gcs_address"]
+    wanted = [a.required_resources or {} for a in list_actors(address, detail=True)]
     assert sum(r.get("GPU", 0) == 1 for r in wanted) == 2, wanted
     half = run(recipe(source, tmp_path / "half", tiny_model, gpus_per_model=0.5)).summary
     assert half["records_kept"] == 120
-    wanted = [a.required_resources or {} for a in list_actors(detail=True)]
+    wanted = [a.required_resources or {} for a in list_actors(address, detail=True)]
     assert sum(r.get("GPU", 0) == 0.5 for r in wanted) == 4
     assert content(tmp_path / "out") == content(tmp_path / "half"), "the same scores on any number of actors"
 
