@@ -20,8 +20,8 @@ from tests.raylib.engine.large_input import content
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.cluster]
 ROOT = Path(__file__).parents[3]
-# How many kills of each kind; benchmarks set 20, the suite a few of each.
-KILLS = int(os.environ.get("RAYLIB_TEST_KILLS", "2"))
+# How many kills of each kind; benchmarks set 20, the suite one of each.
+KILLS = int(os.environ.get("RAYLIB_TEST_KILLS", "1"))
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
