@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.raylib.cluster.hosts import can_make_hosts
 
-__all__ = ["SHARED", "as_user", "empty_folder_for_all", "fill_in", "missing", "two_machines"]
+__all__ = ["SHARED", "as_user", "fill_in", "folder_for_all", "missing", "two_machines"]
 
 SHARED = Path("/shared")  # the shared file system of the pages
 _SWITCH, _GATE = "rl-docs", "10.78.1.254"
@@ -45,9 +45,8 @@ def _with_ray(folder: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /tmp/ray && exec "$@"', str(folder)]
 
 
-def empty_folder_for_all(folder: Path) -> Path:
-    """A folder in which every user may write, with nothing in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+def folder_for_all(folder: Path) -> Path:
+    """Make a folder in which every user may write."""
     folder.mkdir()
     folder.chmod(0o1777)
     return folder
@@ -105,7 +104,7 @@ def _sshd(name: str, address: str, place: Path) -> subprocess.Popen[bytes]:
         "UsePAM no\nMaxStartups 100\n"
     )
     own = ["ip", "netns", "exec", name, "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    own += _with_ray(empty_folder_for_all(place / f"ray-{name}"))
+    own += _with_ray(folder_for_all(place / f"ray-{name}"))
     with (place / f"sshd-{name}.log").open("wb") as log:
         return subprocess.Popen([*own, shutil.which("sshd") or "", "-D", "-e", "-f", str(settings)], stderr=log)
 

@@ -19,7 +19,7 @@ import pytest
 from moto import server as moto
 
 from quality.scores.rubrics import RUBRICS
-from tests.docs.machines import empty_folder_for_all, fill_in, missing, two_machines
+from tests.docs.machines import fill_in, folder_for_all, missing, two_machines
 from tests.docs.pages import Block, blocks_of, commands_of, meaning, unmade_files
 from tests.docs.reader import BrokenDocumentError, Reader, copy_of_the_project
 from tests.house import ROOT
@@ -38,6 +38,11 @@ JOBS = ("raylib status", "raylib logs", "raylib stop")
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.cluster]
 
 
+def end_all_of(account: str) -> None:
+    """Kill every process of a user, on this machine and on those that ssh reaches."""
+    subprocess.run(["pkill", "-KILL", "-u", account], check=False)
+
+
 @pytest.fixture(scope="module")
 def account() -> Iterator[str]:
     """Name of a user without rights; empty where the tests themselves run as one."""
@@ -47,7 +52,7 @@ def account() -> Iterator[str]:
     # no password opens it; sshd takes one that is not set for a locked account
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", ACCOUNT], check=True)
     yield ACCOUNT
-    subprocess.run(["pkill", "-KILL", "-u", ACCOUNT], check=False)
+    end_all_of(ACCOUNT)
     subprocess.run(["userdel", "--remove", "--force", ACCOUNT], check=False, capture_output=True)
 
 
@@ -62,7 +67,7 @@ def folder(account: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def renew(folder: Path, account: str, *, machines: bool) -> None:
     """Make the copy a fresh one again, but for the environment, and end what an earlier page left running."""
     if account:
-        subprocess.run(["pkill", "-KILL", "-u", account], check=False)
+        end_all_of(account)
     for old in folder.iterdir():
         if old.name != ".venv":
             shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -137,7 +142,7 @@ def test_every_command_works_as_it_stands(
     reader = Reader(
         folder,
         account,
-        empty_folder_for_all(tmp_path / "ray") if machines else None,
+        folder_for_all(tmp_path / "ray") if machines else None,
         terminal=page == "README.md",
         environment={"OPENAI_BASE_URL": judge.url, "OPENAI_API_KEY": "a key", **buckets},
         refused=REFUSED if machines else REFUSED | dict.fromkeys(_over_ssh(page), missing()),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quality.selection.expressions import evaluate
@@ -161,7 +161,7 @@ def check(expression: str) -> None:
         assert mask.null_count == 0, expression
 
 
-@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(st.recursive(_leaf, _grow, max_leaves=8))
 def test_expressions_give_a_mask_or_an_error(expression: str) -> None:
     check(expression)
