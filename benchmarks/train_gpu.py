@@ -1,13 +1,16 @@
 """Training speed on one GPU, in one command that needs torch and transformers only (and DeepSpeed, where installed).
 
     python benchmarks/train_gpu.py                       # LLaMA-7B shape, 2,048 tokens, bf16, on this GPU
-    python benchmarks/train_gpu.py --attention flex --compile --micro 4 --accumulation 8
+    python benchmarks/train_gpu.py --attention varlen --compile --micro 3 --accumulation 8
+    python benchmarks/train_gpu.py --plan lease --out FOLDER   # all that one wants to know, in ten minutes, unattended
     python benchmarks/train_gpu.py --shape tiny --steps 3 --device cpu     # does it run at all?
 
 Measured: pretraining rows, packed SFT rows, DPO with a precomputed and with an online reference, all through the
 forward pass of `training.objectives.scoring`; beside them a plain PyTorch step of the same model and rows (`control`),
 and a step of transformers' Trainer. Of each: non-padding tokens/s, model TFLOPs by 6 N_mm + 12 L H S a token
 (recomputation not counted, and with the causal half of attention), share of the GPU's dense bf16 peak, peak memory.
+The plan also compares losses and gradients of all kinds of attention with float32, and runs the product's own loop
+(`gpu_checks.py`, `gpu_plan.py`); for that the machine needs pydantic, orjson, numba, pyarrow, typer, and DeepSpeed.
 Optimizers: `bf16` keeps AdamW's states in bf16 (8 bytes a parameter in all: fits 80 GB); `fp32` keeps a float32 master
 and states, as DeepSpeed does when it is installed and `--deepspeed` is given (16 to 18 bytes: needs 141 GB for 7B).
 """
@@ -44,6 +47,13 @@ SHAPES = {
         "num_key_value_heads": 4,
         "vocab_size": 32000,
     },
+    "300m": {
+        "hidden_size": 1024,
+        "intermediate_size": 2816,
+        "num_hidden_layers": 20,
+        "num_attention_heads": 16,
+        "vocab_size": 32000,
+    },
     "tiny": {
         "hidden_size": 64,
         "intermediate_size": 128,
@@ -58,6 +68,8 @@ PEAKS = {"H200 NVL": 836e12, "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 83
 def scoring() -> Any:
     """The project's forward pass, without what its packages import: this needs nothing but torch and transformers."""
     root = Path(__file__).resolve().parents[1]
+    if sys.modules.get("training"):
+        return importlib.import_module("training.objectives.scoring")
     for name in ("training", "training.objectives"):
         package = types.ModuleType(name)
         package.__path__ = [str(root / name.replace(".", "/"))]
@@ -73,12 +85,18 @@ class Bench:
         self.device = torch.device(options.device)
         self.length = options.length
         self.shape = SHAPES[options.shape]
+        scoring()
 
-    def model(self, *, train: bool = True) -> Any:
+    def model(self, *, train: bool = True, attention: str = "") -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM
 
         o = self.options
-        attention = {"flash": "flash_attention_2", "flex": "flex_attention"}.get(o.attention, o.attention)
+        attention = attention or o.attention
+        if attention == "varlen":
+            varlen = importlib.import_module("training.objectives.varlen")
+            varlen.register_varlen()
+            attention = varlen.VARLEN
+        attention = {"flash": "flash_attention_2", "flex": "flex_attention"}.get(attention, attention)
         config = AutoConfig.for_model("llama", max_position_embeddings=self.length, **self.shape)
         torch.manual_seed(0)
         with torch.device(self.device):
@@ -256,7 +274,7 @@ class Bench:
 
     def control(self) -> dict[str, Any]:
         """The same model on unpacked rows with its own loss: what plain PyTorch code does."""
-        o, model = self.options, self.model()
+        o, model = self.options, self.model(attention="sdpa")
         batches = [self.rows("pretrain", i)[0] for i in range(o.accumulation)]
         backward, update = self.stepper(model)
 
@@ -275,7 +293,7 @@ class Bench:
 
         from transformers import Trainer, TrainerCallback, TrainingArguments
 
-        o, model = self.options, self.model()
+        o, model = self.options, self.model(attention="sdpa")
         rows = torch.cat([self.rows("pretrain", i)[0] for i in range(o.accumulation)]).cpu()
         total = o.warmup + o.steps
         data = [{"input_ids": r, "labels": r} for r in rows] * total
@@ -306,46 +324,8 @@ class Bench:
         return self.told("transformers Trainer, rows of one document", taken, rows.numel(), self.flops(model))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["control", "pretrain", "sft", "dpo", "dpo-online", "trainer"])
-    parser.add_argument("--shape", choices=SHAPES, default="7b")
-    parser.add_argument("--length", type=int, default=2048)
-    parser.add_argument("--micro", type=int, default=4, help="rows of a pass; of DPO, pairs")
-    parser.add_argument("--accumulation", type=int, default=8)
-    parser.add_argument("--attention", choices=["sdpa", "eager", "flash", "flex"], default="sdpa")
-    parser.add_argument("--optimizer", choices=["bf16", "fp32"], default="bf16")
-    parser.add_argument("--deepspeed", type=int, choices=[0, 1, 2, 3], default=0, help="ZeRO stage; 0: torch's AdamW")
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--liger", action="store_true")
-    parser.add_argument("--checkpointing", action="store_true")
-    parser.add_argument("--warmup", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    if options.warmup < 1 or options.steps < 1:
-        parser.error("--warmup and --steps are 1 or more")
-    bench = Bench(options)
-    calls = {
-        "control": bench.control,
-        "pretrain": lambda: bench.ours("pretrain"),
-        "sft": lambda: bench.ours("sft"),
-        "dpo": lambda: bench.ours("dpo"),
-        "dpo-online": lambda: bench.ours("dpo", online=True),
-        "trainer": bench.trainer,
-    }
-    found: dict[str, dict[str, Any]] = {}
-    for part in options.parts:
-        if part not in calls:
-            parser.error(f"{part!r}: valid are {', '.join(calls)}")
-        try:
-            found[part] = calls[part]()
-        except torch.cuda.OutOfMemoryError:  # the others may fit
-            print(json.dumps({"name": part, "error": "out of memory"}), flush=True)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+def compare(found: dict[str, dict[str, Any]]) -> None:
+    """Print what the parts say of each other."""
     if "control" in found and "pretrain" in found:
         print(
             "pretraining over the control step: "
@@ -358,6 +338,55 @@ def main() -> None:
                 f"{found[part]['tokens_per_second'] / found['sft']['tokens_per_second']:.2f} of SFT's "
                 "tokens/s"
             )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="parts to measure; without any, all of them")
+    parser.add_argument("--shape", choices=SHAPES, default="7b")
+    parser.add_argument("--length", type=int, default=2048)
+    parser.add_argument("--micro", type=int, default=4, help="rows of a pass; of DPO, pairs")
+    parser.add_argument("--accumulation", type=int, default=8)
+    parser.add_argument("--attention", choices=["sdpa", "eager", "varlen", "flash", "flex"], default="sdpa")
+    parser.add_argument("--optimizer", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--deepspeed", type=int, choices=[0, 1, 2, 3], default=0, help="ZeRO stage; 0: torch's AdamW")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--liger", action="store_true")
+    parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, help="file of the figures; with --plan, folder")
+    parser.add_argument("--plan", choices=["lease"], help="run everything, in processes of their own")
+    parser.add_argument("--limit", type=float, default=560, help="seconds that the plan may take")
+    options = parser.parse_args()
+    if options.plan:
+        sys.path.insert(0, str(Path(__file__).resolve().parent))
+        importlib.import_module("gpu_plan").run(options)
+        return
+    if options.warmup < 1 or options.steps < 1:
+        parser.error("--warmup and --steps are 1 or more")
+    bench = Bench(options)
+    calls = {
+        "control": bench.control,
+        "pretrain": lambda: bench.ours("pretrain"),
+        "sft": lambda: bench.ours("sft"),
+        "dpo": lambda: bench.ours("dpo"),
+        "dpo-online": lambda: bench.ours("dpo", online=True),
+        "trainer": bench.trainer,
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for part in options.parts or calls:
+        if part not in calls:
+            parser.error(f"{part!r}: valid are {', '.join(calls)}")
+        try:
+            found[part] = calls[part]()
+        except torch.cuda.OutOfMemoryError:  # the others may fit
+            print(json.dumps({"name": part, "error": "out of memory"}), flush=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    compare(found)
     if options.out:
         options.out.write_text(
             json.dumps({"options": vars(options) | {"out": ""}, "torch": torch.__version__, "found": found}, indent=1)

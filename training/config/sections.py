@@ -46,11 +46,12 @@ class ModelConfig:
         default="bf16",
         description="Data type of weights and activations. Optimizer states are always float32.",
     )
-    attention: Literal["sdpa", "eager", "flash", "flex"] = Field(
+    attention: Literal["sdpa", "eager", "varlen", "flash", "flex"] = Field(
         default="sdpa",
-        description="Implementation of attention. `flash` needs the package flash-attn and a GPU and uses "
-        "variable-length attention for packed rows; `flex` is PyTorch's flex attention on a GPU, which skips blocks "
-        "between packed samples.",
+        description="Implementation of attention. `varlen` is PyTorch's variable-length attention, which computes "
+        "nothing between packed samples (on a GPU it needs torch 2.11 or newer and bf16 or fp16); `flash` does the "
+        "same by the package flash-attn; `flex` is PyTorch's flex attention on a GPU, which skips blocks between "
+        "packed samples.",
     )
     kernels: Literal["torch", "liger"] = Field(
         default="torch",

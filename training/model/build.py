@@ -16,13 +16,14 @@ from raylib.model_folders import loaded, model_folder
 from training.config import ModelConfig
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight
+from training.objectives.varlen import VARLEN, has_varlen, register_varlen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["ParameterGroup", "build_model", "load_tokenizer", "parameter_groups"]
 
-_ATTENTION = {"flash": "flash_attention_2", "flex": "flex_attention"}
+_ATTENTION = {"flash": "flash_attention_2", "flex": "flex_attention", "varlen": VARLEN}
 
 
 class ParameterGroup(TypedDict):
@@ -57,8 +58,7 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
         TrainingError: if shape, path or an option cannot be used.
     """
     transformers.utils.logging.disable_progress_bar()  # a run has progress lines of its own
-    if config.attention == "flash" and find_spec("flash_attn") is None:
-        raise TrainingError("model.attention: flash needs the package flash-attn and a GPU; sdpa works everywhere")
+    _check_attention(config)
     model = _saved(config) if config.path else _fresh(config, tokenizer, seed)
     _extend(model, tokenizer, config)
     model.config.use_cache = False
@@ -74,6 +74,18 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
         for layer in _layers(model):
             layer.compile(dynamic=False)
     return model
+
+
+def _check_attention(config: ModelConfig) -> None:
+    """Refuse an attention that cannot run here, and make ours known to transformers."""
+    if config.attention == "flash" and find_spec("flash_attn") is None:
+        raise TrainingError("model.attention: flash needs the package flash-attn and a GPU; sdpa works everywhere")
+    if config.attention == "varlen":
+        if not has_varlen():
+            raise TrainingError(f"model.attention: varlen needs torch 2.11 or newer (this is {torch.__version__})")
+        if config.dtype == "fp32" and torch.cuda.is_available():
+            raise TrainingError("model.attention: varlen computes in bf16 or fp16 on a GPU; use sdpa with dtype fp32")
+        register_varlen()
 
 
 def _saved(config: ModelConfig) -> PreTrainedModel:

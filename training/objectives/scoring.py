@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from training.objectives.language_model import embedding_weight, without_adapter
+from training.objectives.varlen import VARLEN, sequence_borders
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -91,6 +92,9 @@ class Scorer(nn.Module):
         implementation = inside.config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
         if implementation == "flash_attention_2":
             return _lengths(segments)
+        if implementation == VARLEN:
+            borders, width = sequence_borders(segments), segments.shape[1]
+            return {"cu_seq_lens_q": borders, "cu_seq_lens_k": borders, "max_length_q": width, "max_length_k": width}
         if implementation == "flex_attention":
             return {"attention_mask": _blocks(segments)}
         dtype = embedding_weight(inside.get_input_embeddings()).dtype

@@ -12,9 +12,10 @@ from tests.training.setup import SHAPES, scorer_of
 from training.data.batches import collate
 from training.data.rows import Row, rows_of
 from training.data.tokenizer import Tokenizer
+from training.model.build import _layers
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "varlen"])
 @pytest.mark.parametrize("kind", list(SHAPES))
 def test_packed_samples_do_not_see_each_other(
     tiny_model: Path, tokenizer: Tokenizer, kind: str, attention: str
@@ -52,6 +53,35 @@ def test_flex_attention_hides_the_same(tiny_model: Path, tokenizer: Tokenizer) -
             found.append(scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed))
     assert batch.ids.shape == (2, 64)
     assert torch.allclose(found[0], found[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("kind", list(SHAPES))
+def test_varlen_attention_has_the_gradients_of_the_dense_mask(
+    tiny_model: Path, tokenizer: Tokenizer, kind: str, compiled: bool
+) -> None:
+    if compiled and kind != "llama":
+        pytest.skip("compiling takes long; one kind is enough")
+    rng = np.random.default_rng(0)
+    rows = [
+        Row(tuple(rng.integers(3, 500, size=n) for n in sizes), tuple(np.ones(n, np.uint8) for n in sizes), 0)
+        for sizes in ((7, 1, 40), (12, 20, 9), (64,), (3,))
+    ]
+    batch = collate(rows, pad=0, pairs=False, width=64)
+    found = []
+    for attention in ("sdpa", "varlen"):
+        scorer = scorer_of(tiny_model, tokenizer, kind, attention=attention)
+        if compiled:
+            for layer in _layers(scorer.plain):
+                layer.compile(dynamic=False, backend="eager")
+        losses = scorer(batch.ids, batch.segments, batch.positions, batch.targets, batch.packed)
+        losses.sum().backward()
+        found.append((losses.detach(), {n: p.grad for n, p in scorer.named_parameters() if p.grad is not None}))
+    (losses, gradients), (others, their) = found
+    assert torch.allclose(losses, others, atol=1e-4)
+    assert gradients.keys() == their.keys()
+    for name, gradient in gradients.items():
+        assert torch.allclose(gradient, their[name], atol=1e-3 * float(gradient.abs().max()) + 1e-6), name
 
 
 def test_padding_changes_nothing(tiny_model: Path, tokenizer: Tokenizer, tokens: dict[str, str]) -> None:
