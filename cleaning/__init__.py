@@ -1,6 +1,7 @@
 """Cleaning rules: pure functions over Arrow string arrays, no Ray anywhere."""
 
 from cleaning import rules
-from cleaning.rule import Rule, reject, rewrite
+from cleaning.declare import reject, rewrite
+from cleaning.rule import Rule
 
 __all__ = ["Rule", "reject", "rewrite", "rules"]

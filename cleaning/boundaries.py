@@ -8,8 +8,9 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaning.declare import rewrite
 from cleaning.lexicons import Lexicon, load_lexicon
-from cleaning.rule import rewrite, rewrite_each
+from cleaning.texts import rewrite_each
 from raylib.paths import PathName
 from raylib.stage.bounds import Share
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import HAN, HAN_RE2, PUNCTUATION
-from cleaning.rule import replaced, rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import replaced, rewrite_each
 
 __all__ = [
     "chinese_full_stop",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from cleaning.declare import reject
 from cleaning.fasttext import label_probabilities, load_model
-from cleaning.rule import reject
 from cleaning.segmenters import segmenter_of
 from raylib.paths import PathName
 from raylib.stage.bounds import Share

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import codepoints, han_flags
-from cleaning.rule import reject
+from cleaning.declare import reject
 from cleaning.segmenters import segmenter_of
 
 __all__ = ["garbled"]

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from cleaning.codepoints import codepoints, flags, han_flags, table_of
-from cleaning.rule import evidence, reject
+from cleaning.declare import reject
+from cleaning.texts import evidence
 
 __all__ = ["detect_language", "language"]
 

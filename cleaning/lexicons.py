@@ -14,7 +14,8 @@ import ahocorasick_rs
 import numpy as np
 import pyarrow as pa
 
-from cleaning.rule import evidence, reject
+from cleaning.declare import reject
+from cleaning.texts import evidence
 from raylib.errors import ParameterError
 from raylib.paths import PathName
 

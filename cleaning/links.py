@@ -7,7 +7,8 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.rule import replaced, rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import replaced, rewrite_each
 
 __all__ = ["remove_mentions", "remove_urls"]
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from selectolax.lexbor import LexborHTMLParser
 
-from cleaning.rule import rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import rewrite_each
 
 __all__ = ["strip_markup"]
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import codepoints, share, translate
-from cleaning.rule import rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import rewrite_each
 
 __all__ = ["fix_encoding", "normalise_characters", "to_simplified"]
 

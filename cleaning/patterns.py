@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.rule import reject
+from cleaning.declare import reject
 
 __all__ = ["advertising", "lottery"]
 

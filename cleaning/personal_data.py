@@ -12,7 +12,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.rule import rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import rewrite_each
 
 __all__ = ["Kind", "remove_personal_data"]
 

@@ -22,7 +22,8 @@ from cleaning.codepoints import (
     space_flags,
     table_of,
 )
-from cleaning.rule import evidence, reject
+from cleaning.declare import reject
+from cleaning.texts import evidence
 from raylib.stage.bounds import Share
 
 __all__ = [

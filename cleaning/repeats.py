@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cleaning.codepoints import Flags, codepoints, table_of
-from cleaning.rule import rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import rewrite_each
 from raylib.errors import ParameterError
 
 __all__ = ["remove_repeats"]

@@ -17,7 +17,8 @@ from cleaning.codepoints import (
     space_flags,
     table_of,
 )
-from cleaning.rule import evidence, reject
+from cleaning.declare import reject
+from cleaning.texts import evidence
 from raylib.hashing import inside_one_text, ngram_hashes
 from raylib.stage.bounds import Share
 

@@ -8,8 +8,9 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaning.declare import rewrite
 from cleaning.lexicons import Lexicon, load_lexicon
-from cleaning.rule import replaced, rewrite, rewrite_each
+from cleaning.texts import replaced, rewrite_each
 from raylib.paths import PathName
 
 __all__ = ["remove_counters", "remove_phrases", "remove_wiki_references"]

@@ -1,41 +1,25 @@
 """What a cleaning rule is: a function over Arrow string arrays, plus its recipe stage.
 
 A rewriting rule maps texts to texts. A rejecting rule maps texts to evidence: null keeps the record, a string says why
-it is rejected. The decorators build a frozen dataclass (the stage, whose fields are the keyword parameters of the
-function), register it, and return a `Rule` that a notebook can call on an array, a table or a single string without a
-cluster or a recipe.
+it is rejected. A notebook can call a rule on an array, a table or a single string without a cluster or a recipe.
 """
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, make_dataclass
-from typing import ClassVar, TypeAlias, TypeVar, cast, get_type_hints, overload
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeAlias, cast, overload
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import ParameterError
 from raylib.schema import map_texts, text_of
-from raylib.stage import LocalStage, Outcome, StageInfo, StageKind, keep_all, register, split_rejected, with_columns
+from raylib.stage import LocalStage, Outcome, StageInfo, keep_all, split_rejected, with_columns
 
-__all__ = [
-    "RejectingRule",
-    "RewritingRule",
-    "Rule",
-    "RuleStage",
-    "evidence",
-    "reject",
-    "replaced",
-    "rewrite",
-    "rewrite_each",
-]
+__all__ = ["AddedColumns", "RejectingRule", "RewritingRule", "Rule", "RuleFunction", "RuleStage"]
 
-Examples: TypeAlias = tuple[tuple[str, str], ...]
 RuleFunction: TypeAlias = Callable[..., pa.Array]
 """A function of a string array; its keyword-only parameters are those of the rule."""
 
@@ -214,137 +198,3 @@ class RejectingRule(Rule):
             an outcome with kept and rejected records.
         """
         return self._result(texts, parameters)
-
-
-def rewrite(
-    *, name: str = "", cuts: bool = False, unit: str = "", examples: Examples = (), adds: AddedColumns | None = None
-) -> Callable[[RuleFunction], RewritingRule]:
-    """Declare a rule that changes texts.
-
-    Args:
-        name: Name in recipes; by default the function's name.
-        cuts: Whether the rule takes away whole sentences or lines.
-        unit: Unit of its threshold, for the references.
-        examples: Texts before and after.
-        adds: Function that computes additional columns from the texts before and after.
-
-    Returns:
-        A decorator of a function of a string array that returns the rewritten array.
-    """
-
-    def decorate(function: RuleFunction) -> RewritingRule:
-        info = _info(function, name, "cut" if cuts else "rewrite", unit=unit, examples=examples)
-        return _registered(RewritingRule(function, info, adds))
-
-    return decorate
-
-
-def reject(
-    reason: str, *, name: str = "", unit: str = "", examples: Examples = ()
-) -> Callable[[RuleFunction], RejectingRule]:
-    """Declare a rule that rejects records.
-
-    Args:
-        reason: Reason that the rejects show.
-        name: Name in recipes; by default the function's name.
-        unit: Unit of its threshold, for the references.
-        examples: Texts and a part of the evidence against them; "" for a text that is kept.
-
-    Returns:
-        A decorator of a function of a string array that returns evidence: null for a text that is kept.
-    """
-
-    def decorate(function: RuleFunction) -> RejectingRule:
-        return _registered(
-            RejectingRule(function, _info(function, name, "reject", reason=reason, unit=unit, examples=examples))
-        )
-
-    return decorate
-
-
-def _info(
-    function: RuleFunction, name: str, kind: StageKind, *, reason: str = "", unit: str = "", examples: Examples = ()
-) -> StageInfo:
-    """The registry entry of a rule, with a stage class made from the signature of its function."""
-    name = name or function.__name__
-    hints = get_type_hints(function, include_extras=True)
-    stage_fields = [
-        (p.name, hints[p.name]) if p.default is p.empty else (p.name, hints[p.name], p.default)
-        for p in inspect.signature(function).parameters.values()
-        if p.kind is p.KEYWORD_ONLY
-    ]
-    class_name = "".join(part.title() for part in name.split("_")) + "Stage"
-    make = make_dataclass(class_name, stage_fields, bases=(RuleStage,), frozen=True, kw_only=True)
-    make.__doc__ = function.__doc__
-    make.__module__ = function.__module__
-    return StageInfo(
-        name=name, make=make, kind=kind, summary=function.__doc__ or "", reason=reason, unit=unit, examples=examples
-    )
-
-
-AnyRule = TypeVar("AnyRule", bound=Rule)
-
-
-def _registered(rule: AnyRule) -> AnyRule:
-    cast("type[RuleStage]", rule.info.make).rule = rule
-    register(rule.info)
-    return rule
-
-
-def rewrite_each(texts: pa.Array, function: Callable[[str], str], where: pa.Array | None = None) -> pa.Array:
-    """Apply a Python function to texts.
-
-    Args:
-        texts: String array, N texts; nulls stay null.
-        function: Gives the new text.
-        where: Texts to apply it to, boolean, [N]; by default all. A vectorised `where` keeps rules fast: most texts
-            need nothing, and Python only sees the others.
-
-    Returns:
-        N texts; the very array that came in if none changed.
-    """
-    if where is not None and not pc.any(where).as_py():
-        return texts
-    picked = texts if where is None else texts.filter(where)
-    old = picked.to_pylist()
-    new = [None if text is None else function(text) for text in old]
-    if new == old:
-        return texts
-    array = pa.array(new, pa.large_string())
-    all_of_them = where is None or len(array) == len(texts)
-    return array if all_of_them else pc.replace_with_mask(texts, where, array)
-
-
-def replaced(texts: pa.Array, pattern: str, replacement: str) -> pa.Array:
-    """Replace all matches of an RE2 pattern.
-
-    Args:
-        texts: String array, N texts.
-        pattern: RE2 pattern.
-        replacement: Replacement, which may refer to groups.
-
-    Returns:
-        N texts; the very array that came in if nothing matched.
-    """
-    hit = pc.match_substring_regex(texts, pattern)
-    if not pc.any(hit).as_py():
-        return texts
-    new = pc.replace_substring_regex(texts.filter(hit), pattern, replacement)
-    return pc.replace_with_mask(texts, hit, new) if len(new) != len(texts) else new
-
-
-def evidence(texts: pa.Array, rejected: npt.NDArray[np.bool_], explain: Callable[[int], str]) -> pa.Array:
-    """Evidence against texts.
-
-    Args:
-        texts: String array, N texts.
-        rejected: Texts that are rejected, [N].
-        explain: Function of a rejected text's position that gives the evidence.
-
-    Returns:
-        String array, N entries; null where a text is kept.
-    """
-    out: list[str | None] = [None] * len(texts)
-    for row in rejected.nonzero()[0].tolist():
-        out[row] = explain(row)
-    return pa.array(out, pa.large_string())

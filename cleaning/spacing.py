@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import HAN, HAN_RE2
-from cleaning.rule import replaced, rewrite, rewrite_each
+from cleaning.declare import rewrite
+from cleaning.texts import replaced, rewrite_each
 
 __all__ = ["collapse_newlines", "join_han_spaces", "normalise_whitespace", "unwrap_lines"]
 

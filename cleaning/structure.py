@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import CHINESE_PUNCTUATION, CodePoints, Flags, codepoints, flags, han_flags, share, table_of
-from cleaning.rule import evidence, reject
+from cleaning.declare import reject
+from cleaning.texts import evidence
 from raylib.stage.bounds import Share
 
 __all__ = [

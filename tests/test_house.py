@@ -57,6 +57,7 @@ DOCUMENTED = (
     "raylib/dataset",
     "raylib/recipe",
     "raylib/engine/driver.py",
+    "cleaning/declare.py",
     "cleaning/rule.py",
     "quality/scorers.py",
     "training/__init__.py",
