@@ -1,4 +1,4 @@
-"""Rules that cut: boilerplate at the ends, broken ends, short sentences, navigation lines."""
+"""Rules that cut at sentences: boilerplate at the ends, broken ends, short sentences."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from cleaning.declare import rewrite
 from cleaning.lexicons import Lexicon, load_lexicon
+from cleaning.protected import Kind, is_mark, outside
 from cleaning.texts import rewrite_each
 from raylib.paths import PathName
 from raylib.stage.bounds import Share
@@ -18,12 +19,15 @@ __all__ = [
     "cut_boilerplate_ends",
     "cut_ends",
     "cut_partial_ends",
-    "drop_lines",
     "drop_short_sentences",
     "drop_unfinished_tail",
 ]
 
 _SENTENCE = re.compile(r"[^。！？\n]*(?:[。！？\n]+|\Z)")
+
+
+# 推荐阅读年龄段：一岁半到三岁，我儿子很喜欢 holds a phrase of notices and is none.
+_ABOUT_NOTHING_ELSE = 0.25
 
 
 def _sentences(text: str) -> list[str]:
@@ -37,7 +41,7 @@ def _boilerplate_length(sentences: list[str], lexicon: Lexicon, window: int, lim
         position += len(sentence)
         if position > limit:
             break
-        if lexicon.contains(sentence):
+        if lexicon.covers(sentence, _ABOUT_NOTHING_ELSE):
             cut, clean = position, 0
         elif sentence.strip():
             clean += 1
@@ -75,8 +79,8 @@ def cut_boilerplate_ends(
 ) -> pa.Array:
     """Cut advertising and notices from the head and the tail of a text.
 
-    Sentences end at 。！？ and newline. From the head, a sentence that contains a phrase of the lexicon moves the cut
-    behind it; `window` clean sentences in a row end the scan. The tail is scanned in the same way. Each scan takes at
+    Sentences end at 。！？ and newline. From the head, a sentence of which phrases of the lexicon make a quarter moves
+    the cut behind it; `window` clean sentences in a row end the scan. The tail is scanned in the same way. Each scan takes at
     most `max_share` of the characters, so a chain of hits cannot eat an article.
 
     Args:
@@ -87,29 +91,49 @@ def cut_boilerplate_ends(
         max_share: Largest share of a text's characters that each scan may take, 0 to 1.
     """
     words = load_lexicon(lexicon)
-    return rewrite_each(
-        texts, lambda s: _without_boilerplate(s, words, ends, window, max_share) if words.contains(s) else s
-    )
+
+    def cut(free: pa.Array) -> pa.Array:
+        return rewrite_each(
+            free, lambda s: _without_boilerplate(s, words, ends, window, max_share) if words.contains(s) else s
+        )
+
+    return outside(texts, cut, Kind.CODE | Kind.FORMULA | Kind.TABLE)
 
 
-def _without_partial_ends(text: str) -> str:
-    first = re.search(r"[。！？\n]", text)
-    last = max(text.rfind(m) for m in "。！？”")
-    if first is None or last <= first.end() - 1:
-        return text
-    return text[first.end() : last + 1]
+_GOES_ON = re.compile(r"\s*[，。、；：！？）」』”’》】,;:)\]]")
+_STOP = re.compile(r"[。！？!?…\n]|(?<![\d.])\.(?=\s|$)")
 
 
-@rewrite(cuts=True, examples=(("就走了。第二天下雨。大家都没有出门。他想了", "第二天下雨。大家都没有出门。"),))
-def cut_partial_ends(texts: pa.Array) -> pa.Array:
+def _without_partial_ends(text: str, reference: bool) -> str:
+    if reference:
+        first = re.search(r"[。！？\n]", text)
+        last = max(text.rfind(m) for m in "。！？”")
+        return text if first is None or last <= first.end() - 1 else text[first.end() : last + 1]
+    if _GOES_ON.match(text):
+        first = _STOP.search(text, len(text) - len(text.lstrip()) + 1)
+        if first is not None and first.end() < len(text):
+            text = text[first.end() :].lstrip("\n")
+    return _finished(text)
+
+
+@rewrite(
+    cuts=True,
+    examples=(
+        ("，就走了。第二天下雨。大家都没有出门，因为", "第二天下雨。"),
+        ("种田的人最怕春旱。修了水库以后，这种担心少了许多。", "种田的人最怕春旱。修了水库以后，这种担心少了许多。"),
+    ),
+)
+def cut_partial_ends(texts: pa.Array, *, style: Literal["visible", "reference"] = "visible") -> pa.Array:
     """Cut the first and the last sentence fragment: for books and excerpts that were cut in the middle.
 
-    A text with fewer than two sentence ends stays as it is.
+    A head is a fragment if it begins with a mark that goes on (，。、）”); a tail if it ends as in
+    `drop_unfinished_tail`. The style `reference` takes the first and the last sentence of every text.
 
     Args:
         texts: String array.
+        style: Whether a fragment has to be visible, or every first sentence counts.
     """
-    return rewrite_each(texts, _without_partial_ends)
+    return rewrite_each(texts, lambda s: _without_partial_ends(s, style == "reference"))
 
 
 @rewrite(cuts=True, examples=(("前言" * 3 + "正文。", "前言" * 3 + "正文。"),))
@@ -126,7 +150,32 @@ def cut_ends(texts: pa.Array, *, head: int = 0, tail: int = 0) -> pa.Array:
     return rewrite_each(texts, lambda s: s[head : len(s) - tail] if len(s) > head + tail else "")
 
 
+_CUT_MARKS = "，、；：,;:（(《“‘「『【[-—~～"
+# Words with which no sentence ends. 的 and 了 often do.
+_CUT_WORDS = re.compile(
+    r"(?:以及|或者|但是|可是|然而|因为|由于|所以|因此|如果|假如|虽然|尽管|即使|并且|而且|不仅|不但|为了|关于|对于|根据|按照|通过|随着|除了|"
+    r"例如|比如|其中|包括|一个|这个|那个|这种|那种|一种|[和与及或在把被对从向给让使将且而若因则之])$"
+)
+
+
+def _looks_cut(tail: str) -> bool:
+    """Whether a text that no mark ends was cut: it goes on with a comma, or ends with a word that needs another."""
+    return tail[-1] in _CUT_MARKS or _CUT_WORDS.search(tail) is not None
+
+
 def _finished(text: str) -> str:
+    stripped = text.rstrip()
+    if not stripped or is_mark(stripped[-1]) or not _looks_cut(stripped[-40:]):
+        return text
+    ends = [m.end() for m in _STOP.finditer(stripped)]
+    cut = ends[-1] if ends else 0
+    return stripped[:cut].rstrip("\n") if cut and len(stripped) - cut <= _LONGEST_TAIL else text
+
+
+_LONGEST_TAIL = 300  # characters: what is longer is no fragment of a sentence
+
+
+def _finished_reference(text: str) -> str:
     stripped = text.rstrip()
     if not stripped or stripped[-1] in "。！？”…!?":
         return stripped if stripped != text else text
@@ -134,15 +183,35 @@ def _finished(text: str) -> str:
     return text[: cut + 1].rstrip("\n") if cut >= 0 else text
 
 
-@rewrite(cuts=True, examples=(("一句。二句", "一句。"), ("无标点", "无标点")))
-def drop_unfinished_tail(texts: pa.Array) -> pa.Array:
-    """Cut a text back to its last 。！？”… or newline; a text without any of them stays as it is.
+@rewrite(
+    cuts=True,
+    examples=(
+        ("雨停了。孩子们跑出门，在", "雨停了。"),
+        ("雨停了。主要景点有东湖、西山和北园", "雨停了。主要景点有东湖、西山和北园"),
+        ("准确率达到 93.2%.", "准确率达到 93.2%."),
+        ("无标点", "无标点"),
+    ),
+)
+def drop_unfinished_tail(texts: pa.Array, *, style: Literal["visible", "reference"] = "visible") -> pa.Array:
+    """Cut off a last sentence that was not written to its end.
+
+    A tail is unfinished if it ends with a comma, a colon, an opening bracket, or a word that needs another one behind
+    it (和, 在, 因为). A missing full stop alone is no sign: many texts end with a list, a source, a bracket or code. The
+    style `reference` cuts back to the last 。！？”… or newline whatever stands behind it.
 
     Args:
         texts: String array.
+        style: Whether the cut has to be visible, or every tail without a mark counts.
     """
-    unfinished = pc.invert(pc.match_substring_regex(texts, r"[。！？”…!?]\z"))
-    return rewrite_each(texts, _finished, where=unfinished)
+    if style == "reference":
+        unfinished = pc.invert(pc.match_substring_regex(texts, r"[。！？”…!?]\z"))
+        return rewrite_each(texts, _finished_reference, where=unfinished)
+
+    def finished(free: pa.Array) -> pa.Array:
+        unfinished = pc.invert(pc.match_substring_regex(free, r"[。！？”…!?\p{Co}]\s*\z"))
+        return rewrite_each(free, _finished, where=unfinished)
+
+    return outside(texts, finished)
 
 
 _WITH_MARK = re.compile(r"[^。！？!?\n]*[。！？!?\n]+|[^。！？!?\n]+\Z")
@@ -154,84 +223,23 @@ def _without_short_sentences(text: str, min_length: int, keep_tail: bool) -> str
         ended = sentence[-1] in "。！？!?\n"
         if not ended and not keep_tail:
             continue
-        if len(sentence.strip("。！？!? \t\n\u3000")) >= min_length:
+        asks = sentence.rstrip("\n")[-1:] in ("？", "?")
+        if asks or len(sentence.strip("。！？!? \t\n\u3000")) >= min_length:
             out.append(sentence)
         elif "\n" in sentence and out and not out[-1].endswith("\n"):
             out.append("\n")
     return "".join(out)
 
 
-@rewrite(cuts=True, examples=(("好。今天天气不错。尾巴没有标点", "今天天气不错。"),))
-def drop_short_sentences(texts: pa.Array, *, min_length: int = 5, keep_tail: bool = False) -> pa.Array:
-    """Drop short sentences, and a tail that no sentence mark ends.
+@rewrite(cuts=True, examples=(("嗯。今天天气不错。吃什么药？贈太保。", "今天天气不错。吃什么药？贈太保。"),))
+def drop_short_sentences(texts: pa.Array, *, min_length: int = 2, keep_tail: bool = True) -> pa.Array:
+    """Drop very short sentences, which say nothing; questions stay.
+
+    Chinese says a fact in three characters (贈太保。), so a greater length takes facts away.
 
     Args:
         texts: String array.
         min_length: Least length of a sentence, in characters without its marks and surrounding white space.
         keep_tail: Whether a tail without a closing mark stays, if it is long enough.
     """
-    return rewrite_each(texts, lambda s: _without_short_sentences(s, min_length, keep_tail))
-
-
-_SEPARATORS = re.compile(r"[|｜>»›/\\·•\-—_\[\]【】\s\d:：,，.。+]")
-_SHAPES = re.compile(
-    r"^\s*(?:"
-    r"(?:发布|更新|发表|编辑|来源|作者|时间|日期|责任编辑|责编|编辑|记者|通讯员|摄影|图/|文/|字号|阅读)[^。！？]{0,30}"
-    r"|\d{4}\s?[年\-/.]\s?\d{1,2}\s?[月\-/.]\s?\d{1,2}\s?日?(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?"
-    r"(?:\s*(?:来源|作者)[^。！？]{0,20})?"
-    r"|(?:上一篇|下一篇|上一页|下一页|返回顶部|返回首页|回到顶部|更多>>|查看更多|阅读全文|展开全文|点击这里|打印|关闭)[^。！？]{0,20}"
-    r"|(?:Copyright|版权所有|©|ICP备|京ICP|沪ICP|粤ICP|京公网安备)[^。！？]{0,80}"
-    r")\s*$",
-    re.IGNORECASE,
-)
-_PROSE = re.compile("[，。！？；]")  # 他翻到下一页，继续读。 is a sentence, not a link
-
-
-def _is_navigation(line: str) -> bool:
-    """Few Han characters among many separators: `首页 > 新闻 > 国内 | 登录 | 注册`."""
-    if not 3 <= len(line) <= 200:
-        return False
-    separators = len(_SEPARATORS.findall(line))
-    marks = sum(line.count(c) for c in "|｜>»›·•/")
-    return marks >= 3 and separators * 3 >= len(line) and not any(c in line for c in "。！？，")
-
-
-def _without_lines(text: str, lexicon: Lexicon, max_length: int) -> str:
-    fence = table = False
-    out = []
-    for line in text.split("\n"):
-        bare = line.strip()
-        if bare.startswith("```"):
-            fence = not fence
-        table = bare.startswith("|") and bare.endswith("|")
-        if bare and not fence and not table and len(bare) <= max_length:
-            if _SHAPES.match(bare) or _is_navigation(bare):
-                continue
-            if not _PROSE.search(bare) and lexicon.contains(bare):
-                continue
-        out.append(line)
-    return "\n".join(out) if out else ""
-
-
-@rewrite(
-    cuts=True,
-    examples=(
-        (
-            "首页 > 新闻 > 国内 | 登录 | 注册\n2023-08-14 12:30 来源：本站\n今天下了一场大雨。\n上一篇：天晴了",
-            "今天下了一场大雨。",
-        ),
-    ),
-)
-def drop_lines(texts: pa.Array, *, lexicon: PathName = "page_lines", max_length: int = 60) -> pa.Array:
-    """Drop lines that consist of navigation, copyright, "click here", share counts, or a date and an author.
-
-    A line is recognised by its shape or, if it contains no sentence mark, by a phrase of the lexicon. Code fences and
-    Markdown tables stay as they are.
-
-    Args:
-        texts: String array.
-        lexicon: Name of a built-in lexicon or path of a file, with phrases of such lines.
-        max_length: Length of the longest line that is looked at, in characters.
-    """
-    words = load_lexicon(lexicon)
-    return rewrite_each(texts, lambda s: _without_lines(s, words, max_length), where=pc.match_substring(texts, "\n"))
+    return outside(texts, lambda free: rewrite_each(free, lambda s: _without_short_sentences(s, min_length, keep_tail)))

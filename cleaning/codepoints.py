@@ -25,6 +25,7 @@ __all__ = [
     "PUNCTUATION",
     "CodePoints",
     "Flags",
+    "Stretch",
     "codepoints",
     "flags",
     "gb2312_table",
@@ -87,7 +88,7 @@ class CodePoints:
 
 
 @dataclass(frozen=True)
-class _Stretch:
+class Stretch:
     """A string array that equals every other one over the same stretch of the same memory.
 
     Every look at a column of a table makes a new array object, so object identity cannot tell that two rules see the
@@ -101,9 +102,10 @@ class _Stretch:
     length: int
 
     @staticmethod
-    def of(texts: pa.Array) -> _Stretch:
+    def of(texts: pa.Array) -> Stretch:
+        """The stretch of an array."""
         addresses = tuple(0 if buffer is None else buffer.address for buffer in texts.buffers())
-        return _Stretch(texts, texts.type, addresses, texts.offset, len(texts))
+        return Stretch(texts, texts.type, addresses, texts.offset, len(texts))
 
 
 def codepoints(texts: pa.Array) -> CodePoints:
@@ -112,11 +114,11 @@ def codepoints(texts: pa.Array) -> CodePoints:
     Args:
         texts: String array, N texts; a null counts as an empty text.
     """
-    return _view(_Stretch.of(texts))
+    return _view(Stretch.of(texts))
 
 
 @functools.lru_cache(maxsize=2)
-def _view(stretch: _Stretch) -> CodePoints:
+def _view(stretch: Stretch) -> CodePoints:
     texts = stretch.texts
     return _decode(pc.fill_null(texts, "") if texts.null_count else texts)
 

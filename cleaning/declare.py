@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import make_dataclass
 from typing import TypeAlias, TypeVar, cast, get_type_hints
 
+import pyarrow as pa
+
 from cleaning.rule import AddedColumns, RejectingRule, RewritingRule, Rule, RuleFunction, RuleStage
 from raylib.stage import StageInfo, StageKind, register
 
@@ -39,7 +41,13 @@ def rewrite(
 
 
 def reject(
-    reason: str, *, name: str = "", unit: str = "", examples: Examples = ()
+    reason: str,
+    *,
+    name: str = "",
+    unit: str = "",
+    examples: Examples = (),
+    answers: Callable[[pa.Array], pa.Array] | None = None,
+    adds: AddedColumns | None = None,
 ) -> Callable[[RuleFunction], RejectingRule]:
     """Declare a rule that rejects records.
 
@@ -48,15 +56,16 @@ def reject(
         name: Name in recipes; by default the function's name.
         unit: Unit of its threshold, for the references.
         examples: Texts and a part of the evidence against them; "" for a text that is kept.
+        answers: Function of texts that gives what the rule decides by, for calls on strings.
+        adds: Function that computes additional columns from the texts.
 
     Returns:
         A decorator of a function of a string array that returns evidence: null for a text that is kept.
     """
 
     def decorate(function: RuleFunction) -> RejectingRule:
-        return _registered(
-            RejectingRule(function, _info(function, name, "reject", reason=reason, unit=unit, examples=examples))
-        )
+        info = _info(function, name, "reject", reason=reason, unit=unit, examples=examples)
+        return _registered(RejectingRule(function, info, answers, adds))
 
     return decorate
 

@@ -1,4 +1,4 @@
-"""HTML and Markdown to plain text, by a real parser, with running text such as `a < b` left alone."""
+"""Markup to plain text: HTML, links of Markdown, BBCode of forums, wikitext, escapes of scripts."""
 
 from __future__ import annotations
 
@@ -7,157 +7,14 @@ import re
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from selectolax.lexbor import LexborHTMLParser
 
 from cleaning.declare import rewrite
+from cleaning.html_text import LOOKS_LIKE_TAG, html_to_text, is_page
+from cleaning.protected import Kind, outside
 from cleaning.texts import rewrite_each
 
 __all__ = ["strip_markup"]
 
-_BLOCKS = [
-    "address",
-    "article",
-    "aside",
-    "blockquote",
-    "body",
-    "br",
-    "caption",
-    "center",
-    "dd",
-    "details",
-    "dialog",
-    "dir",
-    "div",
-    "dl",
-    "dt",
-    "fieldset",
-    "figcaption",
-    "figure",
-    "footer",
-    "form",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "header",
-    "hr",
-    "li",
-    "main",
-    "menu",
-    "nav",
-    "ol",
-    "option",
-    "p",
-    "pre",
-    "section",
-    "summary",
-    "table",
-    "tbody",
-    "tfoot",
-    "thead",
-    "title",
-    "tr",
-    "ul",
-]
-_INLINE = [
-    "a",
-    "abbr",
-    "acronym",
-    "applet",
-    "area",
-    "audio",
-    "b",
-    "base",
-    "basefont",
-    "bdi",
-    "bdo",
-    "big",
-    "button",
-    "canvas",
-    "cite",
-    "code",
-    "col",
-    "colgroup",
-    "data",
-    "datalist",
-    "del",
-    "dfn",
-    "em",
-    "embed",
-    "font",
-    "frame",
-    "frameset",
-    "head",
-    "html",
-    "i",
-    "iframe",
-    "img",
-    "input",
-    "ins",
-    "kbd",
-    "label",
-    "legend",
-    "link",
-    "map",
-    "mark",
-    "marquee",
-    "meta",
-    "meter",
-    "nobr",
-    "noframes",
-    "noscript",
-    "object",
-    "optgroup",
-    "output",
-    "param",
-    "picture",
-    "progress",
-    "q",
-    "rb",
-    "rp",
-    "rt",
-    "rtc",
-    "ruby",
-    "s",
-    "samp",
-    "script",
-    "select",
-    "slot",
-    "small",
-    "source",
-    "span",
-    "strike",
-    "strong",
-    "style",
-    "sub",
-    "sup",
-    "svg",
-    "td",
-    "template",
-    "textarea",
-    "th",
-    "time",
-    "track",
-    "tt",
-    "u",
-    "var",
-    "video",
-    "wbr",
-    "xmp",
-]
-_DROPPED = ("script", "style", "noscript", "template", "iframe", "object", "svg", "head > meta", "head > link")
-_TAG_NAMES = "|".join(sorted((*_BLOCKS, *_INLINE), key=len, reverse=True))
-# A tag is a known name followed by nothing but attributes; `a<b 且 c>d` and `vector<int>` are not.
-_ATTRIBUTE = r"""[\s/]+(?:[a-zA-Z_:@#*.\-][\w:@.\-]*(?:\s{0,8}=\s{0,8}(?:"[^"<]*"|'[^'<]*'|[^\s"'<>]+))?|/)"""
-_TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:{_ATTRIBUTE})*[\s/]*>|<!--|<!doctype[^<>]*>|<!\[CDATA\[", re.IGNORECASE)
-_LOOKS_LIKE_TAG = rf"(?i)</?(?:{_TAG_NAMES})[\s/>]|<!--|<!doctype|<!\[CDATA\["
-_VOID = re.compile(
-    r"<(?:!|(?:br|hr|img|meta|link|input|area|base|col|embed|param|source|track|wbr)\b)|.*/>$", re.I | re.S
-)
-_RAW = re.compile(r"<(?:!|/?(?:script|style|noscript|template|iframe|object|svg|textarea|title)\b)", re.I)
-_MAX_DEPTH = 512
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});"
 _TARGET = (
     r"\([^()\s]{0,2000}(?:\([^()\s]{0,2000}\)[^()\s]{0,2000})?"
@@ -166,69 +23,62 @@ _TARGET = (
 _IMAGE = re.compile(r"!\[[^\[\]\n]{0,1000}\]" + _TARGET)
 _LINK = re.compile(r"\[([^\[\]\n]{0,1000})\](" + _TARGET + ")")
 _ADDRESS = re.compile(r"[/.#:?]|^\(\)$")  # `a[1](2)` is a formula, `[1](#note)` a link
-_LINE_ENDS = re.compile(r"(?<![ \t\r\f\v])[ \t\r\f\v]+(?=\n)|(?<=\n)[ \t\r\f\v]+")
-_SOFT_BREAK = re.compile(r"(?<![ \t\r\n])[ \t\r]*\n\s*")
-_CJK_EDGE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
-_MARK = "\ue000"  # private use: stands for a block border while text is collected
+
+# What a script wrote into a page. One escape may be an example, two in a row are residue.
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([\"'/])")
+_ESCAPED_RE2 = r"\\u[4-9][0-9a-fA-F]{3}\\u[4-9]|\\x3[cCeE]|\\u003[cCeE]"
+
+_BBCODE_NAMES = "b|i|u|s|p|color|size|font|align|url|email|quote|list|table|tr|td|backcolor|indent|float|hide|free|center|left|right"
+_BBCODE_DROPPED = re.compile(
+    r"\[(img|attach|attachimg|media|flash|audio|video|emot)\b[^\]\n]{0,200}\][^\[\n]{0,500}\[/\1\]", re.IGNORECASE
+)
+_BBCODE_TAG = re.compile(rf"\[/?(?:{_BBCODE_NAMES})(?:=[^\]\n]{{0,200}})?\]|\[\*\]|\[hr\]", re.IGNORECASE)
+_BBCODE_RE2 = rf"(?i)\[/(?:{_BBCODE_NAMES}|img|attach|media|code)\]"
+_BBCODE_CODE = re.compile(r"\[code\b[^\]]*\](.*?)\[/code\]", re.IGNORECASE | re.DOTALL)
+
+_WIKITEXT_RE2 = r"<ref[ />]|\[\[[^\[\]\n]+\]\]|'''[^'\n]+'''"
+_REFERENCE = re.compile(r"<ref(?:\s[^<>]{0,300})?/>|<ref(?:\s[^<>]{0,300})?>.{0,2000}?</ref>", re.S | re.I)
+_TEMPLATE = re.compile(r"\{\{[^{}]{0,3000}\}\}\n?")
+_WIKI_TABLE = re.compile(r"^\{\|.{0,20000}?^\|\}", re.M | re.S)
+_WIKI_FILE = re.compile(
+    r"\[\[(?:File|Image|Category|文件|檔案|档案|图像|圖像|分类|分類)\s?[:：](?:[^\[\]]|\[\[[^\[\]]{0,300}\]\]){0,600}\]\]\n?",
+    re.IGNORECASE,
+)
+_WIKI_LINK = re.compile(r"\[\[(?:[^\[\]|\n]{0,300}\|)?([^\[\]|\n]{1,300})\]\]")
+_OUTER_LINK = re.compile(r"\[https?://\S{1,500}\s+([^\[\]\n]{1,300})\]")
+_QUOTES = re.compile(r"'{2,5}")
+_WIKI_HEADING = re.compile(r"^(={2,6})[ \t]*([^=\n]{1,100}?)[ \t]*\1[ \t]*$", re.M)
+_SWITCH = re.compile(r"__(?:TOC|NOTOC|FORCETOC|NOEDITSECTION)__")
 
 
-def _escape_running_text(text: str) -> str:
-    """Escape every `<` that does not open or close a real tag, so that the parser keeps it as text.
-
-    Tags that are nested deeper than any page needs become line breaks, because the parser's time grows with the
-    square of the depth (browsers stop at 512 too).
-    """
-    out: list[str] = []
-    end = depth = 0
-    for match in _TAG.finditer(text):
-        out.append(text[end : match.start()].replace("<", "&lt;"))
-        tag = match[0]
-        end = match.end()
-        if tag[1] == "/":
-            depth = max(depth - 1, 0)
-        elif not _VOID.match(tag):
-            depth += 1
-        out.append(tag if depth <= _MAX_DEPTH or _RAW.match(tag) else "<br>")
-    out.append(text[end:].replace("<", "&lt;"))
-    return "".join(out)
-
-
-def _html_to_text(text: str) -> str:
-    if not _TAG.search(text):
+def _unescaped(text: str) -> str:
+    """The text with the escapes of a script decoded; as it is where a pair of surrogates is broken."""
+    decoded = _ESCAPE.sub(lambda m: chr(int(m[1] or m[2], 16)) if m[1] or m[2] else m[3], text)
+    try:
+        return decoded.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
         return text
-    whole_page = re.search(r"(?i)<(?:html|body|head)\b", text) is not None
-    tree = LexborHTMLParser(_escape_running_text(text).replace(_MARK, ""))
-    tree.strip_tags(list(_DROPPED[:-2]))
-    if whole_page:
-        tree.strip_tags(["head"])
-    for cell in tree.css("td, th"):
-        cell.insert_after("\t")
-    for node in tree.css(",".join(_BLOCKS)):
-        node.insert_before(_MARK)
-        if node.tag not in ("br", "hr"):
-            node.insert_after(_MARK)
-    root = tree.body or tree.root
-    if root is None:
-        return ""
-    collected = root.text(deep=True, separator="")
-    if whole_page:
-        # in a page a line break of the source is only white space
-        collected = _SOFT_BREAK.sub(_soft_break, collected)
-    collected = re.sub(rf"[ \t\n]*{_MARK}[\s{_MARK}]*", _border, collected)
-    collected = _LINE_ENDS.sub("", collected)
-    return collected.strip("\n\t ")
 
 
-def _soft_break(match: re.Match[str]) -> str:
-    before = match.string[match.start() - 1 : match.start()]
-    after = match.string[match.end() : match.end() + 1]
-    if _MARK in (before, after):
-        return ""
-    return "" if _CJK_EDGE.match(before or "x") and _CJK_EDGE.match(after or "x") else " "
+def _without_bbcode(text: str) -> str:
+    text = _BBCODE_CODE.sub(r"```\n\1\n```", text)
+    return _BBCODE_TAG.sub("", _BBCODE_DROPPED.sub("", text))
 
 
-def _border(match: re.Match[str]) -> str:
-    return "\n"
+def _without_wikitext(text: str) -> str:
+    text = _WIKI_TABLE.sub("", _REFERENCE.sub("", text))
+    for _ in range(4):  # templates in templates
+        shorter = _TEMPLATE.sub("", text)
+        if shorter == text:
+            break
+        text = shorter
+    text = _OUTER_LINK.sub(r"\1", _WIKI_LINK.sub(r"\1", _WIKI_FILE.sub("", text)))
+    text = _SWITCH.sub("", _QUOTES.sub("", text))
+    return _WIKI_HEADING.sub(lambda m: f"{'#' * len(m[1])} {m[2]}", text)
+
+
+def _markdown_links(text: str) -> str:
+    return _LINK.sub(lambda m: m[1] if _ADDRESS.search(m[2]) else m[0], _IMAGE.sub("", text))
 
 
 @rewrite(
@@ -238,30 +88,45 @@ def _border(match: re.Match[str]) -> str:
             "第一段，a < b 且 c > d。\n第二段\u00a0&",
         ),
         ("详见![图](a.png)和[说明](http://a.cn/b)。", "详见和说明。"),
+        ("<p>10<sup>-3</sup> 与 H<sub>2</sub>O</p><ol><li>准备</li></ol>", "10^-3 与 H_2O\n1. 准备"),
+        ("[b]水库记[/b]，'''水库'''<ref>《词典》</ref>", "水库记，水库"),
     )
 )
-def strip_markup(texts: pa.Array, *, html_tags: bool = True, markdown: bool = True) -> pa.Array:
-    """Turn HTML into text with its block structure, and reduce Markdown images and links to their text.
+def strip_markup(
+    texts: pa.Array, *, html_tags: bool = True, markdown: bool = True, bbcode: bool = True, wikitext: bool = True
+) -> pa.Array:
+    r"""Turn HTML into text with its block structure, take BBCode and wikitext away, and keep the text of Markdown links.
 
     Pages are parsed (lexbor), never cut by a pattern. Only known HTML tags whose inside looks like attributes count
-    as tags, so `a < b`, `x<y` and `vector<int>` survive. Scripts, styles, comments and, in whole pages, the head are
-    removed. Block elements become lines, a tab separates table cells, and entities are decoded. Markdown images are
-    removed, links keep their text.
+    as tags, so `a < b`, `x<y` and `vector<int>` survive. Scripts, styles, comments, hidden elements and readings of
+    ruby are removed; in whole pages also the head, menus, asides and footers. Block elements become lines, a tab
+    separates table cells, ordered lists keep their numbers, `pre` keeps its lines, formulas (MathML with TeX, TeX
+    scripts, images of formulas) become `$...$`, superscripts `^x`, subscripts `_x`. Entities, and escapes that a script
+    left (`\u6c34\u5e93`), are decoded. Markdown images are removed, links keep their text. Code in fences and back
+    quotes stays as it is.
 
     Args:
         texts: String array.
         html_tags: Whether HTML is turned into text.
         markdown: Whether Markdown images and links are reduced.
+        bbcode: Whether BBCode of forums is taken away: `[b]`, `[img]...[/img]`, `[quote]`.
+        wikitext: Whether wikitext is taken away: `<ref>`, `{{...}}`, `[[File:...]]`, `'''`.
     """
     if html_tags:
-        hit = pc.match_substring_regex(texts, _LOOKS_LIKE_TAG)
-        texts = rewrite_each(texts, _html_to_text, where=hit)
-        entity = pc.match_substring_regex(texts, _ENTITY)
-        texts = rewrite_each(texts, html.unescape, where=entity)
-    if markdown:
-        texts = rewrite_each(texts, _markdown_links, where=pc.match_substring(texts, "]("))
-    return texts
+        page = pc.match_substring_regex(texts, r"(?i)<(?:html|body|head)\b")
+        texts = rewrite_each(texts, lambda s: html_to_text(s) if is_page(s) else s, where=page)
 
+    def stripped(free: pa.Array) -> pa.Array:
+        free = rewrite_each(free, _unescaped, where=pc.match_substring_regex(free, _ESCAPED_RE2))
+        if wikitext:  # before HTML, which would keep the inside of <ref>
+            free = rewrite_each(free, _without_wikitext, where=pc.match_substring_regex(free, _WIKITEXT_RE2))
+        if html_tags:
+            free = rewrite_each(free, html_to_text, where=pc.match_substring_regex(free, LOOKS_LIKE_TAG))
+            free = rewrite_each(free, html.unescape, where=pc.match_substring_regex(free, _ENTITY))
+        if bbcode:
+            free = rewrite_each(free, _without_bbcode, where=pc.match_substring_regex(free, _BBCODE_RE2))
+        if markdown:
+            free = rewrite_each(free, _markdown_links, where=pc.match_substring(free, "]("))
+        return free
 
-def _markdown_links(text: str) -> str:
-    return _LINK.sub(lambda m: m[1] if _ADDRESS.search(m[2]) else m[0], _IMAGE.sub("", text))
+    return outside(texts, stripped, Kind.FENCE)

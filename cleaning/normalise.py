@@ -1,4 +1,4 @@
-"""Rules that bring characters to one form: widths, numbers, scripts and damaged encodings."""
+"""Rules that bring characters to one form: widths, numbers and damaged encodings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import contextlib
 import functools
 import re
 import unicodedata
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.codepoints import codepoints, share, translate
+from cleaning.codepoints import translate
 from cleaning.declare import rewrite
+from cleaning.protected import LITERAL, outside
 from cleaning.texts import rewrite_each
 
-__all__ = ["fix_encoding", "normalise_characters", "to_simplified"]
+__all__ = ["fix_encoding", "normalise_characters"]
 
 _KEPT_WIDE = "，！？：；（）"
 _BRACKETS = dict(zip("❨❩⟨⟩｟｠﹙﹚﹝﹞〘〙⦅⦆⁅⁆❲❳❴❵〚〛", "()<>()()()()()[](){}[]", strict=True))
@@ -76,7 +77,7 @@ def _accents() -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=8)
-def _replacements(punctuation: str, lookalikes: bool) -> tuple[dict[str, str], re.Pattern[str], str]:
+def _replacements(punctuation: str, lookalikes: bool, signs: bool) -> tuple[dict[str, str], re.Pattern[str], str]:
     table = {chr(c): chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F)}
     if punctuation == "keep":
         for mark in _KEPT_WIDE:
@@ -85,7 +86,9 @@ def _replacements(punctuation: str, lookalikes: bool) -> tuple[dict[str, str], r
         table["。"] = "."
     table["\u3000"] = " "
     table["\u00a0"] = " "
-    table |= _number_signs() | _BRACKETS | _DOTS
+    table |= _BRACKETS | _DOTS
+    if signs:
+        table |= _number_signs()
     if lookalikes:
         table |= _accents() | _GREEK_CYRILLIC
     table |= dict.fromkeys(_INVISIBLE, "")
@@ -95,10 +98,10 @@ def _replacements(punctuation: str, lookalikes: bool) -> tuple[dict[str, str], r
 
 
 @functools.lru_cache(maxsize=8)
-def _single_replacements(punctuation: str, lookalikes: bool) -> npt.NDArray[np.uint32]:
+def _single_replacements(punctuation: str, lookalikes: bool, signs: bool) -> npt.NDArray[np.uint32]:
     """The one-to-one replacements as a table over the BMP."""
     table = np.arange(0x10000, dtype=np.uint32)
-    for old, new in _replacements(punctuation, lookalikes)[0].items():
+    for old, new in _replacements(punctuation, lookalikes, signs)[0].items():
         if len(old) == len(new) == 1:
             table[ord(old)] = ord(new)
     return table
@@ -106,28 +109,36 @@ def _single_replacements(punctuation: str, lookalikes: bool) -> npt.NDArray[np.u
 
 @rewrite(
     examples=(
-        ("ＡＢ１①Ⅲ（一）β μ é İ，", "AB11III（一）b u e İ，"),
-        ("第⑴条\u3000价格＄５", "第1条 价格$5"),
+        ("ＡＢ１①3个月（一）β μ é，", "AB1①3个月（一）β μ é，"),
+        ("第\u3000条 价格＄５", "第 条 价格$5"),
     )
 )
 def normalise_characters(
-    texts: pa.Array, *, punctuation: Literal["keep", "half"] = "keep", lookalikes: bool = True
+    texts: pa.Array,
+    *,
+    punctuation: Literal["keep", "half"] = "keep",
+    lookalikes: bool = False,
+    signs: bool = False,
 ) -> pa.Array:
-    """Bring characters to their plain form.
+    """Bring characters to their plain form, outside code, formulas and addresses.
 
     Full-width letters, digits and ASCII punctuation become half-width; the ideographic space and the no-break space
-    become a space. Circled, parenthesised and Roman-numeral signs become plain numbers or letters, exotic brackets
-    and dots ordinary ones. Zero-width characters, byte order marks and textual escapes such as `<200b>` are removed.
-    The result is in NFC.
+    become a space. Exotic brackets and dots become ordinary ones. Zero-width characters, byte order marks and textual
+    escapes such as `<200b>` are removed. The result is in NFC.
 
     Args:
         texts: String array.
         punctuation: Whether Chinese punctuation ，。！？：；（） stays (`keep`) or becomes half-width (`half`).
-        lookalikes: Whether Greek and Cyrillic look-alikes and accented Latin letters become plain Latin letters.
-            Switch it
-            off for medicine, mathematics and foreign languages.
+        lookalikes: Whether Greek and Cyrillic look-alikes and accented Latin letters become plain Latin letters, which
+            turns μ into u and Москва into Mockba.
+        signs: Whether circled, parenthesised and Roman-numeral signs become plain numbers or letters, which turns
+            ①3个月 into 13个月.
     """
-    table, pattern, re2 = _replacements(punctuation, lookalikes)
+    return outside(texts, lambda free: _plain(free, punctuation, lookalikes, signs), LITERAL)
+
+
+def _plain(texts: pa.Array, punctuation: str, lookalikes: bool, signs: bool) -> pa.Array:
+    table, pattern, re2 = _replacements(punctuation, lookalikes, signs)
 
     def plain(match: re.Match[str]) -> str:
         return table.get(match[0], "")
@@ -141,70 +152,9 @@ def normalise_characters(
     hit = pc.match_substring_regex(texts, re2)
     if texts.null_count == 0 and (pc.sum(hit).as_py() or 0) * 4 > len(texts):
         # many texts are concerned: one table look-up a character, then only the rare rest by pattern
-        texts = translate(texts, _single_replacements(punctuation, lookalikes))
+        texts = translate(texts, _single_replacements(punctuation, lookalikes, signs))
         hit = pc.match_substring_regex(texts, re2)
     return rewrite_each(texts, lambda s: pattern.sub(plain, s), where=hit)
-
-
-class _Converter(Protocol):
-    def convert(self, text: str) -> str: ...
-
-
-@functools.lru_cache(maxsize=8)
-def _opencc(direction: str) -> _Converter:
-    import opencc  # noqa: PLC0415 - loads its dictionaries
-
-    converter: _Converter = opencc.OpenCC(direction)
-    return converter
-
-
-@functools.lru_cache(maxsize=8)
-def _convertible(direction: str) -> str:
-    """RE2 class of the characters that a direction changes on their own, or may change in a phrase.
-
-    For t2s a text without a single traditional character is left alone. That is faster, and safer: the
-    phrase table misreads simplified text (破坏土地 would become 破坯土地).
-    """
-    if direction != "t2s":
-        return r"[\x{3400}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{3ffff}]"
-    convert = _opencc(direction).convert
-    codes = [c for c in (*range(0x3400, 0xA000), *range(0xF900, 0xFB00)) if convert(chr(c)) != chr(c)]
-    return "[" + "".join(f"\\x{{{c:x}}}" for c in codes) + r"\x{20000}-\x{3ffff}乾瀋著藉覆徵麼夥]"
-
-
-def _mark_traditional(before: pa.Array, after: pa.Array) -> dict[str, pa.Array]:
-    """The column `traditional`: true where the conversion changed at least 5 % of the characters, or words."""
-    flag = np.zeros(len(before), np.bool_)
-    if before is not after:
-        rows = np.flatnonzero(pc.not_equal(before, after).to_numpy(zero_copy_only=False))
-        old, new = codepoints(before.take(pa.array(rows))), codepoints(after.take(pa.array(rows)))
-        same_length = old.lengths == new.lengths
-        if same_length.all():
-            flag[rows] = share(old.count(old.values != new.values), old.lengths, empty=0.0) >= 0.05
-        else:  # a direction that changes words: any change counts
-            flag[rows] = True
-    return {"traditional": pa.array(flag)}
-
-
-Direction = Literal["t2s", "tw2s", "tw2sp", "hk2s", "s2t", "s2tw", "s2hk", "t2tw"]
-
-
-@rewrite(
-    examples=(("網路資訊與軟體開發", "网路资讯与软体开发"), ("著名的乾隆皇帝", "著名的乾隆皇帝")),
-    adds=_mark_traditional,
-)
-def to_simplified(texts: pa.Array, *, direction: Direction = "t2s") -> pa.Array:
-    """Convert traditional to simplified characters with OpenCC, or convert in another of its directions.
-
-    Adds the column `traditional`: true where the conversion changed at least 5 % of a document's characters.
-
-    Args:
-        texts: String array.
-        direction: Direction of OpenCC; `tw2sp` also changes words of Taiwan (軟體 to 软件).
-    """
-    return rewrite_each(
-        texts, _opencc(direction).convert, where=pc.match_substring_regex(texts, _convertible(direction))
-    )
 
 
 # A byte of 0xC2..0xF4 that starts a UTF-8 sequence, then what Latin-1 or Windows-1252 makes of a
@@ -213,7 +163,7 @@ _UTF8_AS_LATIN = (
     r"[\x{c2}-\x{f4}][\x{80}-\x{bf}\x{152}\x{153}\x{160}\x{161}\x{178}\x{17d}\x{17e}\x{192}\x{2c6}\x{2dc}"
     r"\x{2013}\x{2014}\x{2018}-\x{201e}\x{2020}-\x{2022}\x{2026}\x{2030}\x{2039}\x{203a}\x{20ac}\x{2122}]"
 )
-_LATIN_RUN = re.compile("[\u0080-\u00ff]{4,}")
+_LATIN_RUN = re.compile("(?!\u00a0+(?![\u0080-\u00ff]))[\u0080-\u00ff]{4,}")  # no-break spaces alone are no damage
 # What 的，。是在 and friends become when UTF-8 bytes are read as GBK.
 _UTF8_AS_GBK = re.compile("[鐨勬槸锛銆鍦鏈涓浠鍜屼浣犲]")
 
@@ -266,5 +216,7 @@ def fix_encoding(texts: pa.Array) -> pa.Array:
     Args:
         texts: String array.
     """
-    hit = pc.match_substring_regex(texts, _UTF8_AS_LATIN + r"|[\x{80}-\x{ff}]{4,}|[鐨锛銆鏄鍦涓浠]")
+    hit = pc.match_substring_regex(
+        texts, _UTF8_AS_LATIN + r"|[\x{80}-\x{9f}\x{a1}-\x{ff}][\x{80}-\x{ff}]{3,}|[鐨锛銆鏄鍦涓浠]"
+    )
     return rewrite_each(texts, _repair, where=hit)

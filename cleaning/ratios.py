@@ -14,7 +14,6 @@ from cleaning.codepoints import (
     CHINESE_PUNCTUATION,
     FULL_WIDTH_PUNCTUATION,
     Flags,
-    codepoints,
     flags,
     gb2312_table,
     han_flags,
@@ -23,6 +22,7 @@ from cleaning.codepoints import (
     table_of,
 )
 from cleaning.declare import reject
+from cleaning.protected import prose
 from cleaning.texts import evidence
 from raylib.stage.bounds import Share
 
@@ -73,15 +73,16 @@ def _above(texts: pa.Array, value: npt.NDArray[np.float64], ceiling: float) -> p
     examples=(("This page is English 只有几个字", "0.2"), ("这一段几乎都是中文，ok。", "")),
 )
 def chinese_ratio(texts: pa.Array, *, min: Share = 0.6) -> pa.Array:
-    """Reject texts with too few Han characters among their non-space characters.
+    """Reject texts with too few Han characters among the non-space characters of their prose.
 
-    A text of white space only has a share of 0.
+    Code, formulas, tables and addresses do not count, so that a tutorial is judged by what it says between them. A
+    text without prose is judged as a whole; one of white space only has a share of 0.
 
     Args:
         texts: String array.
         min: Least share of Han characters, 0 to 1; 0.3 suits mixed text.
     """
-    view = codepoints(texts)
+    view = prose(texts)
     solid = view.lengths - view.count(space_flags(view))
     return _below(texts, share(view.count(han_flags(view)), solid, empty=0.0), min)
 
@@ -98,7 +99,7 @@ def _common_table() -> Flags:
     examples=(("ÖÐ¹ú¹²²ú£¬ÈËÃñ¡£", "0.0"), ("我们在这里看见的东西。", "")),
 )
 def common_character_ratio(texts: pa.Array, *, min: Share = 0.2) -> pa.Array:
-    """Reject texts with too few of the 5,000 commonest Han characters among all characters.
+    """Reject texts with too few of the 5,000 commonest Han characters among all characters of their prose.
 
     The list comes from the word frequencies of jieba's dictionary (benchmarks/common_characters.py).
 
@@ -106,7 +107,7 @@ def common_character_ratio(texts: pa.Array, *, min: Share = 0.2) -> pa.Array:
         texts: String array.
         min: Least share of common characters, 0 to 1.
     """
-    view = codepoints(texts)
+    view = prose(texts)
     return _below(texts, share(view.count(flags(view, _common_table())), view.lengths, empty=0.0), min)
 
 
@@ -132,7 +133,7 @@ def rare_characters(texts: pa.Array, *, max: Share = 0.1) -> pa.Array:
         texts: String array.
         max: Largest share of such characters, 0 to 1.
     """
-    view = codepoints(texts)
+    view = prose(texts)
     solid = view.lengths - view.count(space_flags(view))
     rare = view.count(~(flags(view, _writable()) | space_flags(view)))
     return _above(texts, share(rare, solid, empty=0.0), max)
@@ -158,7 +159,7 @@ def alphanumeric_ratio(texts: pa.Array, *, min: Share = 0.25, max: Share = 1.0) 
         min: Least share of letters and digits, 0 to 1.
         max: Largest share of letters and digits, 0 to 1.
     """
-    view = codepoints(texts)
+    view = prose(texts)
     counted = view.count(flags(view, _LETTERS_AND_DIGITS) | han_flags(view))
     value = share(counted, view.lengths, empty=0.0)
     return evidence(
@@ -181,7 +182,7 @@ _SYMBOLS = ~(
     examples=(("★☆※◆■□▲△●○§№＃＠＆＊★☆※价格", "0.9"), ("价格是 30 元，共 5 件。", "")),
 )
 def symbol_ratio(texts: pa.Array, *, max: Share = 0.4) -> pa.Array:
-    """Reject texts with too many symbols: characters that are not letters, digits, spaces or ordinary punctuation.
+    """Reject texts with too many symbols in their prose: no letters, digits, spaces or ordinary punctuation.
 
     Ordinary are ，。！？、；：“”‘’（）《》…— and their ASCII counterparts; everything else, emoji included, is a
     symbol.
@@ -190,7 +191,7 @@ def symbol_ratio(texts: pa.Array, *, max: Share = 0.4) -> pa.Array:
         texts: String array.
         max: Largest share of symbols among all characters, 0 to 1.
     """
-    view = codepoints(texts)
+    view = prose(texts)
     symbols = flags(view, _SYMBOLS)
     high = view.values >= 0x20000
     if high.any():
@@ -212,5 +213,5 @@ def digit_ratio(texts: pa.Array, *, max: Share = 0.3) -> pa.Array:
         texts: String array.
         max: Largest share of digits among all characters, 0 to 1.
     """
-    view = codepoints(texts)
+    view = prose(texts)
     return _above(texts, share(view.count(flags(view, _DIGITS)), view.lengths, empty=0.0), max)

@@ -11,26 +11,57 @@ removed first, which keeps the number of hits in a window small.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cleaning.codepoints import Flags, codepoints, table_of
 from cleaning.declare import rewrite
+from cleaning.protected import LAYOUT, Kind, outside
 from cleaning.texts import rewrite_each
 from raylib.errors import ParameterError
 
-__all__ = ["remove_repeats"]
+__all__ = ["drop_repeated_lines", "remove_repeats"]
 
 _SHORT = 32
 _MARKED = 0x110000  # above all of Unicode
+_SENTENCE, _LONG_SENTENCE = 20, 40  # characters of whole sentences that are no refrain: three times, twice
+_RUN_COPIES, _RUN_LENGTH = 6, 80
+_SENTENCE_END = re.compile(r"[。！？!?\n]")
 _DIGIT_FREE = re.compile(rf"\D{{{2 * _SHORT},}}")
 _DIGIT = table_of("0123456789０１２３４５６７８９")
 
 
-def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> Flags:
-    """Rows in which some digit-free string of `minimum`..31 characters is repeated back to back."""
+@dataclass(frozen=True)
+class _Worth:
+    """Which repeats count: any two copies, or only whole sentences and long runs."""
+
+    any: bool
+
+    def copies(self, period: int) -> int:
+        """Least number of copies of a string of `period` characters that may count."""
+        if self.any or period >= _LONG_SENTENCE:
+            return 2
+        run = max(_RUN_COPIES, -(-_RUN_LENGTH // period))
+        return min(3, run) if period >= _SENTENCE else run
+
+    def counts(self, unit: str, copies: int) -> bool:
+        """Whether a string repeated so often is to be reduced to one copy."""
+        period = len(unit)
+        if self.any:
+            return True
+        if copies >= _RUN_COPIES and copies * period >= _RUN_LENGTH:
+            return not unit.isspace()
+        whole = _SENTENCE_END.search(unit) is not None
+        return whole and (period >= _LONG_SENTENCE or (period >= _SENTENCE and copies >= 3))
+
+
+def _rows_with_short_repeat(texts: pa.Array, minimum: int, worth: _Worth) -> Flags:
+    """Rows in which some digit-free string of `minimum`..31 characters may be repeated back to back."""
     view = codepoints(texts)
     rows = np.zeros(len(texts), np.bool_)
     values = view.values
@@ -45,15 +76,16 @@ def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> Flags:
         if len(narrow) < 2 * period:
             break
         equal = (narrow[period:] == narrow[:-period]).tobytes()
-        needle = b"\x01" * period
+        length = (worth.copies(period) - 1) * period
+        needle = b"\x01" * length
         at = equal.find(needle)
         while at >= 0:
             row = int(np.searchsorted(view.starts, at, side="right")) - 1
             end = int(view.starts[row + 1])
-            inside = at + 2 * period <= end
+            inside = at + length + period <= end
             if rows[row]:
                 at = equal.find(needle, max(at + 1, end - period))
-            elif inside and np.array_equal(marked[at : at + period], marked[at + period : at + 2 * period]):
+            elif inside and np.array_equal(marked[at : at + length], marked[at + period : at + period + length]):
                 rows[row] = True
                 at = equal.find(needle, max(at + 1, end - period))
             elif inside:
@@ -63,7 +95,7 @@ def _rows_with_short_repeat(texts: pa.Array, minimum: int) -> Flags:
     return rows
 
 
-def _collapse_long(segment: str, period_floor: int) -> str:
+def _collapse_long(segment: str, period_floor: int, worth: _Worth) -> str:
     """Collapse repeats whose period lies in [period_floor, 2 * period_floor) within a digit-free segment."""
     block = period_floor // 2
     at = 0
@@ -76,13 +108,16 @@ def _collapse_long(segment: str, period_floor: int) -> str:
             period = found - at
             left = _match_left(segment, at, found, done)
             right = _match_right(segment, at + block, found + block)
-            if left + block + right >= period:
-                start = at - left
-                length = left + block + right  # segment[start:start+length] == the same, one period on
-                copies = length // period  # whole copies after the first
+            start = at - left
+            length = left + block + right  # segment[start:start+length] == the same, one period on
+            copies = length // period  # whole copies after the first
+            if copies and worth.counts(segment[start : start + period], copies + 1):
                 pieces.append(segment[done : start + period])
                 done = start + period + copies * period
                 at = done - block
+                break
+            if copies:  # a run that does not count, such as white space: nothing in it does
+                at = max(at, start + length)
                 break
             found = segment.find(probe, found + 1, at + 2 * period_floor + block - 1)
         at += block
@@ -116,15 +151,15 @@ def _match_left(text: str, a: int, b: int, floor: int) -> int:
     return total
 
 
-def _collapse_segment(segment: str) -> str:
+def _collapse_segment(segment: str, worth: _Worth) -> str:
     floor = _SHORT
     while 2 * floor <= len(segment):
-        segment = _collapse_long(segment, floor)
+        segment = _collapse_long(segment, floor, worth)
         floor *= 2
     return segment
 
 
-def _collapse_short(text: str, minimum: int) -> str:
+def _collapse_short(text: str, minimum: int, worth: _Worth) -> str:
     """Collapse repeats of periods `minimum`..31, shortest first: runs of equality at each distance."""
     values = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     marked = _mark_digits(values)
@@ -136,11 +171,14 @@ def _collapse_short(text: str, minimum: int) -> str:
         edges = np.diff(equal)
         starts = np.flatnonzero(edges == 1)
         lengths = np.flatnonzero(edges == -1) - starts
-        long = lengths >= period
+        long = lengths >= (worth.copies(period) - 1) * period
         if not long.any():
             continue
         keep = np.ones(len(marked), np.bool_)
         for start, length in zip(starts[long].tolist(), lengths[long].tolist(), strict=True):
+            unit = values[start : start + period].tobytes().decode("utf-32-le")
+            if not worth.counts(unit, length // period + 1):
+                continue
             keep[start + period : start + period + length // period * period] = False
         marked, values = marked[keep], values[keep]
     return values.tobytes().decode("utf-32-le")
@@ -154,27 +192,35 @@ def _mark_digits(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     return marked
 
 
-def _collapse(text: str, *, short: bool, minimum: int) -> str:
-    if short:
-        text = _collapse_short(text, minimum)
-    return _DIGIT_FREE.sub(lambda m: _collapse_segment(m[0]), text)
+def _collapse(text: str, worth: _Worth, minimum: int | None = None) -> str:
+    if minimum is not None:
+        text = _collapse_short(text, minimum, worth)
+    return _DIGIT_FREE.sub(lambda m: _collapse_segment(m[0], worth), text)
 
 
 @rewrite(
     examples=(
-        ("今天天气今天天气今天天气好", "今天天气好"),
-        ("哈哈哈哈哈哈哈", "哈哈哈哈"),
-        ("2020202020，123123", "2020202020，123123"),
+        (
+            "下面是正文，编辑点了两次粘贴，所以同一段话出现了很多次。" * 3,
+            "下面是正文，编辑点了两次粘贴，所以同一段话出现了很多次。",
+        ),
+        ("首批有山东省、广东省、广州市。小鸡叽叽叽叽地叫。", "首批有山东省、广东省、广州市。小鸡叽叽叽叽地叫。"),
+        ("哈" * 100, "哈" * 4),
     )
 )
-def remove_repeats(texts: pa.Array, *, min_length: int = 3) -> pa.Array:
+def remove_repeats(
+    texts: pa.Array, *, units: Literal["sentences", "any"] = "sentences", min_length: int = 3
+) -> pa.Array:
     """Reduce a digit-free string that is repeated back to back to one copy.
 
-    The shortest unit counts, however long the repeat is; units may be whole pages. The time is almost linear in the
-    length of the text.
+    By default a repeat has to be a mistake: whole sentences (40 characters or more twice, 20 or more three times) or a
+    long run (six copies or more of 80 characters together). With `any` every two copies count, which takes 广东省 out
+    of 山东省、广东省、广州市. The shortest unit counts, however long the repeat is; units may be whole pages. The time is
+    almost linear in the length of the text. Code, tables, formulas and verse stay.
 
     Args:
         texts: String array.
+        units: What may be repeated: whole sentences and long runs (`sentences`), or anything (`any`).
         min_length: Least length of the repeated string, in characters, 1 to 31.
 
     Raises:
@@ -182,10 +228,74 @@ def remove_repeats(texts: pa.Array, *, min_length: int = 3) -> pa.Array:
     """
     if not 1 <= min_length < _SHORT:
         raise ParameterError(f"min_length must lie between 1 and {_SHORT - 1}, is {min_length}")
-    rows = _rows_with_short_repeat(texts, min_length)
+    worth = _Worth(any=units == "any")
+    if worth.any:
+        return _without_repeats(texts, worth, min_length)
+    return outside(texts, lambda free: _without_repeats(free, worth, min_length), LAYOUT & ~Kind.TITLE)
+
+
+def _without_repeats(texts: pa.Array, worth: _Worth, min_length: int) -> pa.Array:
+    rows = _rows_with_short_repeat(texts, min_length, worth)
     array = texts
     if rows.any():
-        array = rewrite_each(texts, lambda s: _collapse(s, short=True, minimum=min_length), where=pa.array(rows))
+        array = rewrite_each(texts, lambda s: _collapse(s, worth, min_length), where=pa.array(rows))
     long_enough = codepoints(texts).lengths >= 2 * _SHORT
     rest = long_enough & ~rows
-    return rewrite_each(array, lambda s: _collapse(s, short=False, minimum=min_length), where=pa.array(rest))
+    return rewrite_each(array, lambda s: _collapse(s, worth), where=pa.array(rest))
+
+
+_PASTED = (
+    "他在这里住了三十年，从来没有离开过，村里的人都认得他，也都知道他的脾气。\n"
+    "后来修了水库，他被请去看闸门，每天沿着渠走一遍，把水量记在本子上。那些本子现在都在县里的档案馆。\n"
+    "他的女儿在城里教书，每年清明回来一次，帮他把屋后的菜地翻一遍，再把那几箱本子搬出来晒太阳。"
+)
+
+
+@rewrite(
+    cuts=True,
+    unit="characters",
+    examples=(
+        (_PASTED + "\n孩子们都走了。\n" + _PASTED, _PASTED + "\n孩子们都走了。"),
+        ("（一）符合条件的；\n（二）其他。\n第三条\n（一）符合条件的；\n（二）其他。",) * 2,
+    ),
+)
+def drop_repeated_lines(texts: pa.Array, *, min_length: int = 100) -> pa.Array:
+    """Drop passages of whole lines that came before in the same text: pages that were pasted twice.
+
+    A passage is a run of lines that follow each other as they did before. It has to be long: statutes repeat
+    sentences, songs refrains, lists their items. Code, formulas and tables stay.
+
+    Args:
+        texts: String array.
+        min_length: Least length of a passage that is dropped, in characters.
+    """
+    return outside(
+        texts,
+        lambda free: rewrite_each(
+            free, lambda s: _without_repeated_lines(s, min_length), where=pc.match_substring(free, "\n")
+        ),
+        Kind.CODE | Kind.FORMULA | Kind.TABLE,
+    )
+
+
+def _without_repeated_lines(text: str, min_length: int) -> str:
+    lines = text.split("\n")
+    solid = [i for i, line in enumerate(lines) if line.strip()]
+    keys = [lines[i].strip() for i in solid]
+    if len(set(keys)) == len(keys):
+        return text
+    first: dict[str, int] = {}
+    gone: set[int] = set()
+    at = 0
+    while at < len(solid):
+        before = first.setdefault(keys[at], at)
+        run = 0
+        while before < at and at + run < len(solid) and before + run < at and keys[before + run] == keys[at + run]:
+            run += 1
+        if sum(len(keys[at + k]) for k in range(run)) >= min_length:
+            last = solid[at + run - 1]
+            gone.update(range(solid[at - 1] + 1, last + 1))
+            at += run
+        else:
+            at += 1
+    return "\n".join(line for i, line in enumerate(lines) if i not in gone) if gone else text

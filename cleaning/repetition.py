@@ -18,6 +18,7 @@ from cleaning.codepoints import (
     table_of,
 )
 from cleaning.declare import reject
+from cleaning.protected import prose_texts
 from cleaning.texts import evidence
 from raylib.hashing import inside_one_text, ngram_hashes
 from raylib.stage.bounds import Share
@@ -138,7 +139,7 @@ def repetition(
     max_duplicate_paragraphs: Share = 0.3,
     max_duplicate_paragraph_characters: Share = 0.2,
     scale: float = 1.0,
-    min_length: int = 50,
+    min_length: int = 128,
 ) -> pa.Array:
     """Reject repetitive texts (Gopher, Rae et al. 2021, table A1), with n-grams of characters instead of words.
 
@@ -156,6 +157,7 @@ def repetition(
         scale: Factor of the nine thresholds for n-grams.
         min_length: Length below which a text's n-grams are not looked at, in characters.
     """
+    texts = prose_texts(texts)
     out: list[str | None] = [None] * len(texts)
     multiline = pc.match_substring(texts, "\n").to_numpy(zero_copy_only=False).astype(bool)
     for row in np.flatnonzero(multiline).tolist():

@@ -92,13 +92,17 @@ class Rule(ABC):
             parameters: Parameters of the rule by name.
         """
 
+    def _called(self, texts: pa.Array, parameters: Mapping[str, object]) -> pa.Array:
+        """What an array is answered with."""
+        return self.function(texts, **parameters)
+
     def _result(
         self,
         texts: str | pa.Table | pa.ChunkedArray | pa.Array | Iterable[str | None],
         parameters: Mapping[str, object],
     ) -> str | pa.Array | Outcome | None:
         if isinstance(texts, str):
-            result: str | None = self.function(pa.array([texts], pa.large_string()), **parameters)[0].as_py()
+            result: str | None = self._called(pa.array([texts], pa.large_string()), parameters)[0].as_py()
             return result
         if isinstance(texts, pa.Table):
             return self.apply(texts, parameters)
@@ -106,7 +110,7 @@ class Rule(ABC):
             texts = texts.combine_chunks()
         if not isinstance(texts, pa.Array):
             texts = pa.array(texts, pa.large_string())
-        return self.function(texts.cast(pa.large_string()), **parameters)
+        return self._called(texts.cast(pa.large_string()), parameters)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,13 @@ class RejectingRule(Rule):
     Attributes:
         function: The function behind it, from texts to evidence: null for kept.
         info: Its registry entry.
+        answers: Function of texts that gives what the rule decides by: the answer to a string or an array that comes
+            without parameters.
+        adds: Function that computes additional columns from the texts, before and after, which do not differ.
     """
+
+    answers: Callable[[pa.Array], pa.Array] | None = None
+    adds: AddedColumns | None = None
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
         """Reject the records with evidence against their text.
@@ -170,6 +180,8 @@ class RejectingRule(Rule):
         Returns:
             Kept records, and rejected ones with their evidence.
         """
+        if self.adds is not None:
+            table = with_columns(table, self.adds(text_of(table), text_of(table)))
         if len(table) == 0:
             return keep_all(table)
         found = self.function(text_of(table), **parameters)
@@ -177,6 +189,11 @@ class RejectingRule(Rule):
         if not pc.any(rejected).as_py():
             return keep_all(table)
         return split_rejected(table, rejected, stage=self.info.name, reason=self.info.reason, detail=found)
+
+    def _called(self, texts: pa.Array, parameters: Mapping[str, object]) -> pa.Array:
+        if self.answers is None or parameters:
+            return self.function(texts, **parameters)
+        return self.answers(texts)
 
     @overload
     def __call__(self, texts: str, **parameters: object) -> str | None: ...
@@ -194,7 +211,7 @@ class RejectingRule(Rule):
             parameters: Parameters of the rule by name; docs/rules.md has their defaults.
 
         Returns:
-            Evidence against the string (None: kept) or against each string of the array (null: kept); for a table
-            an outcome with kept and rejected records.
+            Evidence against the string (None: kept) or against each string of the array (null: kept), or what the
+            rule's page names instead; for a table an outcome with kept and rejected records.
         """
         return self._result(texts, parameters)

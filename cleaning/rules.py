@@ -4,7 +4,6 @@ from cleaning.boundaries import (
     cut_boilerplate_ends,
     cut_ends,
     cut_partial_ends,
-    drop_lines,
     drop_short_sentences,
     drop_unfinished_tail,
 )
@@ -15,13 +14,16 @@ from cleaning.characters import (
     trim_punctuation,
     unify_quotes,
 )
+from cleaning.chinese_scripts import to_simplified
 from cleaning.classifier import ad_classifier
 from cleaning.garbled import garbled
 from cleaning.language import language
 from cleaning.lexicons import lexicon, sensitive
+from cleaning.lines import drop_lines
 from cleaning.links import remove_mentions, remove_urls
+from cleaning.main_text import extract_main
 from cleaning.markup import strip_markup
-from cleaning.normalise import fix_encoding, normalise_characters, to_simplified
+from cleaning.normalise import fix_encoding, normalise_characters
 from cleaning.patterns import advertising, lottery
 from cleaning.personal_data import remove_personal_data
 from cleaning.ratios import (
@@ -33,9 +35,9 @@ from cleaning.ratios import (
     rare_characters,
     symbol_ratio,
 )
-from cleaning.repeats import remove_repeats
+from cleaning.repeats import drop_repeated_lines, remove_repeats
 from cleaning.repetition import character_repetition, repetition
-from cleaning.residue import remove_counters, remove_phrases, remove_wiki_references
+from cleaning.residue import remove_counters, remove_phrases, remove_watermarks, remove_wiki_references
 from cleaning.spacing import collapse_newlines, join_han_spaces, normalise_whitespace, unwrap_lines
 from cleaning.structure import (
     alternating_scripts,
@@ -46,6 +48,7 @@ from cleaning.structure import (
     table_of_contents,
     table_page,
 )
+from cleaning.textquality import text_quality
 
 __all__ = [
     "ad_classifier",
@@ -64,9 +67,11 @@ __all__ = [
     "cut_partial_ends",
     "digit_ratio",
     "drop_lines",
+    "drop_repeated_lines",
     "drop_short_sentences",
     "drop_unfinished_tail",
     "ellipsis_ratio",
+    "extract_main",
     "fix_encoding",
     "garbled",
     "join_han_spaces",
@@ -86,6 +91,7 @@ __all__ = [
     "remove_phrases",
     "remove_repeats",
     "remove_urls",
+    "remove_watermarks",
     "remove_wiki_references",
     "repetition",
     "sensitive",
@@ -93,6 +99,7 @@ __all__ = [
     "symbol_ratio",
     "table_of_contents",
     "table_page",
+    "text_quality",
     "to_simplified",
     "trim_punctuation",
     "unify_quotes",

@@ -9,9 +9,11 @@ import statistics
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaning.codepoints import HAN, HAN_RE2
+from cleaning.codepoints import HAN, HAN_RE2, codepoints, han_flags
 from cleaning.declare import rewrite
+from cleaning.protected import is_mark, outside
 from cleaning.texts import replaced, rewrite_each
+from raylib.stage.bounds import Share
 
 __all__ = ["collapse_newlines", "join_han_spaces", "normalise_whitespace", "unwrap_lines"]
 
@@ -26,24 +28,43 @@ _BETWEEN = re.compile(
 
 
 @rewrite(
+    unit="share of Han characters",
     examples=(
-        ("中 国 abc 好 1 x", "中国abc好1 x"),
-        ("他说 ： 你好\n 再见", "他说：你好\n再见"),
+        ("小 虫儿 的 名字 草丛 里 住 着 一 只 硬壳虫儿 。", "小虫儿的名字草丛里住着一只硬壳虫儿。"),
+        ("第一条 为了规范。县长在工地上强调 质量第一", "第一条 为了规范。县长在工地上强调 质量第一"),
         ("plain English text", "plain English text"),
-    )
+    ),
 )
-def join_han_spaces(texts: pa.Array, *, latin: bool = True) -> pa.Array:
-    """Remove white space next to Han characters and Chinese punctuation; line breaks stay.
+def join_han_spaces(texts: pa.Array, *, latin: bool = True, min_share: Share = 0.15) -> pa.Array:
+    """Remove white space next to Han characters and Chinese punctuation, where it stands between most words.
+
+    Text that was segmented into words, or read by OCR, has a space behind every second character. In other text a
+    space between Han characters was put there by its writer, and stays: titles, mottos, verse, lists. Line breaks
+    stay, and so does the layout of code, tables, Markdown, statutes and verse.
 
     Args:
         texts: String array.
         latin: Whether a space between a Han character and a Latin word or number is removed too. If false, only spaces
             between Han characters or next to Chinese punctuation are removed (typographic style).
+        min_share: Least number of gaps between Han characters for each Han character, 0 to 1; 0 takes every space.
     """
     marks = f"[{HAN_RE2}{_CJK_MARKS}]"
-    hit = pc.match_substring_regex(texts, f"{marks}{_BLANK}|{_BLANK}{marks}")
+    gap = f"{marks}{_BLANK}|{_BLANK}{marks}"
     pattern = _AFTER_ANY if latin else _BETWEEN
-    return rewrite_each(texts, lambda s: pattern.sub("", s), where=hit)
+
+    def joined(free: pa.Array) -> pa.Array:
+        where = pc.match_substring_regex(free, gap)
+        return rewrite_each(free, lambda s: pattern.sub("", s), where=where)
+
+    if not min_share:
+        return joined(texts)
+    gaps = pc.fill_null(pc.count_substring_regex(texts, f"[{HAN_RE2}] +"), 0).to_numpy(zero_copy_only=False)
+    view = codepoints(texts)
+    segmented = gaps > min_share * view.count(han_flags(view))
+    if not segmented.any():
+        return texts
+    rows = pa.array(segmented)
+    return pc.replace_with_mask(texts, rows, outside(texts.filter(rows), joined))
 
 
 @rewrite(examples=(("a\r\n\n\n\nb", "a\n\nb"), ("第一行\n \n\t\n第二行", "第一行\n\n第二行")))
@@ -75,18 +96,36 @@ _STARTS_BLOCK = re.compile(r"\s|[#>*\-+|•·（(【\[第]|\d+[.、．)）]|[一
 _STARTS_INSIDE = re.compile(rf"[{HAN}a-z“‘《，。！？；：、]")
 
 
-def _unwrap(text: str, min_width: int) -> str:
+_WIDEST = 80  # characters: no page or screen wraps behind more Han characters
+
+
+def _full_lines(lines: list[str], min_width: int, slack: int) -> list[bool]:
+    """Which lines are full: as wide as most of their paragraph, and no paragraph of their own."""
+    full = [False] * len(lines)
+    at = 0
+    for blank, group in itertools.groupby(lines, lambda line: not line.strip()):
+        block = list(group)
+        if not blank:
+            # a page number or a heading between two paragraphs must not set the width
+            widths = sorted((len(line) for line in block if len(line) >= min_width), reverse=True)
+            common = statistics.median(widths) if widths else 0
+            for i, line in enumerate(block):
+                full[at + i] = len(widths) > 1 and min_width <= len(line) <= _WIDEST and len(line) >= common - slack
+        at += len(block)
+    return full
+
+
+def _unwrap(text: str, min_width: int, slack: int) -> str:
     lines = text.split("\n")
-    widths = [len(line) for line in lines if len(line) >= min_width]
-    if len(widths) < 2:
-        return text
-    full = max(min_width, int(0.8 * statistics.median(widths)))
+    full = _full_lines(lines, min_width, slack)
     out = [lines[0]]
-    for before, line in itertools.pairwise(lines):
+    for i, (before, line) in enumerate(itertools.pairwise(lines)):
         goes_on = (
-            len(before) >= full
+            full[i]
+            and len(line) <= len(before) + slack  # a hard wrap has no wider line
             and not _ENDS_SENTENCE.search(before)
             and not _STARTS_BLOCK.match(line)
+            and not is_mark(before[-1:] or " ")
             and _STARTS_INSIDE.match(line) is not None
         )
         if not goes_on:
@@ -101,20 +140,26 @@ def _unwrap(text: str, min_width: int) -> str:
 @rewrite(
     examples=(
         (
-            "那天早晨的雾很大，他沿着河边慢慢地走，心里想着昨天夜里发\n生的事情，一直走到了桥头才停下来。\n桥上一个人也没有。",
-            "那天早晨的雾很大，他沿着河边慢慢地走，心里想着昨天夜里发生的事情，一直走到了桥头才停下来。\n桥上一个人也没有。",
+            "那天早晨的雾很大，他沿着河边慢慢地走，心里想着昨天夜里发\n生的事情，一直走到了桥头才停下来，看见水面上漂着一只空\n船。\n桥上一个人也没有。",
+            "那天早晨的雾很大，他沿着河边慢慢地走，心里想着昨天夜里发生的事情，一直走到了桥头才停下来，看见水面上漂着一只空船。\n桥上一个人也没有。",
         ),
     )
 )
-def unwrap_lines(texts: pa.Array, *, min_width: int = 15) -> pa.Array:
-    """Join hard-wrapped lines of books where a sentence continues.
+def unwrap_lines(texts: pa.Array, *, min_width: int = 15, slack: int = 3) -> pa.Array:
+    """Join hard-wrapped lines of books and PDF files where a sentence continues.
 
-    A line is joined with the next one if it is full (at least 0.8 of the median width of wide lines), does not end a
-    sentence, and the next line continues a sentence: no indent, no heading, no list mark. Verse and short lines stay.
+    A line is joined with the next one if both belong to a paragraph of equally wide lines, the line does not end a
+    sentence, and the next one continues a sentence: no indent, no heading, no list mark. Verse, tables, code and short
+    lines stay.
 
     Args:
         texts: String array.
         min_width: Least width of a line that may be full, in characters.
+        slack: Largest difference between full lines, in characters.
     """
-    hit = pc.match_substring_regex(texts, rf"[^\n。！？…]{{{min_width},}}\n[^\n]")
-    return rewrite_each(texts, lambda s: _unwrap(s, min_width), where=hit)
+    wrapped = rf"[^\n。！？…]{{{min_width},}}\n[^\n]"
+
+    def unwrapped(free: pa.Array) -> pa.Array:
+        return rewrite_each(free, lambda s: _unwrap(s, min_width, slack), where=pc.match_substring_regex(free, wrapped))
+
+    return outside(texts, unwrapped, candidates=pc.match_substring_regex(texts, wrapped))

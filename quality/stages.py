@@ -2,7 +2,7 @@
 
 from quality.embeddings import clustering, embedding
 from quality.scores import buckets, classify, difficulty, ifd, instruction, judge, perplexity, reward, safety
-from quality.selection import drop_columns, keep_where, mixture, phases, selection
+from quality.selection import drop_columns, end_with_answer, keep_where, mixture, phases, selection
 
 __all__ = [
     "buckets",
@@ -11,6 +11,7 @@ __all__ = [
     "difficulty",
     "drop_columns",
     "embedding",
+    "end_with_answer",
     "ifd",
     "instruction",
     "judge",

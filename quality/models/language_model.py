@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from quality.models.tokenizer import Tokenizer, chat_prompt
+from raylib.errors import ParameterError
 from raylib.extras import require
 from raylib.model_folders import model_folder
 
@@ -36,18 +40,38 @@ def model_path(path: str, stage: str) -> None:
     model_folder(path, f"{stage}: model")
 
 
-def check_model(path: str, stage: str) -> None:
+def check_model(path: str, stage: str, min_parameters: int = 0) -> None:
     """Check as much of a model as can be seen without loading it.
 
     Args:
         path: Parameter `model` of a stage.
         stage: Name of that stage, for the message.
+        min_parameters: Least number of the model's weights; files in other formats than safetensors are not counted.
 
     Raises:
-        ParameterError: If torch or transformers is not installed, or `path` is not the folder of a model.
+        ParameterError: If torch or transformers is not installed, `path` is not the folder of a model, or the model is
+            too small to know the language.
     """
     require("torch", "transformers", purpose=f"the stage {stage}", extra="quality")
     model_path(path, stage)
+    weights = [count_of_weights(file) for file in Path(path).glob("*.safetensors")]
+    if weights and sum(weights) < min_parameters:
+        raise ParameterError(
+            f"{stage}: model: {path!r} has {sum(weights) / 1e6:.1f} million weights, fewer than min_parameters = "
+            f"{min_parameters}: what a toy thinks likely says nothing of a text. Name a model that knows the language, "
+            f"or set {stage}.min_parameters=0 to try the pipeline"
+        )
+
+
+def count_of_weights(file: Path) -> int:
+    """Number of weights in a safetensors file, by its header.
+
+    Args:
+        file: The file.
+    """
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
 def placed(wanted: str) -> tuple[torch.device, torch.dtype]:

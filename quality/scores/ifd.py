@@ -38,6 +38,7 @@ class Ifd(ModelStage[LanguageModel]):
             newline), or `auto` (`chat` if the tokenizer has a template).
         batch_tokens: Number of tokens in a batch; 0 means 2,048 on a CPU and 32,768 on a GPU.
         device: Device of torch; `auto` means a GPU if there is one.
+        min_parameters: Least number of the model's weights; a smaller one is refused before any work.
 
     Raises:
         ParameterError: If `max_tokens` is too small.
@@ -48,6 +49,7 @@ class Ifd(ModelStage[LanguageModel]):
     template: Template = "auto"
     batch_tokens: int = 0
     device: str = "auto"
+    min_parameters: int = 0
 
     def __post_init__(self) -> None:
         if self.max_tokens < 8:
@@ -55,7 +57,7 @@ class Ifd(ModelStage[LanguageModel]):
 
     def check(self) -> None:
         """Check that the model is there. Raises ParameterError."""
-        check_model(self.model, "ifd")
+        check_model(self.model, "ifd", self.min_parameters)
 
     def load(self) -> LanguageModel:
         """Load the model."""

@@ -14,8 +14,18 @@ import pyarrow.compute as pc
 
 from cleaning.codepoints import codepoints
 from cleaning.language import detect_language
+from cleaning.protected import prose_texts
 from cleaning.repetition import repeats_of_ngrams
-from quality.text.patterns import AI_PHRASE, APOLOGY, ASKS_OTHER_LANGUAGE, RESIDUE, counted, is_refusal, matches
+from quality.text.patterns import (
+    AI_PHRASE,
+    APOLOGY,
+    ASKS_ABOUT_AI,
+    ASKS_OTHER_LANGUAGE,
+    RESIDUE,
+    counted,
+    is_refusal,
+    matches,
+)
 from quality.text.turns import Message, instruction_of, response_of, roles_of
 from raylib.schema import single_chunk
 from raylib.stage import LocalStage, Outcome, keep_all, stage, with_columns
@@ -25,13 +35,14 @@ __all__ = ["InstructionFeatures"]
 
 _CLOSING = re.compile(r"[。！？!?.…~～”’\"'）)\]】》」』`}>|：:；;*_\w]$")
 _CUT = re.compile(r"[，,、（(《“‘【\[{<+=/\\—-]$")
+_RULE = re.compile(r"\s*[|+:=-][|+:=\s-]+|\s*\|.*\|\s*")  # the border or a row of a table
 _HAN_END = re.compile(r"[\u4e00-\u9fff]$")
 
 
 def _truncated(text: str, fenced: bool) -> bool:
     """Whether a response looks cut: it ends in an opening or joining mark, or in the middle of a long sentence."""
     tail = text.rstrip()
-    if not tail:
+    if not tail or _RULE.fullmatch(tail.rsplit("\n", 1)[-1]):
         return False
     if _CUT.search(tail):
         return True
@@ -102,7 +113,7 @@ class InstructionFeatures(LocalStage):
         roles = roles_of(table).to_pylist()
         # long texts are judged by their start, except for their end
         heads = pc.utf8_slice_codeunits(response, 0, 4000)
-        repetition = _repetition(heads)
+        repetition = _repetition(prose_texts(single_chunk(heads), never_empty=False))
         flags = _flags(instruction, response, heads, messages)
         empty = np.array([sum(not (m["content"] or "").strip() for m in turns) for turns in messages], np.int32)
         order = [_role_problem(r) for r in roles]
@@ -136,7 +147,7 @@ def _flags(
         "language_mismatch": _mismatch(instruction, response),
         "refusal": is_refusal(response),
         "apology": matches(heads, APOLOGY),
-        "ai_phrase": matches(heads, AI_PHRASE),
+        "ai_phrase": matches(heads, AI_PHRASE) & ~matches(instruction, ASKS_ABOUT_AI),
         "truncated": fences | np.array([_truncated(t, "```" in t) for t in answered], np.bool_),
         "template_residue": matches(instruction, RESIDUE) | matches(heads, RESIDUE),
         "duplicated_answer": np.array([_duplicated(q, a, m) for q, a, m in asked], np.bool_),
@@ -145,7 +156,7 @@ def _flags(
 
 def _mismatch(instruction: pa.Array, response: pa.Array) -> npt.NDArray[np.bool_]:
     """Whether a response is in another language and the instruction does not ask for that."""
-    excused = matches(instruction, ASKS_OTHER_LANGUAGE)
+    excused = matches(instruction, ASKS_OTHER_LANGUAGE) | ~_sentences(response)
     lengths = [pc.utf8_length(a).to_numpy(zero_copy_only=False) for a in (instruction, response)]
     # a word or two say nothing reliable of their language
     judged = np.flatnonzero(~excused & (lengths[0] >= 6) & (lengths[1] >= 6))
@@ -155,13 +166,27 @@ def _mismatch(instruction: pa.Array, response: pa.Array) -> npt.NDArray[np.bool_
         heads = (single_chunk(pc.utf8_slice_codeunits(part, 0, 400)) for part in parts)
         asked, answered = (np.asarray(detect_language(h), dtype=object) for h in heads)
         scripts = [np.array([_script(c) for c in codes]) for codes in (asked, answered)]
-        known = (asked != "und") & (answered != "und")
+        nothing = ("und", "code", "math")
+        known = ~np.isin(asked, nothing) & ~np.isin(answered, nothing)
         out[judged] = known & (scripts[0] != scripts[1])
     return out
 
 
+_ENGLISH_WORDS = r"(?i)\b(the|a|an|is|are|was|of|to|and|in|that|it|for|you|with|this)\b"
+
+
+def _sentences(texts: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether texts are sentences, in Chinese or of a dozen words: lists of words and formulas have no language."""
+    latin = counted(texts, "[A-Za-z]{2,}")
+    return (counted(texts, r"[\x{4e00}-\x{9fff}]") * 2 > latin) | (
+        (latin >= 12) & (counted(texts, _ENGLISH_WORDS) * 8 >= latin)
+    )
+
+
 def _script(code: str) -> str:
     """The language zh, ja or ko, or `other`: the statistical model cannot tell short Latin texts apart reliably."""
+    if code in ("zh-Hant", "lzh", "yue"):
+        return "zh"
     return code if code in ("zh", "ja", "ko") else "other"
 
 

@@ -61,14 +61,15 @@ class SafetyScreen(ModelStage[_Helpers]):
 
     Categories: political, sexual, violence, gambling_fraud, discrimination, privacy, self_harm, weapons_drugs. Risk is
     found by a lexicon, by a fastText classifier and by a judge at an OpenAI-compatible endpoint, whose word counts
-    above the others'. A response that declines or dissuades is harmless whatever words it takes. `safety` is `safe`;
+    above the others'. A response that declines or dissuades is harmless whatever words it takes, and so is one that
+    speaks of a crime to judge it, to prevent it or to teach about it. `safety` is `safe`;
     `refused`, a harmful prompt with a proper refusal, worth keeping as safety data; `answered`, a risky prompt with an
     answer in which nothing harmful was found; or `unsafe`, a harmful response or document. Nothing is cut:
     `keep_where: safety != "unsafe"` does that.
 
     Attributes:
         lexicon: Lexicon of harmful words: `safety` (built in), or a file with `word=>category` per line.
-        min_hits: Number of words of the lexicon from which a response counts as harmful; a prompt needs one.
+        min_hits: Number of different words of the lexicon from which a response counts as harmful; a prompt needs one.
         classifier: Path of a fastText classifier; empty means none.
         classifier_label: Label of the classifier that means harmful.
         classifier_category: Category of what the classifier finds.
@@ -90,7 +91,7 @@ class SafetyScreen(ModelStage[_Helpers]):
     """
 
     lexicon: PathName = "safety"
-    min_hits: int = 2
+    min_hits: int = 3
     classifier: PathName = ""
     classifier_label: str = ""
     classifier_category: str = "discrimination"

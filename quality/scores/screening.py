@@ -13,7 +13,7 @@ from cleaning.lexicons import load_lexicon
 from quality.models.answer import Answer, Malformed, read_json
 from quality.models.endpoint import Endpoint
 from quality.text.language import prompt_language
-from quality.text.patterns import dissuades, is_refusal
+from quality.text.patterns import discusses, dissuades, is_refusal
 from quality.text.turns import Message
 
 __all__ = ["ANSWER", "CATEGORIES", "Harm", "ask", "categories_of", "harmless_stance"]
@@ -57,8 +57,8 @@ class Harm:
 
 
 def harmless_stance(responses: pa.Array) -> npt.NDArray[np.bool_]:
-    """Whether each of N responses declines or dissuades, `[N]`."""
-    return np.asarray(is_refusal(responses) | dissuades(responses))
+    """Whether each of N responses declines, dissuades, or speaks of harm to judge or to prevent it, `[N]`."""
+    return np.asarray(is_refusal(responses) | dissuades(responses) | discusses(responses))
 
 
 def ask(endpoint: Endpoint, prompts: Sequence[str], responses: Sequence[str]) -> list[Answer[Harm]]:
@@ -115,7 +115,7 @@ def categories_of(texts: Sequence[str], lexicon: str, min_hits: int) -> tuple[li
             counts[hit.category] = counts.get(hit.category, 0) + 1
             if len(seen) < _SHOWN and hit.word not in seen:
                 seen.append(hit.word)
-        harmful = sum(counts.values()) >= min_hits
+        harmful = len(set(seen)) >= min(min_hits, _SHOWN)  # a word that comes ten times is what the text is about
         found.append(max(counts, key=lambda c: (counts[c], c)) if harmful else "")
         evidence.append(",".join(seen) if harmful else "")
     return found, evidence

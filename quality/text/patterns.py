@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 __all__ = [
     "AI_PHRASE",
     "APOLOGY",
+    "ASKS_ABOUT_AI",
     "ASKS_OTHER_LANGUAGE",
     "CONSTRAINTS",
     "REASONING",
     "RESIDUE",
     "STEPS",
     "counted",
+    "discusses",
     "dissuades",
     "is_refusal",
     "matches",
@@ -34,19 +36,22 @@ _DISSUADES = (
     r"|\b(is|are) (illegal|unethical|wrong|dangerous|a crime)\b|seek (professional )?help"
 )
 APOLOGY = r"(?i)抱歉|对不起|很遗憾|不好意思|\b(sorry|apologi[sz]e|apologies|unfortunately)\b"
+# said of oneself: 它作为语言模型 explains what another one is
 AI_PHRASE = (
-    r"(?i)作为(一个|一名|一款|一种)?(大型|大)?(人工智能|语言模型|ai|聊天机器人|智能助手|虚拟助手)"
-    r"|我(只)?是(一个|一名|一款)?(大型|大)?(人工智能|语言模型|ai\b|聊天机器人|智能助手)"
+    r"(?i)(^|[。！？，,\n我])\s?作为(一个|一名|一款|一种)?(大型|大)?(人工智能|语言模型|ai|聊天机器人|智能助手|虚拟助手)[^。！？]{0,20}我"
+    r"|我作为(一个|一名|一款|一种)?(大型|大)?(人工智能|语言模型|ai|聊天机器人|智能助手|虚拟助手)|我(只)?是(一个|一名|一款)?(大型|大)?(人工智能|语言模型|ai\b|聊天机器人|智能助手)"
     r"|\bas an? (ai|artificial intelligence|(large )?language model)\b|\bi['’]?( a)?m (just |only )?an? (ai|language model)\b"
-    r"|\b(chatgpt|openai)\b"
+    r"|\bi['’]?( a)?m (chatgpt|an? .{0,20}by openai)\b|\b(developed|trained|created) by openai\b|由\s?openai\s?(开发|训练|创建)"
 )
+# who asks about models, or asks the model who it is, gets such words for an answer
+ASKS_ABOUT_AI = r"(?i)gpt|openai|人工智能|语言模型|大模型|机器人|聊天助手|你是谁|你叫什么|介绍.{0,4}(你|自己)|\bai\b|who are you|language model|chatbot"
 RESIDUE = (
     r"(?i)###\s*(instruction|response|input|指令|回答|输入)|<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|</?s>"
     r"|below is an instruction|以下是(一条)?描述任务的指令|写一个(适当地)?完成请求的(回复|回答)"
     r"|^\s*(human|assistant|user|用户|助手)\s*[:：]|\{\{[^{}]{0,40}\}\}|\bno ?input\b|^\s*(无输入|没有输入|<无输入>|无需输入)"
 )
 ASKS_OTHER_LANGUAGE = (
-    r"(?i)翻译|译成|译为|英文|英语|用中文|汉语|日语|法语|德语|西班牙语|韩语|俄语|代码|编程|程序|函数|sql|python|java|html|正则"
+    r"(?i)单词|词汇|拼写|缩写|字母|句子.{0,6}(改|填|造)|命令|网址|网站|邮箱|变量|公式|化简|方程|表达式|json|xml|css|shell|正则|数据库|查询|翻译|译成|译为|英文|英语|用中文|汉语|日语|法语|德语|西班牙语|韩语|俄语|代码|编程|程序|函数|sql|python|java|html|正则"
     r"|translat|chinese|english|spanish|french|german|japanese|korean|code|program|function|script"
 )
 # phrases that bind the answer, structure it, or ask for more than recall: the signs of `difficulty_features`
@@ -62,6 +67,19 @@ REASONING = (
     r"(?i)为什么|如何|怎样|证明|推导|计算|分析|比较|对比|评价|解释|设计|优化|算法|论述|原因|区别|影响|策略|方案"
     r"|\b(why|how|prove|derive|calculate|compute|analy[sz]e|compare|contrast|evaluate|explain|design|optimi[sz]e|algorithm|argue|difference|implications?|strategy|critique|infer)\b"
 )
+
+
+# A text that names crimes to judge, to prevent or to teach: law, security, first aid, history, school.
+_DISCUSSES = (
+    r"构成|共犯|既遂|未遂|定罪|量刑|刑法|[^\s]罪[的，。；名]|刑事责任|民事责任|承担.{0,6}责任|处罚|判处|有期徒刑|法院|司法|律师|警方|公安|"
+    r"防范|预防|防止|防护|避免|保护|补丁|备份|杀毒|不容忍|反对|禁止|打击|抵制|举报|报警|受害|应对|求助|教育|宣传|历史|小说|电影|研究|"
+    r"\b(prevent|protect|avoid|report|illegal|law|crime|court|victim|awareness|security)\b"
+)
+
+
+def discusses(texts: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether each of N texts speaks of harm to judge it, to prevent it or to teach about it, `[N]`."""
+    return counted(pc.fill_null(texts, ""), _DISCUSSES) >= 1
 
 
 def is_refusal(texts: pa.Array) -> npt.NDArray[np.bool_]:

@@ -53,12 +53,18 @@ def expanded(item: object) -> list[object]:
 
 
 def _chain(parameters: object) -> list[StageSpec]:
-    """The stages of `clean: web`; `clean: {source: web, length: {min: 100}}` changes a stage of the chain."""
+    """The stages of `clean: web`; `clean: {source: web, length: {min: 100}}` changes a stage of the chain.
+
+    `clean: {source: web, style: reference}` is the chain of the reference, for those who compare with what they had.
+    """
     changes: dict[str, object] = dict(parameters) if isinstance(parameters, dict) else {"source": parameters}
     source = changes.pop("source", None)
     if not isinstance(source, str):
         raise RecipeError(f"write `- clean: wechat` with one of {', '.join(source_names())}")
-    chain = source_chain(source)
+    style = changes.pop("style", None)
+    if style not in (None, "reference"):
+        raise RecipeError(f"clean: style is 'reference' or left out, is {style!r}")
+    chain = source_chain(f"reference/{source}" if style else source)
     for name, change in changes.items():
         names = [spec.name for spec in chain]
         if name not in names:

@@ -1,0 +1,103 @@
+"""What recipes do to text: good records whole, damaged, rejected; bad ones caught; precision of each rule; shares kept.
+
+    python benchmarks/text_quality.py
+    python benchmarks/text_quality.py --cases ../shared/cases/cleaning --data ../shared/data --recipe recipes/pretrain_zh.yaml
+
+The bundled records are in tests/quality_of_text. `--cases` is a folder with `documents.jsonl` (`text`, `expect`, `must`,
+`must_not`); `--data` one with `*.jsonl.gz` of documents, of which the share that is kept is printed by source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from cleaning import rules
+from cleaning.rule import RejectingRule
+from raylib.recipe import Recipe, StageSpec
+from tests.quality_of_text.judge import judge
+from tests.quality_of_text.records import RECORDS, Record
+
+LEAST = 128  # characters of a document whose keeping counts
+
+
+def of_cases(folder: Path) -> Iterator[Record]:
+    """Records of a folder of cases."""
+    for line in (folder / "documents.jsonl").read_bytes().splitlines():
+        case = orjson.loads(line)
+        yield Record(case["id"], case["text"], case["expect"] != "reject", tuple(case["must"]), tuple(case["must_not"]))
+
+
+def report(title: str, records: Iterable[Record], chain: Sequence[StageSpec]) -> None:
+    """Print what a chain does to records."""
+    listed = list(records)
+    verdict = judge(listed, chain)
+    good = sum(record.keep for record in listed)
+    print(f"\n{title}: {good} good records, {len(listed) - good} bad ones")
+    print(
+        f"  perfect {len(verdict.perfect)}, residue left in {len(verdict.left)}, damaged {len(verdict.damaged)}, ",
+        end="",
+    )
+    print(f"rejected {len(verdict.rejected)}; caught {len(verdict.caught)} of {len(listed) - good}")
+    for name, why in [*verdict.rejected.items(), *verdict.damaged.items(), *verdict.left.items()]:
+        print(f"    {name}: {why}")
+    print("    not caught:", ", ".join(verdict.missed) or "none")
+    print(f"  {'rule':24s} good harmful neutral precision")
+    for rule in dict.fromkeys(spec.name for spec in chain):
+        precision = verdict.precision(rule)
+        shown = "" if precision is None else f"{precision:.0%}"
+        print(f"  {rule:24s} {verdict.good[rule]:4d} {verdict.harmful[rule]:7d} {verdict.neutral[rule]:7d} {shown:>9s}")
+
+
+def kept_by_source(folder: Path, chain: Sequence[StageSpec], most: int) -> None:
+    """Print the share of documents that a chain keeps, by source, with the rules that reject."""
+    import gzip
+
+    texts: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(folder.rglob("pretrain*.jsonl.gz")):
+        for line in gzip.open(path):
+            record = orjson.loads(line)
+            if len(record["text"]) >= LEAST and len(texts[record["source"]]) < most:
+                texts[record["source"]].append(record["text"])
+    print(f"\nshare kept of documents of {LEAST} characters or more, at most {most} of a source")
+    for source, listed in sorted(texts.items()):
+        array, rejected = pa.array(listed, pa.large_string()), {}
+        for spec in chain:
+            rule = getattr(rules, spec.name)
+            result = rule.function(array, **spec.parameters)
+            if isinstance(rule, RejectingRule):
+                stays = pc.is_null(result)
+                if count := len(array) - (pc.sum(stays).as_py() or 0):
+                    rejected[spec.name] = count
+                result = array.filter(stays)
+            array = result
+        print(f"  {source:24s} {len(listed):6d} {len(array) / len(listed):6.1%}  {rejected}")
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="recipes/pretrain_zh.yaml", help="Recipe whose cleaning rules are judged.")
+    parser.add_argument("--cases", type=Path, help="Folder with documents.jsonl.")
+    parser.add_argument("--data", type=Path, help="Folder with pretrain*.jsonl.gz.")
+    parser.add_argument("--most", type=int, default=1000, help="Number of documents of a source that are read.")
+    options = parser.parse_args()
+    chain = [spec for spec in Recipe.from_file(options.recipe).stages if hasattr(rules, spec.name)]
+    report("bundled records", RECORDS, chain)
+    if options.cases:
+        report(str(options.cases), of_cases(options.cases), chain)
+    if options.data:
+        kept_by_source(options.data, chain, options.most)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The bundled model of text quality: a linear classifier over hashed character n-grams and a few counts.
+
+It tells five classes: `good` text; `advert` (spam, offers, stuffed and empty articles, shop fronts of apps); `page`
+(notices, menus, forms, templates); `spun` (synonyms put in by a program, machine translation); `broken` (scans,
+mojibake, random characters). `python -m cleaning.train_textmodel` makes it again.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cleaning.codepoints import CodePoints, codepoints, flags, han_flags, share, table_of
+
+__all__ = ["CLASSES", "Features", "TextModel", "features", "load_textmodel"]
+
+CLASSES = ("good", "advert", "page", "spun", "broken")
+BUCKETS = 1 << 16
+KNOWN = 1 << 21
+SAMPLE = 2400
+"""Number of characters of a long text that are looked at: from its start, its middle and its end."""
+SCALE = 40.0
+_SALTS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
+_MARKS = table_of("，。！？；：、“”（）《》…—,.!?;:")
+_CLOSING = table_of("。！？.!?；;")
+
+
+def _plain_table() -> npt.NDArray[np.uint32]:
+    """What n-grams see: digits are one digit, letters are lower case, white space is one kind."""
+    table = np.arange(0x10000, dtype=np.uint32)
+    table[ord("0") : ord("9") + 1] = ord("0")
+    table[0xFF10:0xFF1A] = ord("0")
+    for first in (ord("A"), 0xFF21):
+        table[first : first + 26] = np.arange(ord("a"), ord("a") + 26)
+    table[0xFF41 : 0xFF41 + 26] = np.arange(ord("a"), ord("a") + 26)
+    table[[0x09, 0x0A, 0x0D, 0xA0, 0x3000]] = ord(" ")
+    return table
+
+
+_PLAIN = _plain_table()
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the model sees of N texts.
+
+    Attributes:
+        buckets: Bucket of every n-gram of every text, one text after the other, [T].
+        starts: Position of each text's first n-gram and, at the end, T, [N + 1].
+        counts: Dense features, float32, [N, D].
+        pairs: Hash of every pair of neighbouring Han characters, [P].
+        pair_starts: Position of each text's first pair and, at the end, P, [N + 1].
+    """
+
+    buckets: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.float32]
+    pairs: npt.NDArray[np.uint32]
+    pair_starts: npt.NDArray[np.int64]
+
+
+def _sampled(view: CodePoints) -> CodePoints:
+    """The start, middle and end of long texts; short texts whole."""
+    lengths = view.lengths
+    if len(lengths) == 0 or lengths.max() <= SAMPLE:
+        return view
+    third = SAMPLE // 3
+    pieces: list[npt.NDArray[np.unsignedinteger]] = []
+    for first, length in zip(view.starts[:-1].tolist(), lengths.tolist(), strict=True):
+        text = view.values[first : first + length]
+        if length > SAMPLE:
+            middle = (length - third) // 2
+            text = np.concatenate([text[:third], text[middle : middle + third], text[-third:]])
+        pieces.append(text)
+    starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])])
+    return CodePoints(np.concatenate(pieces), starts)
+
+
+def features(texts: pa.Array) -> Features:
+    """Features of texts.
+
+    Args:
+        texts: String array, N texts; a null counts as an empty text.
+    """
+    view = _sampled(codepoints(texts))
+    plain = _PLAIN[view.narrow].astype(np.uint32)
+    total = len(plain)
+    han = han_flags(view)
+    inside = np.ones(total, np.bool_)  # whether the n-gram that begins here stays in its text
+    gram = plain * _SALTS[0]
+    grams, owners = [gram], [view.lengths]
+    pairs = np.zeros(0, np.uint32)
+    pair_lengths = np.zeros(len(view.lengths), np.int64)
+    for n in (2, 3):
+        if total >= n:
+            inside = inside[: total - n + 1].copy()
+            border = view.starts[1:] - n + 1
+            inside[border[(border >= 0) & (border < len(inside))]] = False
+            gram = gram[: total - n + 1] * np.uint32(31) + plain[n - 1 :] * _SALTS[n - 1]
+            lengths = np.maximum(view.lengths - n + 1, 0)
+            if n == 2:
+                both = inside & han[:-1] & han[1:]
+                pairs = gram[both]
+                pair_lengths = view.count(np.append(both, False))
+            grams.append(gram[inside])
+            owners.append(lengths)
+    buckets, starts = _interleaved(grams, owners)
+    pair_starts = np.concatenate([[0], np.cumsum(pair_lengths)])
+    mixed = pairs ^ (pairs >> np.uint32(15))
+    return Features(buckets, starts, _counts(view), (mixed * _SALTS[2]) >> np.uint32(11), pair_starts)
+
+
+def _interleaved(
+    grams: list[npt.NDArray[np.uint32]], owners: list[npt.NDArray[np.int64]]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """n-grams of all orders, one text after the other."""
+    rows = [np.repeat(np.arange(len(lengths)), lengths) for lengths in owners]
+    row = np.concatenate(rows)
+    every = np.concatenate(grams)
+    order = np.argsort(row, kind="stable")
+    every = every[order]
+    every ^= every >> np.uint32(15)
+    every *= _SALTS[0]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(owners[0])))])
+    return (every >> np.uint32(16)).astype(np.uint32), starts
+
+
+def _counts(view: CodePoints) -> npt.NDArray[np.float32]:
+    lengths = view.lengths
+    han = han_flags(view)
+    value = view.values
+    parts = (
+        share(view.count(han), lengths, empty=0.0),
+        share(view.count(flags(view, _MARKS)), lengths, empty=0.0),
+        share(view.count(flags(view, _CLOSING)), lengths, empty=0.0),
+        share(view.count((value >= 48) & (value < 58)), lengths, empty=0.0),
+        share(view.count(value == 32), lengths, empty=0.0),
+        share(view.count(value == 10), lengths, empty=0.0),
+        np.minimum(np.log1p(lengths) / 8, 1.0),
+    )
+    return np.stack(parts, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """The classifier.
+
+    Attributes:
+        weights: Weights of the buckets in steps, int8, [BUCKETS, C].
+        step: Size of a step of each class, float32, [C].
+        dense: Weights of the dense features, the last of which is the share of unknown pairs, float32, [D + 1, C].
+        bias: Bias of each class, float32, [C].
+        known: One bit for each hash of a pair of characters that good text has, uint8, [KNOWN / 8].
+    """
+
+    weights: npt.NDArray[np.int8]
+    step: npt.NDArray[np.float32]
+    dense: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    known: npt.NDArray[np.uint8]
+
+    def unknown(self, seen: Features) -> npt.NDArray[np.float64]:
+        """Share of pairs of characters that good text does not have, [N]."""
+        missing = (self.known[seen.pairs >> np.uint32(3)] >> (seen.pairs & np.uint32(7)).astype(np.uint8)) & 1 == 0
+        view = CodePoints(seen.pairs, seen.pair_starts)
+        return share(view.count(missing), view.lengths, empty=0.0)
+
+    def probabilities(self, texts: pa.Array) -> npt.NDArray[np.float32]:
+        """Probability of each class.
+
+        Args:
+            texts: String array, N texts; a null counts as an empty text.
+
+        Returns:
+            Probabilities in the order of CLASSES, [N, C].
+        """
+        seen = features(texts)
+        view = CodePoints(seen.buckets, seen.starts)
+        sums = np.stack(
+            [view.count(np.ascontiguousarray(self.weights[:, c])[seen.buckets]) for c in range(len(CLASSES))], axis=1
+        )
+        mean = sums * self.step * SCALE / np.maximum(view.lengths, 1)[:, None]
+        dense = np.concatenate([seen.counts, self.unknown(seen)[:, None].astype(np.float32)], axis=1)
+        logits = mean + dense @ self.dense + self.bias
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def load_textmodel() -> TextModel:
+    """The model that comes with the package."""
+    with np.load(Path(__file__).with_name("textmodel.npz")) as file:
+        return TextModel(**{name: file[name] for name in ("weights", "step", "dense", "bias", "known")})
