@@ -83,10 +83,11 @@ def _to_simplified(text: str, convert: Callable[[str], str]) -> str:
     for character, words in (("乾", _DRY), ("昇", _RISE)):
         if character in text and len(done) == len(text):
             changed = {m.start() for m in words.finditer(text)}
-            done = "".join(
-                character if old == character and i not in changed else new
-                for i, (old, new) in enumerate(zip(text, done, strict=True))
-            )
+            written = list(done)
+            for place in re.finditer(character, text):
+                if place.start() not in changed:
+                    written[place.start()] = character
+            done = "".join(written)
     return done
 
 

@@ -28,6 +28,7 @@ _OPERATOR = re.compile(
     r"|^\s*\"\"\s*$|(?<!\S)\.{1,2}/\w|(?<!\S)-{1,2}[a-zA-Z][\w-]*(?=\s|=|$)|\b[0-9a-f]{2}(?::[0-9a-f]{2}){3,}\b"
 )
 _COMMENT = re.compile(r"(?:(?<!:)//|(?<![\w&])#|(?<!\S)--\s|/\*|<!--|\"\"\").*$")
+_BEGINS_COMMENT = re.compile('[/#"]|--')
 _HAN = re.compile("[\u3400-\u9fff\u3007]")
 _LATIN = re.compile("[A-Za-z]")
 _SENTENCE_MARK = re.compile("[，。！？；：]")
@@ -46,7 +47,7 @@ def is_code(line: str) -> bool:
     begins = word is not None and word[0] in _FIRST_WORD
     if not begins and not _SIGN.search(bare):
         return False
-    code = _COMMENT.sub("", bare).strip()
+    code = _COMMENT.sub("", bare).strip() if _BEGINS_COMMENT.search(bare) else bare
     if not code:  # nothing but a comment
         return bare.startswith(("//", "/*", "<!--", "#!", "#include", "#define"))
     if not code.isascii():

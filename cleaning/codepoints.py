@@ -30,6 +30,7 @@ __all__ = [
     "flags",
     "gb2312_table",
     "han_flags",
+    "han_table",
     "share",
     "space_flags",
     "table_of",
@@ -185,6 +186,11 @@ def flags(view: CodePoints, table: Flags) -> Flags:
 # the values of those planes.
 _HAN = table_of("〇", ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF)))
 _SPACE = table_of(" \t\n\r\v\f\u00a0\u3000\u2028\u2029\u0085", ((0x2000, 0x200A),))
+
+
+def han_table() -> Flags:
+    """The class of Han characters of the BMP, [65536]."""
+    return _HAN
 
 
 def han_flags(view: CodePoints) -> Flags:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.chinese_scripts import simplified_only, traditional_only
-from cleaning.codepoints import CodePoints, Flags, codepoints, flags, han_flags, space_flags, table_of
+from cleaning.codepoints import CodePoints, Flags, codepoints, flags, han_flags, han_table, space_flags, table_of
 from cleaning.declare import reject
 from cleaning.protected import LITERAL, Kind, prose, spans
 from cleaning.texts import evidence
@@ -53,51 +54,26 @@ _UKRAINIAN = re.compile("[їєґіЇЄҐІ]")
 _JAPANESE = re.compile(
     "株式会社|有限会社|取締役|代表者|所在地|都道府県|[込峠畑働辻匂枠栃榊凪笹]|営業|駅|円(?![形周柱锥])|発売|販売|製作所|[東京大阪]都|丁目|番地|電話番号"
 )
-_CANTONESE = re.compile("[嘅咗喺唔佢哋啲嚟嘢乜冇攞嗰噉瞓嬲氹嘥咩啱睇]")
-_MODERN = re.compile("[的了是在这這那们們个個着很么麼吗嗎呢吧把被给給]")
-_CLASSICAL = re.compile("[之乎者也矣焉曰其而于於以为為吾汝尔爾故乃則则哉兮遂]")
+_JAPANESE_RE2 = _JAPANESE.pattern.replace("(?![形周柱锥])", "")
+_CANTONESE = "嘅咗喺唔佢哋啲嚟嘢乜冇攞嗰噉瞓嬲氹嘥咩啱睇"
+_MODERN = "的了是在这這那们們个個着很么麼吗嗎呢吧把被给給"
+_CLASSICAL = "之乎者也矣焉曰其而于於以为為吾汝尔爾故乃則则哉兮遂"
 _ENOUGH = 12  # Han characters below which Chinese is just Chinese
 
 
 _LATIN_LANGUAGES = frozenset(
-    [
-        "en",
-        "de",
-        "fr",
-        "es",
-        "pt",
-        "it",
-        "nl",
-        "sv",
-        "da",
-        "no",
-        "fi",
-        "pl",
-        "cs",
-        "sk",
-        "hu",
-        "ro",
-        "hr",
-        "sl",
-        "lt",
-        "lv",
-        "et",
-        "tr",
-        "vi",
-        "id",
-        "ms",
-        "tl",
-        "sw",
-        "la",
-        "eo",
-        "ca",
-    ]
+    "en de fr es pt it nl sv da no fi pl cs sk hu ro hr sl lt lv et tr vi id ms tl sw la eo ca".split()
 )
+# Words that every English text is full of. Most Latin texts of a Chinese crawl are English, and the model is slow.
+_ENGLISH_WORDS = re.compile(r"\b(?:the|and|of|is|that|with|this|are|for|you|was|have|from|not|it)\b", re.IGNORECASE)
+_LATIN_WORD = re.compile(r"[^\W\d_]+")
 
 
 @functools.lru_cache(maxsize=4096)
 def _classify(text: str) -> str:
     """Language of a text in Latin letters by the statistical model of py3langid."""
+    if text.isascii() and len(_ENGLISH_WORDS.findall(text)) * 6 >= len(_LATIN_WORD.findall(text)) >= _ENOUGH:
+        return "en"
     import py3langid  # noqa: PLC0415 - its model loads in a second
 
     found = str(py3langid.classify(text)[0])
@@ -122,21 +98,39 @@ def _arabic(text: str) -> str:
     return "fa" if _PERSIAN.search(text) else "ar"
 
 
-def _chinese(text: str) -> str:
-    """zh, zh-Hant, yue or lzh, for a text of Han characters."""
-    han = [c for c in text if c >= "\u3400"]
-    if len(_CANTONESE.findall(text)) * 50 >= len(han) and len(set(_CANTONESE.findall(text))) >= min(
-        2, len(han) // 8 + 1
-    ):
-        return "yue"
-    if len(han) >= _ENOUGH and len(_MODERN.findall(text)) * 100 <= len(han):
-        classical = len(_CLASSICAL.findall(text))
-        if classical * 25 >= len(han) or _is_verse(text):
+class _Chinese(NamedTuple):
+    """Characters of one text that tell the kinds of Chinese apart."""
+
+    han: int
+    cantonese: int
+    modern: int
+    classical: int
+    traditional: int
+    simplified: int
+
+    def code(self, text: str) -> str:
+        """zh, zh-Hant, yue or lzh, for a text of Han characters."""
+        different = min(2, self.han // 8 + 1)  # one odd character does not make a longer text Cantonese
+        if self.cantonese * 50 >= self.han and len(set(text) & set(_CANTONESE)) >= different:
+            return "yue"
+        rarely_modern = self.han >= _ENOUGH and self.modern * 100 <= self.han
+        if rarely_modern and (self.classical * 25 >= self.han or _is_verse(text)):
             return "lzh"
-    traditional, simplified = (
-        sum(table[ord(c)] for c in han if c <= "\uffff") for table in (traditional_only(), simplified_only())
+        return "zh-Hant" if self.traditional > self.simplified and self.traditional * 30 >= self.han else "zh"
+
+
+@functools.lru_cache(maxsize=1)
+def _chinese_tables() -> tuple[Flags, ...]:
+    return (
+        *(table_of(members) for members in (_CANTONESE, _MODERN, _CLASSICAL)),
+        traditional_only(),
+        simplified_only(),
     )
-    return "zh-Hant" if traditional > simplified and traditional * 30 >= len(han) else "zh"
+
+
+def _chinese(view: CodePoints, han: npt.NDArray[np.int64]) -> list[_Chinese]:
+    counts = (view.count(flags(view, table)).tolist() for table in _chinese_tables())
+    return [_Chinese(*row) for row in zip(han.tolist(), *counts, strict=True)]
 
 
 _VERSE = re.compile(r"(?m)^\s*([\u3400-\u9fff]{4,7})[，、]([\u3400-\u9fff]{4,7})[。！？；]")
@@ -147,9 +141,9 @@ def _is_verse(text: str) -> bool:
     return len(lines) >= 2 and all(len(a) == len(b) for a, b in lines)
 
 
-def _protected_share(texts: pa.Array, view: CodePoints, kinds: Kind) -> npt.NDArray[np.float64]:
+def _protected_share(texts: pa.Array, view: CodePoints, kinds: int) -> npt.NDArray[np.float64]:
     covered = np.zeros(len(texts))
-    for row, found in spans(texts).items():
+    for row, found in spans(texts, kinds).items():
         covered[row] = sum(s.end - s.start for s in found if s.kind & kinds)
     return covered / np.maximum(view.lengths, 1)
 
@@ -169,58 +163,104 @@ def detect_language(texts: pa.Array) -> list[str]:
         (classical Chinese), `code`, `math`, and `und` (undetermined) for a text without letters.
     """
     view = codepoints(texts)
-    outside = prose(texts, _OUTSIDE_TITLES)
-    names = {"han": han_flags, "kana": _KANA, "hiragana": _HIRAGANA, "hangul": _HANGUL, "latin": _LATIN, **_SCRIPTS}
-    counts = {
-        name: outside.count(table(outside) if callable(table) else flags(outside, table))
-        for name, table in names.items()
-    }
-    solid = np.maximum(view.lengths - view.count(space_flags(view)), 1)
-    whole_han = view.count(han_flags(view))
-    code = _protected_share(texts, view, Kind.CODE) >= 0.7
-    math = _protected_share(texts, view, Kind.FORMULA) >= 0.5
-    listed = texts.to_pylist()
-    out: list[str] = []
-    for i, text in enumerate(listed):
-        few_han = whole_han[i] * 5 < solid[i] and not (
-            counts["han"][i] >= 4 and counts["han"][i] * 2 > outside.lengths[i]
-        )
-        if few_han and math[i] and not code[i]:
-            out.append("math")
-        elif few_han and (code[i] or (_CODE_LIKE.match(text) and '"' in text and ":" in text)):
-            out.append("code")
-        else:
-            out.append(_by_script(text, {name: int(c[i]) for name, c in counts.items()}))
+    counts = _counts(view)
+    han = view.count(han_flags(view))
+    solid = view.lengths - view.count(space_flags(view))
+    foreign = counts[:, [_CLASSES.index(name) for name in ("kana", "hiragana", "hangul")]].sum(axis=1)
+    plain = (foreign == 0) & (han * 2 > solid)
+    chinese = _chinese(view, han)
+    japanese = pc.match_substring_regex(texts, _JAPANESE_RE2).to_numpy(zero_copy_only=False)
+    out = [
+        "" if not plain[i] else _japanese_or(text, chinese[i]) if japanese[i] else chinese[i].code(text)
+        for i, text in enumerate(texts.to_pylist())
+    ]
+    others = np.flatnonzero(~plain)
+    if len(others):
+        mixed = [chinese[i] for i in others.tolist()]
+        for i, code in zip(others.tolist(), _mixed(texts.take(pa.array(others)), mixed), strict=True):
+            out[i] = code
     return out
 
 
-def _by_script(text: str, counts: dict[str, int]) -> str:
+def _japanese_or(text: str, chinese: _Chinese) -> str:
+    return "ja" if len(_JAPANESE.findall(text)) * 12 >= chinese.han else chinese.code(text)
+
+
+def _mixed(texts: pa.Array, chinese: list[_Chinese]) -> list[str]:
+    """Languages of texts that are not mostly Han characters."""
+    view = codepoints(texts)
+    outside = prose(texts, _OUTSIDE_TITLES)
+    counts = _counts(outside)
+    solid = np.maximum(view.lengths - view.count(space_flags(view)), 1)
+    some_han = (counts[:, _HAN_CLASS] >= 4) & (counts[:, _HAN_CLASS] * 2 > outside.lengths)
+    few_han = (view.count(han_flags(view)) * 5 < solid) & ~some_han
+    code = _protected_share(texts, view, Kind.CODE) >= 0.7
+    math = _protected_share(texts, view, Kind.FORMULA) >= 0.5
+    out: list[str] = []
+    for i, (text, row) in enumerate(zip(texts.to_pylist(), counts.tolist(), strict=True)):
+        if few_han[i] and math[i] and not code[i]:
+            out.append("math")
+        elif few_han[i] and (code[i] or ('"' in text and ":" in text and _CODE_LIKE.match(text))):
+            out.append("code")
+        else:
+            out.append(_by_script(text, dict(zip(_CLASSES, row, strict=True)), chinese[i]))
+    return out
+
+
+def _counts(view: CodePoints) -> npt.NDArray[np.int64]:
+    """Number of characters of each class in each text, [N, classes]."""
+    found = _class_table()[view.narrow]
+    high = view.values >= 0x20000
+    if high.any():
+        found[high & han_flags(view)] = _HAN_CLASS
+    count, width = len(view.lengths), len(_CLASSES)
+    rows = np.repeat(np.arange(count) * width, view.lengths)
+    return np.bincount(rows + found, minlength=count * width).reshape(count, width)
+
+
+_CLASSES = ("other", "han", "kana", "hiragana", "hangul", "latin", *_SCRIPTS)
+_HAN_CLASS = _CLASSES.index("han")
+
+
+@functools.lru_cache(maxsize=1)
+def _class_table() -> npt.NDArray[np.int64]:
+    """Class of each code point of the BMP. Hiragana stand apart from the other kana."""
+    out = np.zeros(0x10000, np.int64)
+    tables = {"han": han_table(), "kana": _KANA, "hiragana": _HIRAGANA, "hangul": _HANGUL, "latin": _LATIN, **_SCRIPTS}
+    for name, table in tables.items():
+        out[table] = _CLASSES.index(name)
+    return out
+
+
+def _by_script(text: str, counts: dict[str, int], chinese: _Chinese) -> str:
+    han, latin, hangul = counts["han"], counts["latin"], counts["hangul"]
+    kana = counts["kana"] + counts["hiragana"]
     # A Han character carries about as much as four Latin letters.
-    asian = 4 * (counts["han"] + counts["kana"] + counts["hangul"])
-    scripts = {name: counts[name] for name in _SCRIPTS}
-    script = max(scripts, key=lambda name: scripts[name])
-    letters = asian + counts["latin"] + sum(scripts.values())
+    asian = 4 * (han + kana + hangul)
+    other = {name: counts[name] for name in _SCRIPTS if counts[name]}
+    letters = asian + latin + sum(other.values())
     if letters == 0:
-        return _without_prose(text)
+        return _without_prose(text, chinese)
     if asian * 2 >= letters:
-        if counts["hangul"] * 3 >= counts["han"] and counts["hangul"] >= counts["kana"]:
+        if hangul * 3 >= han and hangul >= kana:
             return "ko"
-        if counts["hiragana"] * 12 >= counts["han"] and counts["kana"] * 8 >= counts["han"]:
+        if kana and counts["hiragana"] * 12 >= han and kana * 8 >= han:
             return "ja"
-        if counts["kana"] > counts["han"] or len(_JAPANESE.findall(text)) * 12 >= counts["han"] + counts["kana"]:
+        if kana > han or len(_JAPANESE.findall(text)) * 12 >= han + kana:
             return "ja"
-        return _chinese(text)
-    if scripts[script] * 2 >= letters:
+        return chinese.code(text)
+    script = max(other, key=lambda name: other[name], default="")
+    if script and other[script] * 2 >= letters:
         if script == "cyrillic":
             return _cyrillic(text)
         return _arabic(text) if script == "arabic" else script
     return _classify(text[:1000])
 
 
-def _without_prose(text: str) -> str:
+def _without_prose(text: str, chinese: _Chinese) -> str:
     """What a text is whose letters all stand in titles, addresses or code."""
-    if any(c >= "\u3400" and c <= "\u9fff" for c in text):
-        return _chinese(text)
+    if chinese.han:
+        return chinese.code(text)
     return "code" if re.search("[A-Za-z]", text) else "und"
 
 

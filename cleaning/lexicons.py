@@ -104,8 +104,8 @@ class Lexicon:
             text: Text to search, a sentence or a line.
             least: Least share of the text's letters and digits that belongs to such words, 0 to 1.
         """
-        letters = sum(c.isalnum() for c in text)
-        return letters > 0 and sum(len(hit.word) for hit in self.hits(text)) >= least * letters
+        covered = sum(len(hit.word) for hit in self.hits(text))
+        return covered > 0 and covered >= least * sum(c.isalnum() for c in text)
 
 
 def build_lexicon(entries: Iterable[tuple[str, str]], problems: Iterable[str] = ()) -> Lexicon:

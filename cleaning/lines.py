@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaning.codepoints import Flags
 from cleaning.declare import rewrite
 from cleaning.lexicons import Lexicon, load_lexicon
 from cleaning.protected import Kind, is_mark, outside
-from cleaning.texts import rewrite_each
+from cleaning.texts import re2, rewrite_each
 from raylib.paths import PathName
 
 __all__ = ["drop_lines"]
@@ -36,9 +39,6 @@ _ANYWHERE = (
     rf"(?:{_NUMBER}\s*(?:次|个|人|条)?(?:{_COUNTED})[\s|｜/·,，\u3000]*)+",
     r"(?:上一篇|下一篇|上一章|下一章|上一条|下一条|前一篇|后一篇)(?:[:：]|\s|$)[^。！？]{0,40}",
     r"分享(?:到|至)[:：]?(?:\s*\S{1,6}){0,10}",
-    r"[\[【]?(?:楼主|沙发|板凳|地板|\d{1,5}\s?[楼#]|第\s?\d{1,5}\s?楼)[\]】]?[^。！？，]{0,30}发表于[^。！？]{0,60}",
-    r"[^。！？，]{0,16}发表于\s*\d{4}[-年/.][^。！？]{0,60}",
-    r"[^。！？，]{0,20}\d{1,3}\s?(?:秒|分钟|小时|天|周|个月|年)前[^。！？，]{0,30}",
     r"(?:昨天|今天|前天|刚刚)\s*(?:\d{1,2}:\d{2})?\s*(?:赞|回复|举报)[^。！？，]{0,20}",
     r"本(?:主题|帖|贴)由[^。！？]{0,40}(?:设为|加入|置顶|移动|编辑|关闭|提升)[^。！？]{0,20}",
     r"(?:您|你)需要登录后才可以(?:回帖|发帖|下载|查看)[^。！？]{0,30}",
@@ -48,13 +48,34 @@ _ANYWHERE = (
     r"[▲△▼▽↑↓►▶]\s?[^。！？]{0,40}(?:摄|图|来源|供图|资料)[^。！？，]{0,16}",
     r"视频加载中[.…。]*|\d{1,2}:\d{2}\s?/\s?\d{1,2}:\d{2}|(?:您|你)的浏览器(?:不支持|版本过低)[^。！？]{0,40}[。！]?",
     r"[-—–·]\s*\d{1,4}\s*[-—–·]|第\s?\d{1,4}\s?页(?:[\s,，/]*共\s?\d{1,4}\s?页)?|\d{1,4}\s*/\s*\d{1,4}",
-    r"[^\s。！？，]{2,20}\s+(?:\d{4}年?\s*)?第\s?\d{1,3}\s?卷[\s,，]*第\s?\d{1,3}\s?期[^。！？]{0,20}",
-    r"(?:Copyright|版权所有|©|\(c\))[^。！？]{0,100}|[^。！？]{0,60}(?:ICP[备证]|公网安备)[^。！？]{0,60}",
-    r"[^。！？]{0,30}本(?:站|网站)使用\s?[Cc]ookies?[^\n]{0,60}|订阅我们的(?:邮件|邮箱)[^\n]{0,50}",
     r"[\[【(（]?(?:广告|推广|赞助商?(?:内容|链接)?|AD)[\]】)）]?(?:[^。]{0,50}(?:点击|抢购|立即|扫码|下载|优惠|折)[^。]{0,30})?",
     r"[-—=*·\s]{0,6}(?:END|End|end|完|全文完|本文完|未完待续)[-—=*·\s]{0,6}",
     r"(?:阅读|查看|展开|点击)(?:原文|全文|原图|大图|正文)[>»›]{0,3}",
     r"(?:技术支持|网站地图|友情链接|在线客服|后台管理|站内搜索|热门产品|关键词)[:：]?[^。！？，]{0,20}",
+)
+# The same for lines that begin freely, each with what every such line holds: RE2 is slow at the whole, not at that.
+_ANYWHERE_FREE = (
+    (
+        r"发表于",
+        r"[\[【]?(?:楼主|沙发|板凳|地板|\d{1,5}\s?[楼#]|第\s?\d{1,5}\s?楼)[\]】]?[^。！？，]{0,30}发表于[^。！？]{0,60}",
+    ),
+    (r"发表于", r"[^。！？，]{0,16}发表于\s*\d{4}[-年/.][^。！？]{0,60}"),
+    (
+        r"\d\s?(?:秒|分钟|小时|天|周|个月|年)前",
+        r"[^。！？，]{0,20}\d{1,3}\s?(?:秒|分钟|小时|天|周|个月|年)前[^。！？，]{0,30}",
+    ),
+    (
+        r"第\s?\d{1,3}\s?卷",
+        r"[^\s。！？，]{2,20}\s+(?:\d{4}年?\s*)?第\s?\d{1,3}\s?卷[\s,，]*第\s?\d{1,3}\s?期[^。！？]{0,20}",
+    ),
+    (
+        r"(?i)copyright|版权所有|©|\(c\)|ICP[备证]|公网安备",
+        r"(?:Copyright|版权所有|©|\(c\))[^。！？]{0,100}|[^。！？]{0,60}(?:ICP[备证]|公网安备)[^。！？]{0,60}",
+    ),
+    (
+        r"[Cc]ookie|订阅我们的",
+        r"[^。！？]{0,30}本(?:站|网站)使用\s?[Cc]ookies?[^\n]{0,60}|订阅我们的(?:邮件|邮箱)[^\n]{0,50}",
+    ),
 )
 # Novels that sites have marked against copying.
 _NOVEL = re.compile(
@@ -76,7 +97,7 @@ _AT_ENDS = (
     r"[\[【(（](?:责任)?编辑[:：]?[^。！？]{1,20}[\]】)）]",
     r"(?:来源|转自)于?(?:网络|互联网|新华网|人民网|微信)[^。！？]{0,10}",
 )
-_WHOLE = re.compile("(?:" + "|".join(_ANYWHERE) + r")\s*", re.IGNORECASE)
+_WHOLE = re.compile("(?:" + "|".join([*_ANYWHERE, *(line for _, line in _ANYWHERE_FREE)]) + r")\s*", re.IGNORECASE)
 _ENDS = re.compile("(?:" + "|".join(_AT_ENDS) + r")\s*")
 _HEAD_LINES, _TAIL_LINES = 6, 14
 _PROSE = re.compile("[，。！？；]")  # 他翻到下一页，继续读。 is a sentence, not a link
@@ -95,15 +116,18 @@ _RELATED = re.compile(
 )
 
 
+_MENU_LINES, _MENU_LENGTH = 4, 10
+
+
 def _menus(lines: list[str], gone: list[bool]) -> None:
     """Runs of four or more short lines of which most hold words of a menu."""
     run: list[int] = []
     for i, line in enumerate([*lines, ""]):
         bare = line.strip()
-        if 2 <= len(bare) <= 10 and not _PROSE.search(bare) and not any(map(is_mark, bare)):
+        if 2 <= len(bare) <= _MENU_LENGTH and not _PROSE.search(bare) and not any(map(is_mark, bare)):
             run.append(i)
             continue
-        if len(run) >= 4 and 2 * sum(_MENU_WORD.search(lines[j]) is not None for j in run) >= len(run):
+        if len(run) >= _MENU_LINES and 2 * sum(_MENU_WORD.search(lines[j]) is not None for j in run) >= len(run):
             for j in run:
                 gone[j] = True
         run = []
@@ -195,9 +219,54 @@ def drop_lines(texts: pa.Array, *, lexicon: PathName = "page_lines", max_length:
     words = load_lexicon(lexicon)
 
     def without(free: pa.Array) -> pa.Array:
-        return rewrite_each(free, lambda s: _without_lines(s, words, max_length), where=pc.match_substring(free, "\n"))
+        several = pc.match_substring(free, "\n")
+        picked = free.filter(several)
+        if not len(picked):
+            return free
+        hit = _may_hold_residue(picked, words, max_length)
+        picked = rewrite_each(picked, lambda s: _without_lines(s, words, max_length), where=hit)
+        return pc.replace_with_mask(free, several, picked)
 
     return outside(_without_scripts(texts), without, Kind.FORMULA | Kind.TABLE | Kind.MARK | Kind.CODE | Kind.VERSE)
+
+
+def _without_limits(pattern: str) -> str:
+    """A pattern of whole lines for RE2 that matches more: numbers of repeats, which take it long to compile, are gone."""
+    return re2("(?i)^(?:" + re.sub(r"\{0,\d+\}", "*", re.sub(r"\{[1-9]\d*,\d+\}", "+", pattern)) + r")\s*$")
+
+
+_WHOLE_RE2 = _without_limits("|".join([*_ANYWHERE, *_AT_ENDS, _COMMENTS.pattern, _RELATED.pattern]))
+_PARTS_RE2 = re2("|".join([*(part for part, _ in _ANYWHERE_FREE), _NOVEL.pattern, _NOTICE.pattern]))
+_NO_SENTENCE_RE2 = "^[^，。！？；]*$"
+
+
+@functools.lru_cache(maxsize=8)
+def _phrases_re2(words: Lexicon) -> str:
+    return "(?i)" + "|".join(map(re.escape, words.words))
+
+
+def _may_hold_residue(texts: pa.Array, words: Lexicon, max_length: int) -> pa.Array:
+    """Texts with lines that may have to go, boolean, [N]. RE2 reads every line; Python reads the texts that it names.
+
+    Each pattern of a line is one of RE2's, or has a part that such a line must hold.
+    """
+    pieces = pc.split_pattern(texts, "\n")
+    bare = pc.utf8_trim_whitespace(pc.list_flatten(pieces))
+    owners = pc.list_parent_indices(pieces).to_numpy()
+    length = pc.utf8_length(bare).to_numpy()
+    hit = _matches(bare, re2(_SCRIPT.pattern))
+    short = (length > 0) & (length <= 2 * max_length)
+    few = bare.filter(pa.array(short))
+    hit[short] |= _matches(few, _WHOLE_RE2) | _matches(few, _PARTS_RE2)
+    hit[short] |= _matches(few, _NO_SENTENCE_RE2) & _matches(few, _phrases_re2(words))
+    found = np.bincount(owners, hit, len(texts)) > 0
+    tiny = (length > 1) & (length <= _MENU_LENGTH)
+    menus = _matches(bare.filter(pa.array(tiny)), _MENU_WORD.pattern)
+    return pa.array(found | (np.bincount(owners[tiny], menus, len(texts)) >= _MENU_LINES / 2))
+
+
+def _matches(lines: pa.Array, pattern: str) -> Flags:
+    return np.asarray(pc.match_substring_regex(lines, pattern).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _without_scripts(texts: pa.Array) -> pa.Array:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.declare import rewrite
-from cleaning.personal_patterns import CANDIDATE, FINDERS, KINDS, LONG_NUMBER, Kind, plain_digits
+from cleaning.personal_numbers import plain_digits
+from cleaning.personal_patterns import CANDIDATE, FINDERS, KINDS, LONG_NUMBER, Kind
 from cleaning.protected import Kind as Stretch
 from cleaning.protected import outside
 from cleaning.texts import rewrite_each
@@ -40,6 +41,8 @@ def _without_personal_data(text: str, mode: str, kinds: tuple[Kind, ...]) -> str
     numbers = LONG_NUMBER.search(shadow) is not None
     for finder in FINDERS:
         if finder.kind not in kinds or (finder.wants_digits and not numbers):
+            continue
+        if finder.needs and not any(word in shadow for word in finder.needs):
             continue
         for match in finder.pattern.finditer(shadow):
             start, end = match.span(finder.part)

@@ -1,12 +1,13 @@
-"""Shapes, labels and checksums of personal data."""
+"""Shapes and labels of personal data."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
+
+from cleaning.personal_numbers import digits, is_bank_card, is_credit_code, is_id_card, valid_date
 
 __all__ = [
     "CANDIDATE",
@@ -15,10 +16,6 @@ __all__ = [
     "LONG_NUMBER",
     "Finder",
     "Kind",
-    "is_bank_card",
-    "is_credit_code",
-    "is_id_card",
-    "plain_digits",
 ]
 
 Kind = Literal[
@@ -37,68 +34,6 @@ Kind = Literal[
     "location",
 ]
 
-_CIRCLED = {
-    "⓪": "0",
-    "⓿": "0",
-    **{chr(0x2460 + i): str(i + 1) for i in range(9)},
-    **{chr(0x2776 + i): str(i + 1) for i in range(9)},
-}
-_NUMERALS = dict(zip("零〇○一二三四五六七八九壹贰叁肆伍陆柒捌玖幺", "000123456789123456789" + "1", strict=True))
-_WIDE = {chr(c): chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F) if chr(c) not in "，：；（）！？"}
-_PLAIN = str.maketrans({**_CIRCLED, **_WIDE})
-_NUMERAL_RUN = re.compile(f"[{''.join(_NUMERALS)}][{''.join(_NUMERALS)} -]{{5,}}[{''.join(_NUMERALS)}]")
-_NUMERAL_TABLE = str.maketrans(_NUMERALS)
-
-
-def plain_digits(text: str) -> str:
-    """The text with full-width and circled digits, and runs of seven or more Chinese numerals, as plain digits.
-
-    Args:
-        text: The text; the result has the same length.
-    """
-    return _NUMERAL_RUN.sub(lambda m: m[0].translate(_NUMERAL_TABLE), text.translate(_PLAIN))
-
-
-def _valid_date(year: str, month: str, day: str) -> bool:
-    try:
-        return 1850 <= date(int(year), int(month), int(day)).year <= 2100
-    except ValueError:
-        return False
-
-
-def is_id_card(number: str) -> bool:
-    """Whether 18 characters make an ID card number: birth date and check character (GB 11643, ISO 7064 MOD 11-2)."""
-    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    total = sum(int(d) * w for d, w in zip(number[:17], weights, strict=True))
-    return _valid_date(number[6:10], number[10:12], number[12:14]) and "10X98765432"[total % 11] == number[17].upper()
-
-
-def is_bank_card(number: str) -> bool:
-    """Whether 15 to 19 digits satisfy the Luhn rule (ISO/IEC 7812) and begin as issued cards do."""
-    if len(set(number)) == 1 or number[0] not in "34569":
-        return False
-    total = 0
-    for i, digit in enumerate(reversed(number)):
-        value = int(digit) * (2 if i % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
-
-
-_CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-
-
-def is_credit_code(code: str) -> bool:
-    """Whether 18 characters make a unified social credit code: its check character holds (GB 32100, MOD 31)."""
-    if not set(code) <= set(_CREDIT_ALPHABET):
-        return False
-    total = sum(_CREDIT_ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(code[:17]))
-    return _CREDIT_ALPHABET[(31 - total % 31) % 31] == code[17]
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"[^0-9Xx]", "", text)
-
-
 LONG_NUMBER = re.compile(r"[0-9](?:[ .)）-]{0,2}[0-9]){6}")
 """Seven digits, with gaps of two signs at most: what most kinds of numbers have."""
 
@@ -112,12 +47,14 @@ class Finder:
         pattern: Pattern over the text with plain digits.
         part: Group of the pattern that is the personal data; 0 for the whole match.
         valid: Which matches to believe.
+        needs: Strings of which a text has at least one where the pattern matches; none for no such strings.
     """
 
     kind: Kind
     pattern: re.Pattern[str]
     part: int | str = 0
     valid: Callable[[re.Match[str]], bool] = lambda match: True
+    needs: tuple[str, ...] = ()
 
     @property
     def wants_digits(self) -> bool:
@@ -147,16 +84,16 @@ def _is_called(match: re.Match[str]) -> bool:
 
 
 def _is_card(match: re.Match[str]) -> bool:
-    number = _digits(match["number"])
+    number = digits(match["number"])
     if len(number) == 15:
-        return match["label"] is not None and _valid_date("19" + number[6:8], number[8:10], number[10:12])
+        return match["label"] is not None and valid_date("19" + number[6:8], number[8:10], number[10:12])
     if len(number) != 18:
         return False
-    return _valid_date(number[6:10], number[10:12], number[12:14]) if match["label"] else is_id_card(number)
+    return valid_date(number[6:10], number[10:12], number[12:14]) if match["label"] else is_id_card(number)
 
 
 def _is_bank(match: re.Match[str]) -> bool:
-    number = _digits(match["number"])
+    number = digits(match["number"])
     if match["label"]:
         return 12 <= len(number) <= 23 and len(set(number)) > 2
     return 15 <= len(number) <= 19 and is_bank_card(number)
@@ -206,6 +143,7 @@ FINDERS = (
             r"(?<![A-Za-z0-9._%+\-/])(?!git@)[A-Za-z0-9_%+\-](?:[A-Za-z0-9._%+\-]{0,62}[A-Za-z0-9_%+\-])?"
             r"(?:\s?[\[(（【]\s?(?:at|AT|a|艾特)\s?[\])）】]\s?|@)(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![A-Za-z0-9]|:[A-Za-z])"
         ),
+        needs=("@", "at", "AT", "艾特", "[a", "(a", "（a", "【a", "[ a", "( a", "（ a", "【 a"),
     ),
     Finder(
         "email",
@@ -213,12 +151,14 @@ FINDERS = (
             r"(?:邮箱|邮件|[eE]-?[mM]ail|信箱)(?:地址)?\s?[:：是]?\s?(?P<mail>[\w.+-]{1,40}\s?[@#]\s?[\w-]{1,40}(?:\.[\w-]{2,20})+)"
         ),
         "mail",
+        needs=("邮箱", "邮件", "信箱", "ail", "AIL"),
     ),
     Finder(
         "email",
         re.compile(
             r"[A-Za-z0-9._-]{2,40}#[A-Za-z0-9-]{1,40}(?:\.[A-Za-z]{2,10})+(?=[^\n]{0,12}(?:换|改|替)[成为]?\s?@)"
         ),
+        needs=("#",),
     ),
     Finder(
         "id_card",
@@ -234,6 +174,7 @@ FINDERS = (
         "id_card",
         re.compile(r"(?:身份证|证件|公民身份)(?:号码?|件)?[^\d\n]{0,6}(?P<number>\d{4,14}[*xX×＊]{2,10}[0-9Xx]{1,6})"),
         "number",
+        needs=("身份证", "证件", "公民身份"),
     ),
     Finder(
         "credit_code",
@@ -257,6 +198,7 @@ FINDERS = (
             r"(?:护照|通行证|回乡证|台胞证|军官证)(?:号码?)?\s?[:：是为]?\s?(?P<number>[A-Z][A-Z]?\d{7,8}|1[45]\d{7})(?![0-9A-Za-z])"
         ),
         "number",
+        needs=("护照", "通行证", "回乡证", "台胞证", "军官证"),
     ),
     Finder(
         "plate",
@@ -305,6 +247,7 @@ FINDERS = (
         re.compile(rf"{_WECHAT}(?:号|账号|帐号|公众号|ID|id)?[ \t]*(?P<mark>[:：=是为]?)[ \t]*{_ACCOUNT}"),
         "account",
         lambda m: bool(m["mark"]) or "号" in m[0] or not m["account"].isalpha(),
+        needs=("微", "薇", "威", "徽", "v", "V", "w", "W"),
     ),
     Finder(
         "account",
@@ -313,6 +256,7 @@ FINDERS = (
         ),
         "account",
         lambda m: m["account"].isdigit() and not re.fullmatch(r"(?:19|20)\d\d", m["account"]),
+        needs=("扣扣", "企鹅", "Q", "q"),
     ),
     Finder(
         "ip",
@@ -328,11 +272,13 @@ FINDERS = (
             rf"(?:姓名|患者姓名|收[件货]人|户名|联系人|当事人|申请人|投保人)\s?[:：]\s?(?P<name>[{_SURNAMES}][{_HAN}·]{{1,3}})(?=[\s，。,；;、（(]|$)"
         ),
         "name",
+        needs=("姓名", "收件人", "收货人", "户名", "联系人", "当事人", "申请人", "投保人"),
     ),
     Finder(
         "name",
         re.compile(rf"(?:患者|病人)(?P<name>[{_SURNAMES}][{_HAN}]{{1,2}})(?=[，,\s][男女]|[，,\s]\d{{1,3}}岁)"),
         "name",
+        needs=("患者", "病人"),
     ),
     Finder(
         "address",
@@ -341,6 +287,7 @@ FINDERS = (
             rf"(?P<address>[{_HAN}A-Za-z0-9（）()#－\-—\s]{{5,60}}?(?:[号室栋幢座楼层单元村组户]|\d)+)(?=[，。；;,\n]|\s*$)"
         ),
         "address",
+        needs=("址", "户籍", "现住"),
     ),
     Finder(
         "location",
@@ -348,6 +295,7 @@ FINDERS = (
             r"(?:定位|我的?位置|我家(?:坐标|位置)?)\s?[:：在是]?\s?(?P<point>\d{1,3}\.\d{3,}\s?[,，]\s?\d{1,3}\.\d{3,})"
         ),
         "point",
+        needs=("定位", "位置", "我家"),
     ),
 )
 KINDS: tuple[Kind, ...] = tuple(dict.fromkeys(f.kind for f in FINDERS))

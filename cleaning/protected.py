@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import CodePoints, Stretch, codepoints
-from cleaning.spans import CANDIDATE, Kind, Span, spans_of
+from cleaning.spans import CANDIDATE, CANDIDATE_UNREADABLE, Kind, Span, fences_of, spans_of
 
 __all__ = ["LAYOUT", "LITERAL", "Kind", "is_mark", "outside", "prose", "prose_texts", "spans"]
 
@@ -28,6 +28,8 @@ LITERAL = Kind.CODE | Kind.FORMULA | Kind.ADDRESS
 
 LAYOUT = LITERAL | Kind.TABLE | Kind.MARK | Kind.STATUTE | Kind.VERSE | Kind.TITLE
 """And what means something else once its spaces, lines or marks change."""
+
+_UNREADABLE = LITERAL | Kind.TABLE | Kind.FENCE
 
 _FIRST, _LAST = 0x100000, 0x10FFFD  # plane 16, for private use
 _MARK = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
@@ -45,9 +47,9 @@ _MOST_SEEN = 32_000_000
 
 
 @functools.lru_cache(maxsize=4)
-def _found(stretch: Stretch) -> dict[int, tuple[Span, ...]]:
+def _found(stretch: Stretch, candidate: str) -> dict[int, tuple[Span, ...]]:
     texts = stretch.texts
-    hit = pc.fill_null(pc.match_substring_regex(texts, CANDIDATE), False)
+    hit = pc.fill_null(pc.match_substring_regex(texts, candidate), False)
     rows = np.flatnonzero(hit.to_numpy(zero_copy_only=False))
     now: dict[str, tuple[Span, ...]] = {}
     out: dict[int, tuple[Span, ...]] = {}
@@ -58,6 +60,11 @@ def _found(stretch: Stretch) -> dict[int, tuple[Span, ...]]:
         now[text] = found
         if found:
             out[row] = found
+    _remember(now)
+    return out
+
+
+def _remember(now: dict[str, tuple[Span, ...]]) -> None:
     size = sum(map(len, now))
     # a rule may look at a few texts on the side, which must not push out the others; what is kept is a batch or two
     if size * 2 > _seen_size[0] or size + _seen_size[0] > _MOST_SEEN:
@@ -65,22 +72,25 @@ def _found(stretch: Stretch) -> dict[int, tuple[Span, ...]]:
         _seen_size[0] = 0
     _seen.update(now)
     _seen_size[0] += size
-    return out
 
 
-def spans(texts: pa.Array) -> dict[int, tuple[Span, ...]]:
+def spans(texts: pa.Array, kinds: int = LAYOUT | Kind.FENCE) -> dict[int, tuple[Span, ...]]:
     """Protected stretches of texts. The answers for the last four arrays are remembered.
 
     Args:
         texts: String array, N texts.
+        kinds: Kinds that are asked for. Texts without these may be left out; others come with stretches of all kinds.
 
     Returns:
         Stretches by position of the text, in order and without overlaps of one kind; texts without any are left out.
     """
-    return _found(Stretch.of(texts))
+    if kinds == Kind.FENCE:  # the cheap ones, which few texts have
+        rows = np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, "`|~~~"), False).to_numpy(False))
+        return {row: fences_of(texts[row].as_py()) for row in rows.tolist()}
+    return _found(Stretch.of(texts), CANDIDATE if kinds & ~_UNREADABLE else CANDIDATE_UNREADABLE)
 
 
-def _merged(found: tuple[Span, ...], kinds: Kind) -> list[tuple[int, int]]:
+def _merged(found: tuple[Span, ...], kinds: int) -> list[tuple[int, int]]:
     """Borders of the stretches of some kinds: those that overlap or touch are one."""
     out: list[tuple[int, int]] = []
     for start, end, kind in found:
@@ -115,7 +125,7 @@ class _Masked:
 
 
 def outside(
-    texts: pa.Array, function: Callable[[pa.Array], pa.Array], kinds: Kind = LAYOUT, candidates: pa.Array | None = None
+    texts: pa.Array, function: Callable[[pa.Array], pa.Array], kinds: int = LAYOUT, candidates: pa.Array | None = None
 ) -> pa.Array:
     """Apply a function of texts to what is not protected.
 
@@ -127,36 +137,37 @@ def outside(
         candidates: Texts that the function may change, boolean, [N]; by default all.
 
     Returns:
-        N texts; the very array that came in if none changed.
+        N texts; the very array that came in if none changed. A text stays that the function would not change even
+        without protection: only the others are searched for stretches.
     """
-    found = spans(texts)
-    rows: list[int] = []
-    masked: list[_Masked] = []
-    wanted = None if candidates is None else candidates.to_numpy(zero_copy_only=False)
-    for row, stretches in found.items():
-        if wanted is not None and not wanted[row]:
-            continue
-        borders = _merged(stretches, kinds)
-        text = texts[row].as_py() if borders else ""
-        if borders and _MARK.search(text) is None:
-            rows.append(row)
-            masked.append(_Masked.of(text, borders))
-    if not rows:
-        return function(texts)
-    where = np.zeros(len(texts), np.bool_)
-    where[rows] = True
-    inside = pa.array([m.text for m in masked], pa.large_string())
-    changed = function(inside)
-    free = texts.filter(pa.array(~where))
-    freed = function(free)
-    if changed is inside and freed is free:
+    first = function(texts)
+    if first is texts:
         return texts
-    new = [m.restored(text) for m, text in zip(masked, changed.to_pylist(), strict=True)]
-    out = pc.replace_with_mask(texts, pa.array(where), pa.array(new, pa.large_string()))
-    return pc.replace_with_mask(out, pa.array(~where), freed)
+    changed = pc.fill_null(pc.not_equal(first, texts), False)
+    if candidates is not None:
+        changed = pc.and_(changed, candidates)
+    rows = np.flatnonzero(changed.to_numpy(zero_copy_only=False))
+    if not len(rows):
+        return texts
+    old = texts.take(pa.array(rows))
+    where: list[int] = []
+    masked: list[_Masked] = []
+    for row, stretches in spans(old, kinds).items():
+        borders = _merged(stretches, kinds)
+        text = old[row].as_py() if borders else ""
+        if borders and _MARK.search(text) is None:
+            where.append(row)
+            masked.append(_Masked.of(text, borders))
+    new = first.take(pa.array(rows)).to_pylist()
+    inside = function(pa.array([m.text for m in masked], pa.large_string())).to_pylist() if masked else []
+    for row, mask, text in zip(where, masked, inside, strict=True):
+        new[row] = mask.restored(text)
+    if new == old.to_pylist():
+        return texts
+    return pc.replace_with_mask(texts, changed, pa.array(new, pa.large_string()))
 
 
-def prose(texts: pa.Array, kinds: Kind = LITERAL | Kind.TABLE) -> CodePoints:
+def prose(texts: pa.Array, kinds: int = LITERAL | Kind.TABLE) -> CodePoints:
     """Code points of texts without their protected stretches: what shares of characters are computed on.
 
     Args:
@@ -166,7 +177,7 @@ def prose(texts: pa.Array, kinds: Kind = LITERAL | Kind.TABLE) -> CodePoints:
     return codepoints(prose_texts(texts, kinds))
 
 
-def prose_texts(texts: pa.Array, kinds: Kind = LITERAL | Kind.TABLE, *, never_empty: bool = True) -> pa.Array:
+def prose_texts(texts: pa.Array, kinds: int = LITERAL | Kind.TABLE, *, never_empty: bool = True) -> pa.Array:
     """Texts without their protected stretches. The answers for the last two arrays are remembered.
 
     Args:
@@ -178,10 +189,10 @@ def prose_texts(texts: pa.Array, kinds: Kind = LITERAL | Kind.TABLE, *, never_em
 
 
 @functools.lru_cache(maxsize=2)
-def _prose(stretch: Stretch, kinds: Kind, never_empty: bool) -> pa.Array:
+def _prose(stretch: Stretch, kinds: int, never_empty: bool) -> pa.Array:
     texts = stretch.texts
     new: dict[int, str] = {}
-    for row, found in spans(texts).items():
+    for row, found in spans(texts, kinds).items():
         borders = _merged(found, kinds)
         if borders:
             text = texts[row].as_py()

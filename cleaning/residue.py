@@ -97,12 +97,26 @@ _COUNTERS = re.compile(
 _SENTENCE = re.compile(r"[^。！？!?\n]*[。！？!?\n]?")
 
 
+_ENDS = re.compile(r"[。！？!?\n]")
+
+
 def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
+    gone: set[int] = set()
+    seen = -1
+    for hit in lexicon.hits(text):
+        if hit.offset < seen:
+            continue
+        start = max((text.rfind(mark, 0, hit.offset) for mark in "。！？!?\n")) + 1
+        end = _ENDS.search(text, hit.offset)
+        seen = len(text) if end is None else end.end()
+        if seen - start <= max_length and lexicon.covers(text[start:seen]):
+            gone.add(start)
+    if not gone:
+        return text
     out: list[str] = []
     for match in _SENTENCE.finditer(text):
         sentence = match[0]
-        removed = bool(sentence) and len(sentence) <= max_length and lexicon.covers(sentence)
-        if removed:
+        if match.start() in gone and sentence:
             sentence = "\n" if sentence.endswith("\n") else ""
         if sentence == "\n" and out and out[-1] == "" and (len(out) < 2 or out[-2].endswith("\n")):
             continue  # the line held nothing but what was removed

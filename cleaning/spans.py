@@ -8,29 +8,30 @@ quantifier inside a quantifier over the same characters.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator
-from enum import IntFlag
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from cleaning.codelines import is_code
 
-__all__ = ["CANDIDATE", "Kind", "Span", "spans_of"]
+__all__ = ["CANDIDATE", "CANDIDATE_UNREADABLE", "Kind", "Span", "fences_of", "spans_of"]
 
 
-class Kind(IntFlag):
-    """Kinds of protected stretches."""
+class Kind:
+    """Kinds of protected stretches: bits of a number. An enum's operators would cost more than the patterns do."""
 
-    CODE = 1
-    FORMULA = 2
-    TABLE = 4
-    ADDRESS = 8
-    MARK = 16
-    STATUTE = 32
-    VERSE = 64
-    TITLE = 128
-    FENCE = 256
+    CODE: Final = 1
+    FORMULA: Final = 2
+    TABLE: Final = 4
+    ADDRESS: Final = 8
+    MARK: Final = 16
+    STATUTE: Final = 32
+    VERSE: Final = 64
+    TITLE: Final = 128
+    FENCE: Final = 256
 
 
 class Span(NamedTuple):
@@ -38,7 +39,7 @@ class Span(NamedTuple):
 
     start: int
     end: int
-    kind: Kind
+    kind: int
 
 
 _HAN = "\u3400-\u9fff\u3007"
@@ -47,6 +48,11 @@ _UNIT = "编章节條条款项項卷回"
 CANDIDATE = (
     r"[A-Za-z`$|\t~\\{}<>=*《「『]|(?:^|\n)[ \x{3000}]*(?:[-+#>]|[0-9]+[.)])|[ \x{3000}]{3}"
     rf"|第[{_NUMERAL}]+[{_UNIT}]|[0-9]\.[0-9]+\.[0-9]|\n[^\n。，；！？]{{2,9}}[，。；！？、][^\n]{{0,30}}\n"
+)
+# What a text must hold to have code, formulas, tables or addresses: a run of ASCII with a letter or an operator.
+CANDIDATE_UNREADABLE = (
+    r"[`$|\t\\]|[!-~][ -~]{3,}[A-Za-z(){};=<>#/@_~+-]|[A-Za-z(){};=<>#/@_~+-][ -~]{3,}[!-~]|[^\s][ \x{3000}]{2,}[^\s]"
+    r"|(?:^|\n)[ \t]*[!-~]{1,7}[ \t]*(?:\n|$)|[0-9]\.[0-9]+\.[0-9]"
 )
 
 _DISPLAY = (
@@ -77,6 +83,10 @@ _ADDRESS = re.compile(
     r"|[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+|[A-Za-z]\w*_\w+|[A-Za-z]+(?:\+\+|#)(?![\w#+])"
     r"|--?[a-zA-Z][\w-]*(?:=\S+)?$|[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}(?!\w)"
 )
+# What a line must hold to have a stretch inside.
+_HINT = re.compile("[!-~][!-~ ]|^[-#>+*=_0-9\\s]|[《「『第`$~]")
+# A token has a sign or a digit between letters; a run has eight characters of ASCII.
+_SOME_ASCII = re.compile(r"[!-~][!-~]")
 _ASCII_RUN = re.compile(r"[!-~][ -~]{6,398}[!-~]")
 
 _URL = re.compile(r"(?:[a-z]{2,5}://|www\.)[!-~]+")
@@ -132,26 +142,12 @@ def _without_overlaps(found: list[Span]) -> list[Span]:
     return out
 
 
-def _free_lines(text: str, taken: list[Span]) -> Iterator[tuple[int, str]]:
-    """Starts and texts of the lines that no block takes."""
-    at = 0
-    blocks = iter(taken)
-    block = next(blocks, None)
-    for line in text.split("\n"):
-        end = at + len(line)
-        while block is not None and block.end <= at:
-            block = next(blocks, None)
-        if block is None or end <= block.start:
-            yield at, line
-        at = end + 1
-
-
 _LONGEST_ROW = 1000  # characters; a longer line is a paragraph, or code that a program wrote
 # One line with bars or wide gaps is a menu or a title as often as a row: two of them make a table.
 _LONE_ROW = Kind.TABLE | Kind.MARK
 
 
-def _kind_of(line: str) -> Kind | None:
+def _kind_of(line: str) -> int | None:
     """What kind of block a line may belong to."""
     bare = line.strip()
     if len(bare) < 2:
@@ -176,75 +172,119 @@ def _kind_of(line: str) -> Kind | None:
     return None
 
 
-def _line_blocks(text: str, lines: list[tuple[int, str]]) -> list[Span]:
-    """Runs of lines of one kind. Indented lines below a line of code belong to it, one line of verse is none."""
-    kinds: list[Kind | None] = []
-    for _, line in lines:
-        kind = _kind_of(line)
-        if kind is None and kinds and kinds[-1] is Kind.CODE and line[:1] in (" ", "\t") and line.strip():
-            kind = Kind.CODE if (len(line.encode()) - len(line)) < len(line) else None
-        kinds.append(kind)
-    out: list[Span] = []
-    for kind, group in itertools.groupby(range(len(lines)), kinds.__getitem__):
-        rows = list(group)
-        if kind is None or (kind in (Kind.VERSE, _LONE_ROW) and len(rows) < 2):
-            continue
-        kind = Kind.TABLE if kind == _LONE_ROW else kind
-        begin, (last, line) = lines[rows[0]][0], lines[rows[-1]]
-        out.append(Span(begin, last + len(line), kind))
-    return out
+@functools.lru_cache(maxsize=1 << 16)
+def _kind_of_seen(line: str) -> int | None:
+    return _kind_of(line)
 
 
-def _marks(lines: list[tuple[int, str]]) -> Iterator[Span]:
-    for at, line in lines:
-        if line[:1] in _BEGINS_MARK and (match := _LINE_MARK.match(line)):
-            yield Span(at, at + match.end(), Kind.MARK)
+@functools.lru_cache(maxsize=1 << 16)
+def _inside_seen(line: str) -> tuple[Span, ...]:
+    return _inside(line)
 
 
-def _addresses(text: str) -> Iterator[Span]:
-    for token in _TOKEN.finditer(text):
-        match = _ADDRESS.match(text, *token.span())
+# Rules change a line here and there, and the recogniser looks at their texts again: short lines are remembered.
+_REMEMBERED = 200  # characters
+
+
+def _kinds(lines: list[str], free: list[bool]) -> list[int | None]:
+    """What block each line may belong to. Indented lines below a line of code belong to it."""
+    kinds: list[int | None] = []
+    before: int | None = None
+    for line, is_free in zip(lines, free, strict=True):
+        before = _kind_below(line, before) if is_free and line else None
+        kinds.append(before)
+    return kinds
+
+
+def _kind_below(line: str, before: int | None) -> int | None:
+    kind = _kind_of_seen(line) if len(line) <= _REMEMBERED else _kind_of(line)
+    if kind is None and before == Kind.CODE and line[0] in " \t" and line.strip():
+        return Kind.CODE if (len(line.encode()) - len(line)) < len(line) else None
+    return kind
+
+
+def _marks(line: str) -> Iterator[Span]:
+    if line[:1] in _BEGINS_MARK and (match := _LINE_MARK.match(line)):
+        yield Span(0, match.end(), Kind.MARK)
+
+
+def _addresses(line: str) -> Iterator[Span]:
+    for token in _TOKEN.finditer(line):
+        match = _ADDRESS.match(line, *token.span())
         if match is not None:
             yield Span(match.start(), match.end(), Kind.ADDRESS)
 
 
-def _inline_formulas(text: str) -> Iterator[Span]:
-    if "$" in text:
-        for match in _DOLLARS.finditer(text):
+def _inline_formulas(line: str) -> Iterator[Span]:
+    if "$" in line:
+        for match in _DOLLARS.finditer(line):
             if _TEX.search(match["inside"]):
                 yield Span(match.start(), match.end(), Kind.FORMULA)
-    if "\\(" in text:
-        yield from _all(_PARENTHESES, text, Kind.FORMULA)
+    if "\\(" in line:
+        yield from _all(_PARENTHESES, line, Kind.FORMULA)
 
 
-def _all(pattern: re.Pattern[str], text: str, kind: Kind) -> Iterator[Span]:
-    return (Span(m.start(), m.end(), kind) for m in pattern.finditer(text))
+def _all(pattern: re.Pattern[str], line: str, kind: int) -> Iterator[Span]:
+    return (Span(m.start(), m.end(), kind) for m in pattern.finditer(line))
 
 
-def _commands(text: str) -> Iterator[Span]:
+def _commands(line: str) -> Iterator[Span]:
     """Commands in the middle of Chinese sentences: runs of ASCII that look like a line of code."""
-    if not text.isascii():
-        for match in _ASCII_RUN.finditer(text):
+    if not line.isascii():
+        for match in _ASCII_RUN.finditer(line):
             if is_code(_URL.sub("x", match[0])):
                 yield Span(match.start(), match.end(), Kind.CODE)
 
 
-def _inside_lines(text: str, lines: list[tuple[int, str]]) -> Iterator[Span]:
-    yield from _marks(lines)
-    if "`" in text:
-        yield from _all(_INLINE_CODE, text, Kind.CODE | Kind.FENCE)
-    yield from _inline_formulas(text)
-    yield from _addresses(text)
-    yield from _commands(text)
-    if "**" in text or "~~" in text:
-        yield from _all(_EMPHASIS, text, Kind.MARK)
-    if "[^" in text:
-        yield from _all(_FOOTNOTE, text, Kind.MARK)
-    if "第" in text:
-        yield from _all(_STATUTE, text, Kind.STATUTE)
+def _inside(line: str) -> tuple[Span, ...]:
+    """Protected stretches inside a line, by position."""
+    if not _HINT.search(line):
+        return ()
+    out = [*_marks(line)]
+    if "`" in line:
+        out += _all(_INLINE_CODE, line, Kind.CODE | Kind.FENCE)
+    out += _inline_formulas(line)
+    if _SOME_ASCII.search(line):
+        out += (*_addresses(line), *_commands(line))
+    if "**" in line or "~~" in line:
+        out += _all(_EMPHASIS, line, Kind.MARK)
+    if "[^" in line:
+        out += _all(_FOOTNOTE, line, Kind.MARK)
+    if "第" in line:
+        out += _all(_STATUTE, line, Kind.STATUTE)
     for opening, pattern in _TITLES:
-        if opening in text:
-            yield from _all(pattern, text, Kind.TITLE)
+        if opening in line:
+            out += _all(pattern, line, Kind.TITLE)
+    return tuple(sorted(out))
+
+
+@dataclass
+class _Cover:
+    """Blocks that are asked about from left to right."""
+
+    blocks: list[Span]
+    at: int = 0
+
+    def touches(self, start: int, end: int) -> tuple[bool, bool]:
+        """Whether a block overlaps a stretch, and whether one holds all of it."""
+        while self.at < len(self.blocks) and self.blocks[self.at].end <= start:
+            self.at += 1
+        if self.at == len(self.blocks):
+            return False, False
+        block = self.blocks[self.at]
+        return block.start < max(end, start + 1), block.start <= start and end <= block.end
+
+
+def fences_of(text: str) -> tuple[Span, ...]:
+    """Code in fences and back quotes of a text, by position.
+
+    Args:
+        text: The text.
+    """
+    fences = _without_overlaps(_fences(text))
+    cover = _Cover(fences)
+    inline = [span for span in _all(_INLINE_CODE, text, Kind.CODE | Kind.FENCE) if not cover.touches(*span[:2])[0]]
+    return tuple(sorted(fences + inline))
 
 
 def spans_of(text: str) -> tuple[Span, ...]:
@@ -258,16 +298,28 @@ def spans_of(text: str) -> tuple[Span, ...]:
         address).
     """
     blocks = _without_overlaps(_fences(text) + _formulas(text))
-    lines = list(_free_lines(text, blocks))
-    blocks = _without_overlaps(blocks + _line_blocks(text, lines))
-    if not blocks:
-        return tuple(sorted(_inside_lines(text, lines)))
-    out: list[Span] = []
-    others = iter(sorted(blocks))
-    block = next(others, None)
-    for span in sorted(_inside_lines(text, lines)):
-        while block is not None and block.end <= span.start:
-            block = next(others, None)
-        if block is None or span.start < block.start:
-            out.append(span)
-    return tuple(sorted([*blocks, *out]))
+    lines = text.split("\n")
+    starts = list(itertools.accumulate((len(line) + 1 for line in lines), initial=0))
+    cover = _Cover(blocks)
+    touched = [cover.touches(at, at + len(line)) for at, line in zip(starts, lines, strict=False)] if blocks else []
+    free = [not part for part, _ in touched] or [True] * len(lines)
+    out = list(blocks)
+    for kind, group in itertools.groupby(range(len(lines)), _kinds(lines, free).__getitem__):
+        rows = list(group)
+        # one line of verse is none; see _LONE_ROW
+        if kind is not None and (len(rows) > 1 or kind not in (Kind.VERSE, _LONE_ROW)):
+            last = rows[-1]
+            out.append(
+                Span(starts[rows[0]], starts[last] + len(lines[last]), Kind.TABLE if kind == _LONE_ROW else kind)
+            )
+            continue
+        for row in rows:
+            if not free[row] and touched[row][1]:
+                continue
+            line, at = lines[row], starts[row]
+            inside = _inside_seen(line) if len(line) <= _REMEMBERED else _inside(line)
+            if not inside:
+                continue
+            found = (Span(at + start, at + end, kind) for start, end, kind in inside)
+            out += found if free[row] else (s for s in found if not _Cover(blocks).touches(s.start, s.end)[0])
+    return tuple(sorted(out))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cleaning.codepoints import CodePoints, codepoints, flags, han_flags, share, table_of
+from cleaning.codepoints import CodePoints, Flags, codepoints, flags, han_flags, share, table_of
 
 __all__ = ["CLASSES", "Features", "TextModel", "features", "load_textmodel"]
 
@@ -50,18 +50,19 @@ class Features:
     """What the model sees of N texts.
 
     Attributes:
-        buckets: Bucket of every n-gram of every text, one text after the other, [T].
-        starts: Position of each text's first n-gram and, at the end, T, [N + 1].
+        grams: For n of 1, 2 and 3, the bucket of every n-gram of every text, one text after the other.
         counts: Dense features, float32, [N, D].
-        pairs: Hash of every pair of neighbouring Han characters, [P].
-        pair_starts: Position of each text's first pair and, at the end, P, [N + 1].
+        pairs: Hash of every pair of neighbouring Han characters, one text after the other.
     """
 
-    buckets: npt.NDArray[np.uint32]
-    starts: npt.NDArray[np.int64]
+    grams: tuple[CodePoints, ...]
     counts: npt.NDArray[np.float32]
-    pairs: npt.NDArray[np.uint32]
-    pair_starts: npt.NDArray[np.int64]
+    pairs: CodePoints
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Number of n-grams of each text, [N]."""
+        return np.sum([part.lengths for part in self.grams], axis=0)
 
 
 def _sampled(view: CodePoints) -> CodePoints:
@@ -88,51 +89,42 @@ def features(texts: pa.Array) -> Features:
         texts: String array, N texts; a null counts as an empty text.
     """
     view = _sampled(codepoints(texts))
-    plain = _PLAIN[view.narrow].astype(np.uint32)
-    total = len(plain)
+    plain = _PLAIN[view.narrow]
     han = han_flags(view)
+    total = len(plain)
     inside = np.ones(total, np.bool_)  # whether the n-gram that begins here stays in its text
     gram = plain * _SALTS[0]
-    grams, owners = [gram], [view.lengths]
-    pairs = np.zeros(0, np.uint32)
-    pair_lengths = np.zeros(len(view.lengths), np.int64)
+    grams = [CodePoints(_bucket(gram), view.starts)]
+    pairs = CodePoints(np.zeros(0, np.uint32), np.zeros(len(view.starts), np.int64))
     for n in (2, 3):
-        if total >= n:
-            inside = inside[: total - n + 1].copy()
-            border = view.starts[1:] - n + 1
-            inside[border[(border >= 0) & (border < len(inside))]] = False
-            gram = gram[: total - n + 1] * np.uint32(31) + plain[n - 1 :] * _SALTS[n - 1]
-            lengths = np.maximum(view.lengths - n + 1, 0)
-            if n == 2:
-                both = inside & han[:-1] & han[1:]
-                pairs = gram[both]
-                pair_lengths = view.count(np.append(both, False))
-            grams.append(gram[inside])
-            owners.append(lengths)
-    buckets, starts = _interleaved(grams, owners)
-    pair_starts = np.concatenate([[0], np.cumsum(pair_lengths)])
-    mixed = pairs ^ (pairs >> np.uint32(15))
-    return Features(buckets, starts, _counts(view), (mixed * _SALTS[2]) >> np.uint32(11), pair_starts)
+        if total < n:
+            grams.append(CodePoints(np.zeros(0, np.uint32), np.zeros(len(view.starts), np.int64)))
+            continue
+        inside = inside[: total - n + 1].copy()
+        border = view.starts[1:] - n + 1
+        inside[border[(border >= 0) & (border < len(inside))]] = False
+        gram = gram[: total - n + 1] * np.uint32(31) + plain[n - 1 :] * _SALTS[n - 1]
+        grams.append(CodePoints(_bucket(gram[inside]), _starts(np.maximum(view.lengths - n + 1, 0))))
+        if n == 2:
+            both = inside & han[:-1] & han[1:]
+            pair = gram[both]
+            pair ^= pair >> np.uint32(15)
+            pairs = CodePoints((pair * _SALTS[2]) >> np.uint32(11), _starts(view.count(np.append(both, False))))
+    return Features(tuple(grams), _counts(view, han), pairs)
 
 
-def _interleaved(
-    grams: list[npt.NDArray[np.uint32]], owners: list[npt.NDArray[np.int64]]
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """n-grams of all orders, one text after the other."""
-    rows = [np.repeat(np.arange(len(lengths)), lengths) for lengths in owners]
-    row = np.concatenate(rows)
-    every = np.concatenate(grams)
-    order = np.argsort(row, kind="stable")
-    every = every[order]
-    every ^= every >> np.uint32(15)
-    every *= _SALTS[0]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(owners[0])))])
-    return (every >> np.uint32(16)).astype(np.uint32), starts
+def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)])
 
 
-def _counts(view: CodePoints) -> npt.NDArray[np.float32]:
+def _bucket(gram: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+    mixed = gram ^ (gram >> np.uint32(15))
+    mixed *= _SALTS[0]
+    return (mixed >> np.uint32(16)).astype(np.uint16)
+
+
+def _counts(view: CodePoints, han: Flags) -> npt.NDArray[np.float32]:
     lengths = view.lengths
-    han = han_flags(view)
     value = view.values
     parts = (
         share(view.count(han), lengths, empty=0.0),
@@ -166,9 +158,13 @@ class TextModel:
 
     def unknown(self, seen: Features) -> npt.NDArray[np.float64]:
         """Share of pairs of characters that good text does not have, [N]."""
-        missing = (self.known[seen.pairs >> np.uint32(3)] >> (seen.pairs & np.uint32(7)).astype(np.uint8)) & 1 == 0
-        view = CodePoints(seen.pairs, seen.pair_starts)
-        return share(view.count(missing), view.lengths, empty=0.0)
+        pairs = seen.pairs.values
+        missing = (self.known[pairs >> np.uint32(3)] >> (pairs & np.uint32(7)).astype(np.uint8)) & 1 == 0
+        return share(seen.pairs.count(missing), seen.pairs.lengths, empty=0.0)
+
+    @functools.cached_property
+    def _by_class(self) -> list[npt.NDArray[np.int8]]:
+        return [np.ascontiguousarray(self.weights[:, c]) for c in range(self.weights.shape[1])]
 
     def probabilities(self, texts: pa.Array) -> npt.NDArray[np.float32]:
         """Probability of each class.
@@ -180,11 +176,8 @@ class TextModel:
             Probabilities in the order of CLASSES, [N, C].
         """
         seen = features(texts)
-        view = CodePoints(seen.buckets, seen.starts)
-        sums = np.stack(
-            [view.count(np.ascontiguousarray(self.weights[:, c])[seen.buckets]) for c in range(len(CLASSES))], axis=1
-        )
-        mean = sums * self.step * SCALE / np.maximum(view.lengths, 1)[:, None]
+        sums = [sum(part.count(weights[part.values]) for part in seen.grams) for weights in self._by_class]
+        mean = np.stack(sums, axis=1) * self.step * SCALE / np.maximum(seen.lengths, 1)[:, None]
         dense = np.concatenate([seen.counts, self.unknown(seen)[:, None].astype(np.float32)], axis=1)
         logits = mean + dense @ self.dense + self.bias
         logits -= logits.max(axis=1, keepdims=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from cleaning.codepoints import Stretch
 from cleaning.declare import reject
 from cleaning.protected import prose_texts
 from cleaning.textmodel import CLASSES, load_textmodel
@@ -18,8 +22,14 @@ __all__ = ["text_quality"]
 _SPAM = [CLASSES.index(name) for name in ("advert", "page")]
 
 
+@functools.lru_cache(maxsize=2)
+def _probabilities(prose: Stretch) -> npt.NDArray[np.float32]:
+    """Probabilities of the classes. The answers for the last two arrays are remembered."""
+    return load_textmodel().probabilities(prose.texts)
+
+
 def _scores(_: pa.Array, texts: pa.Array) -> Mapping[str, pa.Array]:
-    found = load_textmodel().probabilities(prose_texts(texts))
+    found = _probabilities(Stretch.of(prose_texts(texts)))
     return {"quality": pa.array(found[:, 0]), "spam": pa.array(found[:, _SPAM].sum(axis=1))}
 
 
@@ -53,8 +63,8 @@ def text_quality(texts: pa.Array, *, min_quality: Share = 0.1, min_length: int =
         min_length: Number of characters of prose below which a text stays, because there is too little to judge.
     """
     inside = prose_texts(texts)
-    found = load_textmodel().probabilities(inside)
-    lengths = np.array([len(t or "") for t in inside.to_pylist()])
+    found = _probabilities(Stretch.of(inside))
+    lengths = pc.fill_null(pc.utf8_length(inside), 0).to_numpy()
     bad = (found[:, 0] < min_quality) & (lengths >= min_length)
     worst = found.argmax(axis=1)
     return evidence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["evidence", "replaced", "rewrite_each"]
+__all__ = ["evidence", "re2", "replaced", "rewrite_each"]
+
+
+def re2(pattern: str) -> str:
+    """A pattern of Python's in RE2's spelling of code points.
+
+    Args:
+        pattern: Pattern without look-around or references; `\\uXXXX` stands for a code point.
+    """
+    return re.sub(r"\\u([0-9a-fA-F]{4})", r"\\x{\1}", pattern)
 
 
 def rewrite_each(texts: pa.Array, function: Callable[[str], str], where: pa.Array | None = None) -> pa.Array:

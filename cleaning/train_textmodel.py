@@ -78,10 +78,10 @@ def _is_prose(text: str) -> bool:
 
 
 def _matrix(seen: Features, unknown: npt.NDArray[np.float64]) -> csr_matrix:
-    lengths = np.diff(seen.starts)
-    weight = np.repeat(SCALE / np.maximum(lengths, 1), lengths)
-    rows = csr_matrix((weight, seen.buckets, seen.starts), shape=(len(lengths), BUCKETS))
-    rows.sum_duplicates()
+    scale = SCALE / np.maximum(seen.lengths, 1)
+    rows = csr_matrix((len(scale), BUCKETS))
+    for part in seen.grams:
+        rows += csr_matrix((np.repeat(scale, part.lengths), part.values, part.starts), shape=rows.shape)
     dense = np.concatenate([seen.counts, unknown[:, None]], axis=1)
     return hstack([rows, csr_matrix(dense)], format="csr")
 
@@ -121,5 +121,5 @@ def known_pairs(good: dict[str, list[str]], least: int = 3) -> npt.NDArray[np.ui
             size += len(text)
             if size > 3_000_000:
                 break
-        counts += np.bincount(features(pa.array(taken, pa.large_string())).pairs, minlength=KNOWN)
+        counts += np.bincount(features(pa.array(taken, pa.large_string())).pairs.values, minlength=KNOWN)
     return np.packbits(counts >= least, bitorder="little")

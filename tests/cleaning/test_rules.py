@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cleaning import rules
 from cleaning.lexicons import load_lexicon
-from cleaning.personal_patterns import is_bank_card, is_credit_code
+from cleaning.personal_numbers import is_bank_card, is_credit_code
 from raylib.errors import ParameterError, RaylibError
 from tests.texts import ARTICLE, ENGLISH
 
