@@ -163,6 +163,8 @@ class Chain:
         self.statistics.stage(
             label, before, kept, len(outcome.rejected), seconds, (characters, batch.characters), changed
         )
+        if changed:
+            self.statistics.decisions.changed(label, before, kept)
         if len(outcome.rejected):
             self.rejects.add(_marked_originals(batch.original, outcome.rejected, label))
 

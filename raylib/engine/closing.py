@@ -173,12 +173,13 @@ def _write_report(
     plan: Plan, store: Store, summary: Summary, books: Books, sections: Mapping[str, Mapping[str, object]]
 ) -> None:
     store.write(RunFiles.SAMPLES, orjson.dumps(books.samples))
+    store.write(RunFiles.DECISIONS, orjson.dumps(books.decisions))
     store.write(RunFiles.SUMMARY, orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2))
     if summary.splits is not None:
         store.write(RunFiles.SPLITS, orjson.dumps(summary.splits, option=orjson.OPT_INDENT_2))
     if sections:
         store.write(RunFiles.SECTIONS, orjson.dumps(sections))
-    page = render_report(summary, books.samples, plan.recipe.to_yaml(), sections)
+    page = render_report(summary, books.samples, plan.recipe.to_yaml(), sections, books.decisions)
     store.write(RunFiles.REPORT, page.encode())
 
 

@@ -90,7 +90,8 @@ class Worker:
 
     def _process_shard(self, task: ShardTask, block: Block | None) -> ShardEntry:
         stages = self._stages[task.segment]
-        statistics = ShardStatistics(self._job.seed, shard_sample_size(self._job.samples, task.shard.position))
+        position = task.shard.position
+        statistics = ShardStatistics(self._job.seed, shard_sample_size(self._job.samples, position), position)
         self._load_models(stages, statistics)
         counter = Counter()
         with ExitStack() as stack:

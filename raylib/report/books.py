@@ -10,6 +10,7 @@ import orjson
 
 from raylib.errors import ShardError
 from raylib.report.counts import Counts, add_counts
+from raylib.report.decisions import Decisions, merge_decisions
 from raylib.report.samples import Samples, merge_samples
 from raylib.report.statistics import StatisticsJson
 from raylib.storage.entry import ShardEntry
@@ -32,11 +33,13 @@ class Books:
         counts: Counters.
         seconds: Seconds by stage.
         samples: Samples of `kept` and of `rejected` records.
+        decisions: Single edits and rejects of each stage.
     """
 
     counts: Counts
     seconds: Mapping[str, float]
     samples: Samples
+    decisions: Decisions
 
 
 def gather(store: Store, entries: Entries, size: int) -> Books:
@@ -48,21 +51,23 @@ def gather(store: Store, entries: Entries, size: int) -> Books:
         size: Size of each sample.
 
     Returns:
-        Counters, seconds and samples of the run.
+        Counters, seconds, samples and drawn decisions of the run.
     """
     counts: Counts = {}
     seconds: dict[str, float] = {}
     samples: Samples = {"kept": [], "rejected": []}
+    decisions: Decisions = {"edits": {}, "rejects": {}}
     for number, shards in enumerate(entries):
         for shard in shards:
             part: StatisticsJson = orjson.loads(store.read(RunFiles.stats(Phase.segment(number), shard)))
             add_counts(counts, {k: v for k, v in part["counts"].items() if not (number and k in _OF_READING)})
             add_counts(seconds, part["seconds"])
+            decisions = merge_decisions(decisions, part.get("decisions"))
             samples = {
                 "kept": merge_samples([samples["kept"], part["kept"]], size),
                 "rejected": merge_samples([samples["rejected"], part["rejected"]], size),
             }
-    return Books(counts, seconds, samples)
+    return Books(counts, seconds, samples, decisions)
 
 
 def check_books(summary: Summary, entries: Entries) -> None:

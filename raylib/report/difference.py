@@ -6,7 +6,7 @@ import html
 
 from rapidfuzz.distance import Indel
 
-__all__ = ["difference"]
+__all__ = ["difference", "visible"]
 
 
 _CONTEXT = 40  # characters that stay visible on each side of a change
@@ -30,9 +30,9 @@ def difference(before: str, after: str) -> str:
             parts.append(_unchanged(old, first=i == 0, last=i == len(operations) - 1))
             continue
         if old:
-            parts.append(f"<del>{html.escape(_visible(old))}</del>")
+            parts.append(f"<del>{html.escape(visible(old))}</del>")
         if new:
-            parts.append(f"<ins>{html.escape(_visible(new))}</ins>")
+            parts.append(f"<ins>{html.escape(visible(new))}</ins>")
     return "".join(parts)
 
 
@@ -49,6 +49,6 @@ def _unchanged(text: str, *, first: bool, last: bool) -> str:
     )
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """White space in changes as signs."""
     return text.replace("\n", "↵\n").replace("\u3000", "␣").replace("\t", "⇥")

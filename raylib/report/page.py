@@ -9,8 +9,10 @@ from typing import TypedDict, cast
 import jinja2
 
 from raylib.report.counts import FolderTotals
+from raylib.report.decisions import Decisions
 from raylib.report.difference import difference
 from raylib.report.histograms import score_histograms
+from raylib.report.rules import judged_rules
 from raylib.report.samples import Samples
 from raylib.report.sections import DrawnSection, drawn_section, read_section
 from raylib.report.statistics import HISTOGRAM_EDGES
@@ -29,6 +31,7 @@ def render_report(
     samples: Samples,
     recipe: str,
     sections: Mapping[str, Section | Mapping[str, object]] | None = None,
+    decisions: Decisions | None = None,
 ) -> str:
     """Render the report of a run.
 
@@ -37,6 +40,7 @@ def render_report(
         samples: Kept and rejected records to show.
         recipe: The recipe as YAML.
         sections: What stages show, by label of the stage; also as the JSON of `sections.json`.
+        decisions: Single edits and rejects of each stage, for a person to judge.
 
     Returns:
         An HTML page that loads nothing from the network.
@@ -57,6 +61,7 @@ def render_report(
             for s in samples["kept"]
         ],
         rejected=samples["rejected"],
+        rules=judged_rules(summary, decisions or {"edits": {}, "rejects": {}}),
         recipe=recipe,
         sections=[*_own_sections(summary), *_stage_sections(sections or {})],
     )

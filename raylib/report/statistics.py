@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from raylib.hashing import id_hashes
 from raylib.report.counts import Counts, SplitCounts, add_counts, summed_splits, value_counts
+from raylib.report.decisions import DRAWN_EDITS, DRAWN_REJECTS, Decisions, DrawnDecisions
 from raylib.report.samples import KeptSample, RejectedSample, Sample, merge_samples, shard_sample_size, shortened
 from raylib.schema import SCHEMAS, text_of
 
@@ -38,13 +39,19 @@ HISTOGRAM_EDGES = [0, *(1 << i for i in range(25))]
 _OWN = {name for schema in SCHEMAS.values() for name in schema.names} | {"__row"}
 
 
-class StatisticsJson(TypedDict):
-    """The statistics of a shard, as its file in `.work` holds them."""
+class _Counted(TypedDict):
+    """What every version wrote."""
 
     counts: Counts
     kept: list[KeptSample]
     rejected: list[RejectedSample]
     seconds: dict[str, float]
+
+
+class StatisticsJson(_Counted, total=False):
+    """The statistics of a shard, as its file in `.work` holds them; older versions wrote no `decisions`."""
+
+    decisions: Decisions
 
 
 def _lengths(table: pa.Table) -> npt.NDArray[np.int64]:
@@ -73,14 +80,24 @@ class ShardStatistics:
         kept: Kept records that are drawn so far, smallest draw first.
         rejected: Rejected records that are drawn so far, smallest draw first.
         seconds: Time spent in each stage.
+        decisions: Single edits and rejects of each stage that are drawn so far.
+        position: Lower bound of the number of shards before this one.
     """
 
     seed: int
     sample_size: int
+    position: int = 0
     counts: Counts = field(default_factory=Counts)
     kept: list[KeptSample] = field(default_factory=list)
     rejected: list[RejectedSample] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    decisions: DrawnDecisions = field(init=False)
+
+    def __post_init__(self) -> None:
+        edits, rejects = (DRAWN_EDITS, DRAWN_REJECTS) if self.sample_size else (0, 0)
+        self.decisions = DrawnDecisions(
+            self.seed, shard_sample_size(edits, self.position), shard_sample_size(rejects, self.position)
+        )
 
     def add(self, counts: Counts) -> None:
         """Add counts to those of the shard."""
@@ -175,6 +192,7 @@ class ShardStatistics:
                 "sources": self._by_source(table, "rejected", None),
             }
         )
+        self.decisions.rejected(table)
         for row, draw in self._drawn(table, self.rejected):
             record = table.slice(row, 1)
             text = text_of(record)[0].as_py() or ""
@@ -280,4 +298,10 @@ class ShardStatistics:
 
     def to_json(self) -> StatisticsJson:
         """The statistics as JSON; `books` adds them up."""
-        return {"counts": self.counts, "kept": self.kept, "rejected": self.rejected, "seconds": self.seconds}
+        return {
+            "counts": self.counts,
+            "kept": self.kept,
+            "rejected": self.rejected,
+            "decisions": self.decisions.to_json(),
+            "seconds": self.seconds,
+        }

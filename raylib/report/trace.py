@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 import pyarrow as pa
-from rapidfuzz.distance import Indel
 from rich.markup import escape
 
 from raylib.errors import RecipeError, SourceError, nearest
 from raylib.recipe import Recipe
 from raylib.recipe.stages import stage_labels
+from raylib.report.edits import changes
 from raylib.report.samples import Samples
 from raylib.stage import GlobalStage
 from raylib.stage.resolving import AnyStage, adapted, is_model_based
@@ -24,7 +24,6 @@ __all__ = ["trace_run"]
 _CONTEXT = 12  # characters shown on each side of a change
 _MOST_CHANGES = 5  # of a text
 _MOST_CHARACTERS = 80  # of a change
-_NEAR = 2  # unchanged characters between two changes that are shown as one
 
 
 def trace_run(out: str, *, rule: str = "", samples: int = 3) -> Iterator[str]:
@@ -107,15 +106,8 @@ def _described(label: str, before: pa.Table, kept: pa.Table, rejected: pa.Table,
 
 def _changes(before: str, after: str) -> Iterator[str]:
     """The first changes of a text, each with a little context."""
-    merged: list[list[int]] = []
-    for op in Indel.opcodes(before, after):
-        if op.tag == "equal":
-            continue
-        if merged and op.src_start - merged[-1][1] <= _NEAR:
-            merged[-1][1], merged[-1][3] = op.src_end, op.dest_end
-        else:
-            merged.append([op.src_start, op.src_end, op.dest_start, op.dest_end])
-    for begin, end, new_begin, new_end in merged[:_MOST_CHANGES]:
+    found = changes(before, after)
+    for begin, end, new_begin, new_end in found[:_MOST_CHANGES]:
         removed, added = _cut(before[begin:end]), _cut(after[new_begin:new_end])
         yield (
             escape(before[max(0, begin - _CONTEXT) : begin])
@@ -123,8 +115,8 @@ def _changes(before: str, after: str) -> Iterator[str]:
             + (f"[green]{{+{escape(added)}+}}[/]" if added else "")
             + escape(before[end : end + _CONTEXT])
         ).replace("\n", "↵")
-    if len(merged) > _MOST_CHANGES:
-        yield f"… and {len(merged) - _MOST_CHANGES} more changes"
+    if len(found) > _MOST_CHANGES:
+        yield f"… and {len(found) - _MOST_CHANGES} more changes"
 
 
 def _cut(text: str) -> str:

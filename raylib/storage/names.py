@@ -116,6 +116,7 @@ class ShardName:
 class RunFiles:
     """Every file name of a run, relative to its folder."""
 
+    DECISIONS = "decisions.json"
     MANIFEST = "manifest.jsonl"
     RECIPE = "recipe.yaml"
     REPORT = "report.html"
@@ -129,7 +130,8 @@ class RunFiles:
     WORK = ".work"
 
     FOLDERS = (KEPT, REJECTED, WORK)
-    AT_THE_END = (SUMMARY, REPORT, RECIPE, SAMPLES, SECTIONS, SPLITS)  # what a run has besides shards and manifest
+    # what a run has besides shards and manifest
+    AT_THE_END = (SUMMARY, REPORT, RECIPE, SAMPLES, DECISIONS, SECTIONS, SPLITS)
 
     @staticmethod
     def manifest_part(number: int) -> str:
