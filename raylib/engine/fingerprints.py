@@ -72,6 +72,8 @@ def stage_identity(spec: StageSpec | None) -> object:
     stage = adapted(made)
     parameters = _influential(spec.describe()[spec.name], stage)
     files = {name: _file_identity(name) for name in _named_files(parameters, made)}
+    for values in spec.per_source.values():
+        files |= {name: _file_identity(name) for name in _named_files(values, made)}
     return [{spec.name: parameters}, files, stage.identity()]
 
 

@@ -8,6 +8,7 @@ import pydantic
 
 from raylib.recipe.chains import source_names
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
+from raylib.recipe.stages import PER_SOURCE
 from raylib.stage import StageInfo, stage_info, stage_names
 
 __all__ = ["json_schema"]
@@ -81,6 +82,12 @@ def _stage_schema(info: StageInfo) -> Schema:
     for name, description in info.descriptions.items():
         if name in properties:
             properties[name].setdefault("description", description)
+    if info.kind != "global":
+        properties[PER_SOURCE] = {
+            "type": "object",
+            "description": "Other parameters for the records of some sources: a mapping of parameters by source.",
+            "additionalProperties": {"type": "object"},
+        }
     schema["description"] = info.summary
     schema["additionalProperties"] = False
     return schema

@@ -10,11 +10,14 @@ import pydantic
 
 from raylib.errors import RecipeError, UnknownNameError, nearest
 from raylib.paths import located, path_fields, paths_in, texts_in, with_located_paths
-from raylib.stage import StageInfo, stage_info
+from raylib.stage import LocalStage, PerSource, StageInfo, stage_info
 from raylib.user_yaml import Where
 from raylib.validation import explain, with_words
 
-__all__ = ["Parameters", "StageSpec", "short_form", "spec_of", "split_stage", "stage_labels"]
+__all__ = ["PER_SOURCE", "Parameters", "StageSpec", "short_form", "spec_of", "split_stage", "stage_labels"]
+
+PER_SOURCE = "per_source"
+"""Key among the parameters of a local stage: other parameters by source."""
 
 Parameters: TypeAlias = Mapping[str, object]
 Ready: TypeAlias = object  # anything that `raylib.stage.adapted` accepts
@@ -34,7 +37,8 @@ class StageSpec:
 
     Attributes:
         name: Name in the registry; of a ready object, the name that reports show.
-        parameters: Values by parameter name; parameters that are not given have their defaults.
+        parameters: Values by parameter name; parameters that are not given have their defaults. `per_source` holds
+            other values for the records of some sources: a mapping of parameters by source.
         object: A ready stage, used as it is: anything that `raylib.stage.adapted` accepts.
     """
 
@@ -53,25 +57,49 @@ class StageSpec:
         """
         if self.object is not None:
             return self.object
-        info = _known_stage(self.name)
-        known = info.parameters
-        for key in self.parameters:
-            if key not in known:
-                message = f"stage {self.name!r} has no parameter {key!r}{nearest(key, known)}"
-                raise WrongParameter(message, key)
-        try:
-            stage: Ready = pydantic.TypeAdapter(info.make).validate_python(dict(self.parameters))
-        except pydantic.ValidationError as error:
-            place = error.errors()[0]["loc"]
-            raise WrongParameter(f"stage {self.name!r}: {explain(error)}", str(place[0]) if place else "") from None
-        return stage
+        stage = _made(self.name, self.common)
+        others = self.per_source
+        if not others:
+            return stage
+        made = {source: _made(self.name, {**self.common, **values}) for source, values in others.items()}
+        stages = {source: one for source, one in made.items() if isinstance(one, LocalStage)}
+        if not isinstance(stage, LocalStage) or len(stages) < len(made):
+            message = f"stage {self.name!r} looks at all records: it has the same parameters for every source"
+            raise WrongParameter(message, PER_SOURCE)
+        return PerSource(stage, stages)
+
+    @property
+    def common(self) -> Parameters:
+        """The parameters for records of all sources but those that `per_source` names."""
+        return {key: value for key, value in self.parameters.items() if key != PER_SOURCE}
+
+    @property
+    def per_source(self) -> Mapping[str, Parameters]:
+        """Parameters that differ for some sources, by source.
+
+        Returns:
+            The parameters; empty if all sources have the same.
+
+        Raises:
+            WrongParameter: They are no mapping of parameters by source.
+        """
+        given = self.parameters.get(PER_SOURCE) or {}
+        if not isinstance(given, Mapping) or not all(isinstance(values, Mapping) for values in given.values()):
+            message = f"stage {self.name!r}: {PER_SOURCE} should be like {{news: {{parameter: value}}}}, is {given!r}"
+            raise WrongParameter(message, PER_SOURCE)
+        return {str(source): dict(values) for source, values in given.items()}
 
     def located(self) -> StageSpec:
         """The same stage for a worker, which runs in another folder: relative paths of parameters made absolute."""
         if self.object is not None:
             return replace(self, object=with_located_paths(self.object))
         names = path_fields(_known_stage(self.name).make)
-        return replace(self, parameters={k: located(v) if k in names else v for k, v in self.parameters.items()})
+        at = {k: located(v) if k in names else v for k, v in self.common.items()}
+        others = {
+            source: {k: located(v) if k in names else v for k, v in values.items()}
+            for source, values in self.per_source.items()
+        }
+        return replace(self, parameters={**at, **({PER_SOURCE: others} if others else {})})
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """The paths that the stage reads.
@@ -83,15 +111,34 @@ class StageSpec:
             yield from paths_in(self.object)
             return
         read = path_fields(_known_stage(self.name).make, made=False)
-        yield from ((key, path) for key, value in self.parameters.items() if key in read for path in texts_in(value))
+        for values in (self.common, *self.per_source.values()):
+            yield from ((key, path) for key, value in values.items() if key in read for path in texts_in(value))
 
     def describe(self) -> dict[str, dict[str, Ready]]:
         """The stage as a resolved recipe shows it, defaults included."""
         if self.object is not None:
             return {self.name: {"python": repr(self.object)}}
-        stage = self.make()
-        values = {f.name: getattr(stage, f.name) for f in fields(stage) if f.init}  # type: ignore[arg-type]
-        return {self.name: {name: _plain(value) for name, value in values.items()}}
+        stage = _made(self.name, self.common)
+        values: dict[str, Ready] = {f.name: getattr(stage, f.name) for f in fields(stage) if f.init}  # type: ignore[arg-type]
+        others = {source: {k: _plain(v) for k, v in changed.items()} for source, changed in self.per_source.items()}
+        plain = {name: _plain(value) for name, value in values.items()}
+        return {self.name: {**plain, **({PER_SOURCE: others} if others else {})}}
+
+
+def _made(name: str, parameters: Parameters) -> Ready:
+    """A new stage of the registered class."""
+    info = _known_stage(name)
+    known = info.parameters
+    for key in parameters:
+        if key not in known:
+            message = f"stage {name!r} has no parameter {key!r}{nearest(key, known)}"
+            raise WrongParameter(message, key)
+    try:
+        stage: Ready = pydantic.TypeAdapter(info.make).validate_python(dict(parameters))
+    except pydantic.ValidationError as error:
+        place = error.errors()[0]["loc"]
+        raise WrongParameter(f"stage {name!r}: {explain(error)}", str(place[0]) if place else "") from None
+    return stage
 
 
 def _known_stage(name: str) -> StageInfo:

@@ -2,6 +2,7 @@
 
 from raylib.errors import StageError, nearest
 from raylib.stage.outcome import REJECT_COLUMNS, Outcome, keep_all, mark_rejected, split_rejected, with_columns
+from raylib.stage.per_source import PerSource
 from raylib.stage.protocols import Applier, GlobalStage, LocalStage, Notes, StageHooks
 from raylib.stage.registry import StageInfo, StageKind, register, stage, stage_info, stage_names
 from raylib.stage.resolving import adapted, is_model_based, resolve_in_memory, rounds_of
@@ -15,6 +16,7 @@ __all__ = [
     "LocalStage",
     "Notes",
     "Outcome",
+    "PerSource",
     "Round",
     "Section",
     "Shuffled",
