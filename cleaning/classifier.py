@@ -8,6 +8,7 @@ from cleaning.declare import reject
 from cleaning.fasttext import label_probabilities, load_model
 from cleaning.segmenters import segmenter_of
 from raylib.paths import PathName
+from raylib.stage import Threshold
 from raylib.stage.bounds import Share
 
 __all__ = ["ad_classifier"]
@@ -18,7 +19,7 @@ def _sentence(text: str) -> str:
     return " ".join(w for w in segmenter_of("rjieba")(text) if not w.isspace()) or " "
 
 
-@reject("advertisement", unit="probability")
+@reject("advertisement", unit="probability", thresholds=(Threshold("max_probability", "above"),))
 def ad_classifier(
     texts: pa.Array, *, model: PathName = "", label: str = "__label__ad", max_probability: Share = 0.5
 ) -> pa.Array:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import make_dataclass
+from dataclasses import make_dataclass, replace
 from typing import TypeAlias, TypeVar, cast, get_type_hints
 
 import pyarrow as pa
 
 from cleaning.rule import AddedColumns, RejectingRule, RewritingRule, Rule, RuleFunction, RuleStage
-from raylib.stage import StageInfo, StageKind, register
+from raylib.stage import StageInfo, StageKind, Threshold, register
 
 __all__ = ["reject", "rewrite"]
 
@@ -48,6 +48,7 @@ def reject(
     examples: Examples = (),
     answers: Callable[[pa.Array], pa.Array] | None = None,
     adds: AddedColumns | None = None,
+    thresholds: tuple[Threshold, ...] = (),
 ) -> Callable[[RuleFunction], RejectingRule]:
     """Declare a rule that rejects records.
 
@@ -58,6 +59,7 @@ def reject(
         examples: Texts and a part of the evidence against them; "" for a text that is kept.
         answers: Function of texts that gives what the rule decides by, for calls on strings.
         adds: Function that computes additional columns from the texts.
+        thresholds: Parameters by which it rejects texts, the most important one first.
 
     Returns:
         A decorator of a function of a string array that returns evidence: null for a text that is kept.
@@ -65,6 +67,7 @@ def reject(
 
     def decorate(function: RuleFunction) -> RejectingRule:
         info = _info(function, name, "reject", reason=reason, unit=unit, examples=examples)
+        info = replace(info, thresholds=thresholds)
         return _registered(RejectingRule(function, info, answers, adds))
 
     return decorate

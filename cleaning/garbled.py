@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from cleaning.codepoints import codepoints, han_flags
 from cleaning.declare import reject
 from cleaning.segmenters import segmenter_of
+from raylib.stage import Threshold
 
 __all__ = ["garbled"]
 
@@ -36,6 +37,7 @@ def _han_sample(values: npt.NDArray[np.unsignedinteger], sample: int) -> str:
         ("鎿炵敤鐐瑰鐞嗙晫闈㈠悓鏃朵簬鍙戠幇", "a word"),
         ("今天的天气很好，我们一起去公园散步。", ""),
     ),
+    thresholds=(Threshold("min_word_length", "below", 1, 3),),
 )
 def garbled(
     texts: pa.Array,

@@ -19,6 +19,7 @@ from cleaning.declare import reject
 from cleaning.texts import evidence
 from raylib.errors import ParameterError
 from raylib.paths import PathName
+from raylib.stage import Threshold
 
 __all__ = ["Hit", "Lexicon", "lexicon", "load_lexicon", "sensitive"]
 
@@ -241,6 +242,7 @@ def _explain(hits: list[Hit]) -> str:
         ("澳门网上赌场开业，真人荷官在线发牌，注册送彩金，百家乐技巧。", "4 hits"),
         ("百家乐、老虎机、六合彩如何传入，政府如何取缔网上赌场。", ""),
     ),
+    thresholds=(Threshold("max_hits", "above", 1, 1 << 10, whole=True),),
 )
 def lexicon(
     texts: pa.Array,

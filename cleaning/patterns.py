@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.declare import reject
+from raylib.stage import Threshold
 
 __all__ = ["advertising", "lottery"]
 
@@ -55,6 +56,7 @@ _ADVERTISING = r"1[3-9]\d|400|0\d{2,3}[ \-]|[¥￥]|元|特价|微信|(?i:qq|vx)
         ("专业办理加盟代理，特价99元起，联系电话 400-000-0000，微信同号，扫码下单", "signs"),
         ("早饭花了5元，他给朋友打了个电话，说下午一起去图书馆看书，晚上再回家吃饭。", ""),
     ),
+    thresholds=(Threshold("max_density", "above", 0, 100),),
 )
 def advertising(texts: pa.Array, *, max_density: float = 5.0, min_signs: int = 4) -> pa.Array:
     """Reject texts that are dense with advertising: phone numbers, prices and contact words together.

@@ -24,6 +24,7 @@ from cleaning.codepoints import (
 from cleaning.declare import reject
 from cleaning.protected import prose
 from cleaning.texts import evidence
+from raylib.stage import Threshold
 from raylib.stage.bounds import Share
 
 __all__ = [
@@ -37,7 +38,12 @@ __all__ = [
 ]
 
 
-@reject("too_short_or_long", unit="characters", examples=(("太短了。", "4 < 256"),))
+@reject(
+    "too_short_or_long",
+    unit="characters",
+    examples=(("太短了。", "4 < 256"),),
+    thresholds=(Threshold("min", "below", 0, 1 << 17, whole=True), Threshold("max", "above", 0, 1 << 24, whole=True)),
+)
 def length(texts: pa.Array, *, min: int = 256, max: int | None = None) -> pa.Array:
     """Reject texts that are too short or too long.
 
@@ -71,6 +77,7 @@ def _above(texts: pa.Array, value: npt.NDArray[np.float64], ceiling: float) -> p
     "too_few_chinese",
     unit="share of characters",
     examples=(("This page is English 只有几个字", "0.2"), ("这一段几乎都是中文，ok。", "")),
+    thresholds=(Threshold("min", "below"),),
 )
 def chinese_ratio(texts: pa.Array, *, min: Share = 0.6) -> pa.Array:
     """Reject texts with too few Han characters among the non-space characters of their prose.
@@ -97,6 +104,7 @@ def _common_table() -> Flags:
     "too_few_common_characters",
     unit="share of characters",
     examples=(("ÖÐ¹ú¹²²ú£¬ÈËÃñ¡£", "0.0"), ("我们在这里看见的东西。", "")),
+    thresholds=(Threshold("min", "below"),),
 )
 def common_character_ratio(texts: pa.Array, *, min: Share = 0.2) -> pa.Array:
     """Reject texts with too few of the 5,000 commonest Han characters among all characters of their prose.
@@ -123,6 +131,7 @@ def _writable() -> Flags:
     "rare_characters",
     unit="share of characters",
     examples=(("䶮㐂㐆䘵䗬䓖是罕见字", "0.6"), ("这些都是常用字。", "")),
+    thresholds=(Threshold("max", "above"),),
 )
 def rare_characters(texts: pa.Array, *, max: Share = 0.1) -> pa.Array:
     """Reject texts with too many characters outside GB2312 among their non-space characters.
@@ -150,7 +159,12 @@ _OTHER_LETTERS = (
 _LETTERS_AND_DIGITS = table_of("", (*_ASCII_LETTERS_AND_DIGITS, *_WIDE_LETTERS_AND_DIGITS, *_OTHER_LETTERS))
 
 
-@reject("too_few_letters", unit="share of characters", examples=(("——***——!!! a", "0.0"), ("正常的句子。", "")))
+@reject(
+    "too_few_letters",
+    unit="share of characters",
+    examples=(("——***——!!! a", "0.0"), ("正常的句子。", "")),
+    thresholds=(Threshold("min", "below"), Threshold("max", "above")),
+)
 def alphanumeric_ratio(texts: pa.Array, *, min: Share = 0.25, max: Share = 1.0) -> pa.Array:
     """Reject texts with too few or too many letters (of all scripts, Han included) and digits among all characters.
 
@@ -180,6 +194,7 @@ _SYMBOLS = ~(
     "too_many_symbols",
     unit="share of characters",
     examples=(("★☆※◆■□▲△●○§№＃＠＆＊★☆※价格", "0.9"), ("价格是 30 元，共 5 件。", "")),
+    thresholds=(Threshold("max", "above"),),
 )
 def symbol_ratio(texts: pa.Array, *, max: Share = 0.4) -> pa.Array:
     """Reject texts with too many symbols in their prose: no letters, digits, spaces or ordinary punctuation.
@@ -204,7 +219,10 @@ _DIGITS = table_of("", ((0x30, 0x39), (0xFF10, 0xFF19)))
 
 
 @reject(
-    "too_many_digits", unit="share of characters", examples=(("2023 1021 3345 9910 22", "0.8"), ("共有3个人。", ""))
+    "too_many_digits",
+    unit="share of characters",
+    examples=(("2023 1021 3345 9910 22", "0.8"), ("共有3个人。", "")),
+    thresholds=(Threshold("max", "above"),),
 )
 def digit_ratio(texts: pa.Array, *, max: Share = 0.3) -> pa.Array:
     """Reject texts with too many digits (number tables, serial lists).

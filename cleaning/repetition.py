@@ -21,6 +21,7 @@ from cleaning.declare import reject
 from cleaning.protected import prose_texts
 from cleaning.texts import evidence
 from raylib.hashing import inside_one_text, ngram_hashes
+from raylib.stage import Threshold
 from raylib.stage.bounds import Share
 
 __all__ = ["character_repetition", "repeats_of_ngrams", "repetition"]
@@ -130,6 +131,7 @@ _DUPLICATE = {5: 0.30, 6: 0.28, 7: 0.26, 8: 0.24, 9: 0.22, 10: 0.20}
         ("买一送一快来抢购。\n" * 12, "lines"),
         ("春天来了，山里的桃花都开了，人们走出家门，沿着河边的小路慢慢地走。", ""),
     ),
+    thresholds=(Threshold("scale", "above", 0, 8),),
 )
 def repetition(
     texts: pa.Array,
@@ -222,6 +224,7 @@ def _note(out: list[str | None], bad: Flags, value: npt.NDArray[np.float64], wha
     "character_repetition",
     unit="share of n-grams",
     examples=(("测试一下看看结果" * 20, "0.9"), ("每一句话都说着不一样的事情，谁也没有重复谁。", "")),
+    thresholds=(Threshold("max", "above"),),
 )
 def character_repetition(texts: pa.Array, *, n: int = 10, max: Share = 0.5) -> pa.Array:
     """Reject texts in which too many character n-grams occurred before in the text.

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from cleaning.codepoints import CHINESE_PUNCTUATION, CodePoints, Flags, codepoints, flags, han_flags, share, table_of
 from cleaning.declare import reject
 from cleaning.texts import evidence
+from raylib.stage import Threshold
 from raylib.stage.bounds import Share
 
 __all__ = [
@@ -215,7 +216,12 @@ def _line_lengths(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
     return longest, share(total, count, empty=0.0)
 
 
-@reject("line_length", unit="characters", examples=(("a\nb\nc", "1.0 < 10"), ("这是一行足够长的正常文字内容。", "")))
+@reject(
+    "line_length",
+    unit="characters",
+    examples=(("a\nb\nc", "1.0 < 10"), ("这是一行足够长的正常文字内容。", "")),
+    thresholds=(Threshold("min_mean", "below", 0, 1 << 10),),
+)
 def line_length(
     texts: pa.Array, *, min_mean: float = 10, min_longest: int = 0, max_mean: float | None = None
 ) -> pa.Array:
@@ -268,6 +274,7 @@ def _reject_line_share(texts: pa.Array, pattern: str, ceiling: float, min_lines:
     "too_many_bullets",
     unit="share of lines",
     examples=(("- 一\n- 二\n- 三\n- 四\n- 五\n- 六", "1.00"), ("- 一\n正文\n正文", "")),
+    thresholds=(Threshold("max", "above"),),
 )
 def bullet_ratio(texts: pa.Array, *, max: Share = 0.9, min_lines: int = 5) -> pa.Array:
     """Reject texts in which most lines begin with a bullet (Gopher; Chinese bullets included).
@@ -284,6 +291,7 @@ def bullet_ratio(texts: pa.Array, *, max: Share = 0.9, min_lines: int = 5) -> pa
     "too_many_ellipses",
     unit="share of lines",
     examples=(("他说…\n她说……\n我说...\n好…\n嗯…", "1.00"), ("他想了想……\n走了。\n没有回头。", "")),
+    thresholds=(Threshold("max", "above"),),
 )
 def ellipsis_ratio(texts: pa.Array, *, max: Share = 0.5, min_lines: int = 3) -> pa.Array:
     """Reject texts in which many lines end with an ellipsis: teasers and cut excerpts (Gopher: 0.3).

@@ -15,6 +15,7 @@ from cleaning.declare import reject
 from cleaning.protected import prose_texts
 from cleaning.textmodel import CLASSES, load_textmodel
 from cleaning.texts import evidence
+from raylib.stage import Threshold
 from raylib.stage.bounds import Share
 
 __all__ = ["text_quality"]
@@ -47,6 +48,7 @@ def _scores(_: pa.Array, texts: pa.Array) -> Mapping[str, pa.Array]:
         ),
     ),
     adds=_scores,
+    thresholds=(Threshold("min_quality", "below", column="quality"),),
 )
 def text_quality(texts: pa.Array, *, min_quality: Share = 0.1, min_length: int = 60) -> pa.Array:
     """Reject what the bundled model does not take for good text: spam, notices and menus, spun or broken text.

@@ -8,6 +8,7 @@ from raylib.stage.registry import StageInfo, StageKind, register, stage, stage_i
 from raylib.stage.resolving import adapted, is_model_based, resolve_in_memory, rounds_of
 from raylib.stage.rounds import Round, Shuffled, SketchStore, no_verdicts, single_round
 from raylib.stage.section import Section
+from raylib.stage.threshold import Threshold
 
 __all__ = [
     "REJECT_COLUMNS",
@@ -25,6 +26,7 @@ __all__ = [
     "StageHooks",
     "StageInfo",
     "StageKind",
+    "Threshold",
     "adapted",
     "is_model_based",
     "keep_all",

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, TypeVar
 from raylib.errors import UnknownNameError, nearest
 from raylib.plugins import load_stages
 from raylib.stage.docstrings import parameters_described, text_of_docstring
+from raylib.stage.threshold import Threshold
 
 __all__ = ["StageInfo", "StageKind", "register", "stage", "stage_info", "stage_names"]
 
@@ -30,6 +31,7 @@ class StageInfo:
         reason: Reason that its rejects show.
         unit: Unit of its threshold.
         examples: Texts before and after, or texts and a part of the evidence ("" for kept).
+        thresholds: Parameters by which it rejects texts, the most important one first.
     """
 
     name: str
@@ -39,6 +41,7 @@ class StageInfo:
     reason: str = ""
     unit: str = ""
     examples: tuple[tuple[str, str], ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "summary", text_of_docstring(self.summary))
