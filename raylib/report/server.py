@@ -29,7 +29,7 @@ from raylib.storage.manifest import manifest_parts
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 
-__all__ = ["is_loopback", "make_app", "open_view", "serve"]
+__all__ = ["PAGE_POLICY", "guarded", "is_loopback", "listen", "make_app", "open_view", "serve"]
 
 _COOKIE = "raylib_token"
 _MOST_RECORDS = 500  # of one answer
@@ -40,7 +40,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'",
 }
-_PAGE_POLICY = (
+PAGE_POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
@@ -94,7 +94,7 @@ def make_app(view: RunView | TrainingView, token: str = "") -> web.Application:
         The application: `/`, `/api/state`, `/api/rejects` and `/report`.
     """
     pages = _Pages(view)
-    app = web.Application(middlewares=[_guard(token)])
+    app = web.Application(middlewares=[guarded(token)])
     app.add_routes(
         [
             web.get("/", pages.index),
@@ -106,8 +106,12 @@ def make_app(view: RunView | TrainingView, token: str = "") -> web.Application:
     return app
 
 
-def _guard(token: str) -> Middleware:
-    """A middleware that admits requests and adds headers to the answers."""
+def guarded(token: str = "") -> Middleware:
+    """A middleware that admits requests and adds headers to the answers.
+
+    Args:
+        token: What a request must present. If empty, only requests for a loopback name are answered.
+    """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -146,7 +150,7 @@ class _Pages:
     async def index(self, _: web.Request) -> web.Response:
         """The page, whose script and style carry a nonce."""
         nonce = base64.b64encode(secrets.token_bytes(16)).decode()
-        headers = {"Content-Security-Policy": _PAGE_POLICY.format(nonce=nonce)}
+        headers = {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)}
         return web.Response(text=self._page.replace("NONCE", nonce), content_type="text/html", headers=headers)
 
     async def state(self, _: web.Request) -> web.Response:
@@ -212,8 +216,22 @@ def serve(
         token = secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     say(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
+    listen(make_app(view, token), host, port)
+
+
+def listen(app: web.Application, host: str, port: int) -> None:
+    """Serve an application until it is interrupted.
+
+    Args:
+        app: The application.
+        host: Address to listen on.
+        port: Port to listen on.
+
+    Raises:
+        SourceError: the address or the port cannot be used.
+    """
     try:
-        web.run_app(make_app(view, token), host=host, port=port, print=None, access_log=None)
+        web.run_app(app, host=host, port=port, print=None, access_log=None)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SourceError(
