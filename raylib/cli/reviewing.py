@@ -19,6 +19,7 @@ __all__ = ["register"]
 
 def review(
     out: Annotated[str, typer.Argument(metavar="RUN", help="Output folder of a finished run.")],
+    *,
     rule: Annotated[
         list[str],
         typer.Option("--rule", "-r", help="Label of a stage to review; may be given several times. By default all."),
@@ -43,14 +44,12 @@ def review(
         ),
     ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page in the browser.")] = 8701,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Whether to print the figures as JSON; needs --answers.")
-    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Whether to print figures as JSON; needs --answers.")] = False,
 ) -> None:
     """Judge borderline decisions of a run; get precision, recall, lost characters and better thresholds.
 
-    Without options a page opens on which the keys 1, 2 and 3 answer. `-o FILE` writes the decisions for others, or for a
-    program, to answer; `--answers FILE` turns the answers into figures.
+    Without options it serves a page on which the keys 1, 2 and 3 answer. `-o FILE` writes the decisions for others, or
+    for a program, to answer; `--answers FILE` turns the answers into figures.
     """
     from raylib.review.rules import FinishedRun
 

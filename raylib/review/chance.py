@@ -1,8 +1,9 @@
 """The chance that a text is bad, as a function of its value, from some texts that were judged.
 
-Four descriptions of that function are fitted: a logistic curve that levels off above 0 and below 1, over values and over
-ranks; a plain logistic curve over ranks as quantiles of a normal distribution; and a falling staircase, averaged over
-resamples. Each predicts answers that it has not seen, and they are weighed by how well they do (stacking, Wolpert 1992).
+Four descriptions of that function are fitted: a logistic curve that levels off above 0 and below 1, over values and
+over ranks; a plain logistic curve over ranks as quantiles of a normal distribution; and a falling staircase, averaged
+over resamples. Each predicts answers that it has not seen, and gets a weight by how well it does (stacking, Wolpert
+1992); half of the weight is shared equally, because a hundred answers do not tell for sure which description is right.
 A curve of a fixed form is right for scores of models, and the staircase for values where the chance drops at once.
 """
 
@@ -88,7 +89,8 @@ def fitted(
         keys: Keys of the texts that were judged, [M].
         bad: Whether each is bad, 0 or 1, [M].
         sources: Their sources, [M].
-        weights: Weights of the descriptions, from an earlier fit, for a quick one to resampled answers; None to find them.
+        weights: Weights of the descriptions from an earlier fit, for a quick one to resampled answers; None to find
+            them.
 
     Returns:
         The chances, and the weights of the descriptions.
@@ -148,7 +150,7 @@ def _stacked(descriptions: Sequence[Fit], keys: Floats, bad: Floats) -> list[flo
     for _ in range(200):  # expectation-maximisation of a mixture with known parts
         share = weights[:, None] * likely
         weights = (share / share.sum(0)).sum(1) / max(len(keys), 1) if len(keys) else weights
-    return [float(w) for w in weights]
+    return [float(w) for w in (weights + 1 / len(descriptions)) / 2]
 
 
 def _logistic(scale: Predict, keys: Floats, bad: Floats) -> Predict:

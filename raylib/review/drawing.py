@@ -1,15 +1,16 @@
 """Drawing decisions: more of them near the threshold, some everywhere, each with the number of records it stands for.
 
 Records of a side (rejected, kept) of a source are put in the order of their distance to the threshold and cut into
-classes, which get the same number of decisions each. A third of the borders grow by a constant factor from the threshold
-on, so that its neighbours are looked at closely; the others are evenly spread, so that no part of the range stays
-unseen: the best threshold may be far from the one that the run had. Every record has a chance that is known, so estimates weigh each decision by one over it.
+classes, which get the same number of decisions each. The classes grow with the distance, so the neighbours of the
+threshold are looked at closely, but no part of the range stays unseen: the best threshold may be far from the one that
+the run had. Every record has a chance that is known, so estimates weigh each decision by one over it.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +149,7 @@ def drawn_rows(population: Population, quota: int) -> tuple[Rows, Floats]:
     quota = min(quota, len(population.ids))
     random = np.random.default_rng(zlib.crc32(population.rule.label.encode()))
     groups = _groups(population, quota)
-    names = [name for name in dict.fromkeys(groups.tolist())]
+    names = list(dict.fromkeys(groups.tolist()))
     members = [np.flatnonzero(groups == name) for name in names]
     rows: list[Rows] = []
     weights: list[Floats] = []
@@ -179,7 +180,7 @@ def _classes(population: Population, side: Rows, count: int) -> Iterable[tuple[R
         return
     ordered = side[_by_distance(population, side)]
     edges = _edges(len(ordered), max(count // _OF_A_CLASS, 1))
-    parts = [ordered[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [ordered[a:b] for a, b in pairwise(edges)]
     yield from zip(parts, _shared(count, [len(p) for p in parts]), strict=True)
 
 
@@ -194,10 +195,6 @@ def _by_distance(population: Population, side: Rows) -> Rows:
 
 
 def _edges(size: int, classes: int) -> list[int]:
-    """Borders of classes: some that grow from the threshold on, some of one size."""
-    if classes < 2 or size < 2:
-        return [0, size]
-    growing = np.geomspace(max(0.02 * size, 1), size, classes // 3 + 1)
-    even = np.linspace(0, size, classes - classes // 3 + 1)
-    edges = np.unique(np.round(np.concatenate([[0.0], growing, even])).astype(np.int64)).tolist()
-    return [int(e) for e in edges]
+    """Borders of classes that are the larger the farther they are from the threshold."""
+    edges = size * (np.arange(classes + 1) / classes) ** 2
+    return [int(e) for e in np.unique(np.round(edges).astype(np.int64))]

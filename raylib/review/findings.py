@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from raylib.review.decisions import Decision
 from raylib.review.estimates import Estimate, amount, ratio_of_parts, share
@@ -221,7 +222,11 @@ def _of_records(population: Population, decisions: Sequence[Decision]) -> RuleFi
 
 
 def _record_figures(
-    population: Population, rows: np.ndarray, decisions: Sequence[Decision], source: str, proposed: Proposal | None
+    population: Population,
+    rows: npt.NDArray[np.bool_],
+    decisions: Sequence[Decision],
+    source: str,
+    proposed: Proposal | None,
 ) -> Figures:
     answered = [d for d in decisions if d.answer]
     clear = [d for d in answered if d.answer != "unsure"]

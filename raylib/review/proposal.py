@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ _RESAMPLES = 40
 _LEAST_ANSWERS = 5  # of good, and of bad, texts
 _POINTS = 40  # of a curve, spread evenly, and as many that are denser where few texts are rejected
 _INTERVAL = (0.025, 0.975)
+Rows: TypeAlias = npt.NDArray[np.int64]
+
 POOLED = ""
 """Stands for all sources together among the proposals."""
 
@@ -45,7 +48,7 @@ class Judged:
     @property
     def enough(self) -> bool:
         """Whether both good and bad texts were found."""
-        return min(self.bad.sum(), len(self.bad) - self.bad.sum()) >= _LEAST_ANSWERS
+        return bool(min(self.bad.sum(), len(self.bad) - self.bad.sum()) >= _LEAST_ANSWERS)
 
     def resampled(self, random: np.random.Generator) -> Judged:
         """As many answers, drawn with replacement."""

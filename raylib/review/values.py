@@ -112,7 +112,8 @@ def _halved(ask: _Question, rows: npt.NDArray[np.int64], grid: Floats) -> Floats
 def _grid(threshold: Threshold, loose: float, strict: float, current: float) -> Floats:
     """Thresholds to try, from the loosest to the strictest: fine steps near 0 and near the current one."""
     low, high = min(loose, strict), max(loose, strict)
-    fine = low + (high - low) * np.geomspace(2.0**-14, 1, _POINTS)
+    least = 1 / (high - low) if threshold.whole else 2.0**-14
+    fine = low + (high - low) * np.geomspace(least, 1, _POINTS)
     near = current * np.linspace(0.5, 1.5, _POINTS + 1)
     points = np.concatenate([[low, high, current], np.linspace(low, high, _POINTS), fine, near])
     points = points[(points >= low) & (points <= high)]

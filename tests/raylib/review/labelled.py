@@ -16,14 +16,7 @@ from raylib.review.decisions import Decision
 __all__ = ["Labelled", "answered", "best_f1", "f1_at", "labelled_run", "number_pages"]
 
 
-_WORDS = (
-    "渡口的老人说起往年的大水",
-    "茶园在山的北坡",
-    "县志记着修桥的人",
-    "孩子们放学以后去河边",
-    "磨坊早已停了",
-    "新米上市的时候",
-)
+_WORDS = ["渡口的老人说起往年的大水", "茶园在山的北坡", "县志记着修桥的人", "孩子们放学以后去河边", "磨坊早已停了"]
 
 
 @dataclass(frozen=True)
