@@ -104,7 +104,8 @@ def test_keys_answer_and_every_answer_is_saved_at_once(browser: Any, small: Path
         press(Keys.ARROW_RIGHT)
         for number in range(1, total):
             press("3")
-            wait.until(lambda _, n=number: progress() == f"{n + 1} of {total} answered")
+            said = f"{number + 1} of {total} answered"
+            wait.until(lambda _, said=said: progress() == said)  # type: ignore[misc]
         assert browser.find_element(By.ID, "done").is_displayed()
         assert f"--answers {file}" in browser.find_element(By.ID, "command").text
         assert set(answers(file)) == {"good", "neutral", "unsure"}
