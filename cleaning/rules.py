@@ -17,6 +17,7 @@ from cleaning.characters import (
 from cleaning.chinese_scripts import to_simplified
 from cleaning.classifier import ad_classifier
 from cleaning.garbled import garbled
+from cleaning.genre import Genre
 from cleaning.language import language
 from cleaning.lexicons import lexicon, sensitive
 from cleaning.lines import drop_lines
@@ -51,6 +52,7 @@ from cleaning.structure import (
 from cleaning.textquality import text_quality
 
 __all__ = [
+    "Genre",
     "ad_classifier",
     "advertising",
     "alphanumeric_ratio",

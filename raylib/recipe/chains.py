@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from raylib.errors import RecipeError, WrongTypeError, nearest
+from raylib.recipe.by_genre import NAME
 from raylib.recipe.stages import StageSpec, spec_of, split_stage
 from raylib.user_yaml import Where, read_document
 
@@ -61,6 +63,8 @@ def _chain(parameters: object) -> list[StageSpec]:
     source = changes.pop("source", None)
     if not isinstance(source, str):
         raise RecipeError(f"write `- clean: wechat` with one of {', '.join(source_names())}")
+    if source == AUTO:
+        return _auto(changes)
     style = changes.pop("style", None)
     if style not in (None, "reference"):
         raise RecipeError(f"clean: style is 'reference' or left out, is {style!r}")
@@ -77,11 +81,31 @@ def _chain(parameters: object) -> list[StageSpec]:
     return chain
 
 
+AUTO = "auto"
+"""The chain that asks the genre of each record: `clean: auto`."""
+
+GENRES = tuple("books classics dialogue encyclopedia english exam finance forum law medical news tech web".split())
+"""Genres that have a chain of their own; the stage `genre` tells them apart."""
+
+# Before the genre is known: the text has to be a text.
+_FIRST = (StageSpec("extract_main"), StageSpec("strip_markup"), StageSpec("genre"))
+
+
+def _auto(others: dict[str, object]) -> list[StageSpec]:
+    """The stages of `clean: auto`; `clean: {source: auto, forum: reviews}` takes another chain for a genre."""
+    chains: dict[str, list[dict[str, object]]] = {}
+    for genre, name in {**{genre: genre for genre in GENRES}, **others}.items():
+        if genre not in GENRES:
+            raise RecipeError(f"clean: auto knows no genre {genre!r}{nearest(genre, GENRES)}")
+        chains[genre] = [{spec.name: dict(spec.parameters)} for spec in source_chain(cast("str", name))]
+    return [*_FIRST, StageSpec(NAME, {"chains": chains})]
+
+
 def source_names() -> list[str]:
     """List the ready chains.
 
     Returns:
-        Names of their sources, sorted: news, wechat, wiki, ...
+        Names of their sources, sorted: news, wechat, wiki, ...; `auto` is not among them, because it is no file.
     """
     return sorted(p.stem for p in (RECIPES / "sources").glob("*.yaml"))
 

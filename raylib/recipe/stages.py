@@ -14,7 +14,7 @@ from raylib.stage import LocalStage, PerSource, StageInfo, stage_info
 from raylib.user_yaml import Where
 from raylib.validation import explain, with_words
 
-__all__ = ["PER_SOURCE", "Parameters", "StageSpec", "short_form", "spec_of", "split_stage", "stage_labels"]
+__all__ = ["PER_SOURCE", "Parameters", "StageSpec", "made_stage", "short_form", "spec_of", "split_stage", "stage_labels"]
 
 PER_SOURCE = "per_source"
 """Key among the parameters of a local stage: other parameters by source."""
@@ -57,11 +57,11 @@ class StageSpec:
         """
         if self.object is not None:
             return self.object
-        stage = _made(self.name, self.common)
+        stage = made_stage(self.name, self.common)
         others = self.per_source
         if not others:
             return stage
-        made = {source: _made(self.name, {**self.common, **values}) for source, values in others.items()}
+        made = {source: made_stage(self.name, {**self.common, **values}) for source, values in others.items()}
         stages = {source: one for source, one in made.items() if isinstance(one, LocalStage)}
         if not isinstance(stage, LocalStage) or len(stages) < len(made):
             message = f"stage {self.name!r} looks at all records: it has the same parameters for every source"
@@ -118,15 +118,26 @@ class StageSpec:
         """The stage as a resolved recipe shows it, defaults included."""
         if self.object is not None:
             return {self.name: {"python": repr(self.object)}}
-        stage = _made(self.name, self.common)
+        stage = made_stage(self.name, self.common)
         values: dict[str, Ready] = {f.name: getattr(stage, f.name) for f in fields(stage) if f.init}  # type: ignore[arg-type]
         others = {source: {k: _plain(v) for k, v in changed.items()} for source, changed in self.per_source.items()}
         plain = {name: _plain(value) for name, value in values.items()}
         return {self.name: {**plain, **({PER_SOURCE: others} if others else {})}}
 
 
-def _made(name: str, parameters: Parameters) -> Ready:
-    """A new stage of the registered class."""
+def made_stage(name: str, parameters: Parameters) -> Ready:
+    """A new stage of the registered class, with checked parameters.
+
+    Args:
+        name: Name in the registry.
+        parameters: Values by parameter name.
+
+    Returns:
+        The stage.
+
+    Raises:
+        WrongParameter: A parameter is unknown, or its value is wrong. This and an unknown name are RecipeErrors.
+    """
     info = _known_stage(name)
     known = info.parameters
     for key in parameters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from raylib.stage.outcome import Outcome
 from raylib.stage.protocols import LocalStage
 
-__all__ = ["PerSource"]
+__all__ = ["PerSource", "routed"]
 
 _PLACE = "__place"  # of a record in the table that came in
 
@@ -72,12 +72,7 @@ class PerSource(LocalStage):
     def __call__(self, table: pa.Table) -> Outcome:
         """Let each record pass through the stage of its source; records keep their order."""
         parts = [(stage, rows) for stage, rows in self._parts(table) if len(rows)]
-        if len(parts) < 2:
-            return (parts[0][0] if parts else self.stage)(table)
-        numbered = table.append_column(_PLACE, pa.array(np.arange(len(table), dtype=np.int64)))
-        outcomes = [stage(numbered.take(pa.array(rows))) for stage, rows in parts]
-        kept = _in_order([outcome.kept for outcome in outcomes])
-        return Outcome(kept, _in_order([o.rejected for o in outcomes]), sum(o.added for o in outcomes))
+        return routed(table, parts) if parts else self.stage(table)
 
     def _parts(self, table: pa.Table) -> Iterator[tuple[LocalStage, npt.NDArray[np.int64]]]:
         """Each stage with the rows of its sources."""
@@ -88,6 +83,26 @@ class PerSource(LocalStage):
             others &= ~here
             yield stage, np.flatnonzero(here)
         yield self.stage, np.flatnonzero(others)
+
+
+def routed(
+    table: pa.Table, parts: Sequence[tuple[Callable[[pa.Table], Outcome], npt.NDArray[np.int64]]]
+) -> Outcome:
+    """Let parts of a table pass through a stage each.
+
+    Args:
+        table: Records, N rows.
+        parts: Stages, each with the numbers of its rows; together they are all N.
+
+    Returns:
+        What the stages made of the records, in their old order.
+    """
+    if len(parts) == 1:
+        return parts[0][0](table)
+    numbered = table.append_column(_PLACE, pa.array(np.arange(len(table), dtype=np.int64)))
+    outcomes = [stage(numbered.take(pa.array(rows))) for stage, rows in parts]
+    kept = _in_order([outcome.kept for outcome in outcomes])
+    return Outcome(kept, _in_order([o.rejected for o in outcomes]), sum(o.added for o in outcomes))
 
 
 def _in_order(tables: list[pa.Table]) -> pa.Table:
