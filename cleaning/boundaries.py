@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _SENTENCE = re.compile(r"[^。！？\n]*(?:[。！？\n]+|\Z)")
+_HEADING = re.compile(r"#{1,6} ")
 
 
 # 推荐阅读年龄段：一岁半到三岁，我儿子很喜欢 holds a phrase of notices and is none.
@@ -32,6 +33,18 @@ _ABOUT_NOTHING_ELSE = 0.25
 
 def _sentences(text: str) -> list[str]:
     return [s for s in _SENTENCE.findall(text) if s]
+
+
+_OPEN = {"《": "》", "（": "）", "(": ")", "“": "”", "「": "」", "【": "】"}
+
+
+def _whole(text: str, cut: int) -> int:
+    """The cut, moved to the end of its line if it would stand between brackets: 原标题：《快讯！事故通报》."""
+    line = text[text.rfind("\n", 0, cut) + 1 : cut]
+    if any(line.count(opening) > line.count(closing) for opening, closing in _OPEN.items()):
+        end = text.find("\n", cut)
+        return len(text) if end < 0 else end + 1
+    return cut
 
 
 def _boilerplate_length(sentences: list[str], lexicon: Lexicon, window: int, limit: int) -> int:
@@ -55,9 +68,14 @@ def _without_boilerplate(text: str, lexicon: Lexicon, ends: str, window: int, ma
     limit = int(len(text) * max_share)
     head = _boilerplate_length(sentences, lexicon, window, limit) if ends in ("both", "head") else 0
     tail = _boilerplate_length(sentences[::-1], lexicon, window, limit) if ends in ("both", "tail") else 0
+    head = _whole(text, head)
     if head + tail >= len(text):  # one phrase from end to end: the length rule will say so
         return ""
-    return text[head : len(text) - tail]
+    # a heading before a notice is that of the text
+    headings = [
+        line for line in text[:head].splitlines(keepends=True) if _HEADING.match(line) and not lexicon.contains(line)
+    ]
+    return "".join([*headings, text[head : len(text) - tail]])
 
 
 @rewrite(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cleaning.codepoints import codepoints, han_flags
 from cleaning.declare import reject
+from cleaning.protected import prose_texts
 from cleaning.segmenters import segmenter_of
 from raylib.stage import Threshold
 
@@ -51,7 +52,8 @@ def garbled(
     """Reject garbled texts: Han characters that do not form words, or traces of a failed decoding.
 
     Words are judged in a sample of Han characters from the start, the middle and the end. Classical Chinese has many
-    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD and the like.
+    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD and the like. Code and tables do
+    not count.
 
     Args:
         texts: String array.
@@ -61,6 +63,7 @@ def garbled(
         sample: Number of Han characters of a text that are segmented.
         min_han: Number of Han characters below which words are not judged.
     """
+    texts = prose_texts(texts)
     out: list[str | None] = [None] * len(texts)
     view = codepoints(texts)
     hits = pc.match_substring_regex(texts, _SIGNATURES).to_numpy(zero_copy_only=False).astype(bool)

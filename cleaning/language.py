@@ -254,7 +254,9 @@ def _by_script(text: str, counts: dict[str, int], chinese: _Chinese) -> str:
         if script == "cyrillic":
             return _cyrillic(text)
         return _arabic(text) if script == "arabic" else script
-    return _classify(text[:1000])
+    found = _classify(text[:1000])
+    # names and links between Chinese sentences look like any language of Europe to the model
+    return _chinese(text) if found != "en" and asian * 5 >= letters else found
 
 
 def _without_prose(text: str, chinese: _Chinese) -> str:

@@ -202,7 +202,7 @@ def _is_quoted(text: str, hit: Hit) -> bool:
 
 
 def _count_hits(
-    texts: pa.Array, words: Lexicon, categories: tuple[str, ...], threshold: int, *, used: bool = False
+    texts: pa.Array, words: Lexicon, categories: tuple[str, ...], threshold: int, *, different: int, used: bool = False
 ) -> pa.Array:
     """Evidence against texts with `threshold` hits.
 
@@ -218,7 +218,7 @@ def _count_hits(
             hits = [h for h in hits if not _is_quoted(text, h)]
             if not _OFFER.search(text):
                 hits = [h for h in hits if h.category not in _SOLD]
-        if len(hits) >= threshold:
+        if len(hits) >= threshold and len({h.word for h in hits}) >= different:
             found[row] = hits
     mask = np.zeros(len(texts), np.bool_)
     mask[list(found)] = True
@@ -252,9 +252,12 @@ def lexicon(
     max_hits: int = 3,
     min_word_length: int = 2,
     exclude: tuple[str, ...] = (),
+    different: int = 2,
     used: bool = True,
 ) -> pa.Array:
     """Reject texts with many words of a lexicon.
+
+    One word over and over is what a text is about, such as 淫秽 in the statutes against it: several must be different.
 
     A word that stands alone in quotation marks is talked about and does not count. Words of gambling, sex and
     advertising count in texts that make an offer (a contact, a price, a registration): a study of gambling makes none.
@@ -269,9 +272,12 @@ def lexicon(
         max_hits: Number of hits from which a text is rejected.
         min_word_length: Least length of a word, in characters; 1 also matches words of one character.
         exclude: Words that do not count.
+        different: Least number of different words among the hits.
         used: Whether quoted words, and words of what is sold in texts that sell nothing, are left out.
     """
-    return _count_hits(texts, load_lexicon(lexicon, min_word_length, exclude), categories, max_hits, used=used)
+    return _count_hits(
+        texts, load_lexicon(lexicon, min_word_length, exclude), categories, max_hits, different=different, used=used
+    )
 
 
 @reject(

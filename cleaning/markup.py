@@ -22,7 +22,7 @@ _TARGET = (
 )
 _IMAGE = re.compile(r"!\[[^\[\]\n]{0,1000}\]" + _TARGET)
 _LINK = re.compile(r"\[([^\[\]\n]{0,1000})\](" + _TARGET + ")")
-_ADDRESS = re.compile(r"[/.#:?]|^\(\)$")  # `a[1](2)` is a formula, `[1](#note)` a link
+_ADDRESS = re.compile(r"^(?!\(\d+[:：]\d).*[/.#:?]|^\(\)$")  # `a[1](2)` is a formula, `[1](#note)` a link
 
 # What a script wrote into a page. One escape may be an example, two in a row are residue.
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([\"'/])")

@@ -20,7 +20,7 @@ from cleaning.texts import rewrite_each
 
 __all__ = ["fix_encoding", "normalise_characters"]
 
-_KEPT_WIDE = "，！？：；（）"
+_KEPT_WIDE = "，！？：；（）～"
 _BRACKETS = dict(zip("❨❩⟨⟩｟｠﹙﹚﹝﹞〘〙⦅⦆⁅⁆❲❳❴❵〚〛", "()<>()()()()()[](){}[]", strict=True))
 _DOTS = {"․": ".", "‥": "..", "•": "·", "∙": "·", "⋅": "·", "・": "·", "･": "·", "‧": "·", "｡": "。", "､": "、"}
 _GREEK_CYRILLIC = dict(
@@ -128,7 +128,7 @@ def normalise_characters(
 
     Args:
         texts: String array.
-        punctuation: Whether Chinese punctuation ，。！？：；（） stays (`keep`) or becomes half-width (`half`).
+        punctuation: Whether Chinese punctuation ，。！？：；（）～ stays (`keep`) or becomes half-width (`half`).
         lookalikes: Whether Greek and Cyrillic look-alikes and accented Latin letters become plain Latin letters, which
             turns μ into u and Москва into Mockba.
         signs: Whether circled, parenthesised and Roman-numeral signs become plain numbers or letters, which turns
@@ -168,8 +168,14 @@ _LATIN_RUN = re.compile("(?!\u00a0+(?![\u0080-\u00ff]))[\u0080-\u00ff]{4,}")  # 
 _UTF8_AS_GBK = re.compile("[鐨勬槸锛銆鍦鏈涓浠鍜屼浣犲]")
 
 
+_HIGH = frozenset(map(chr, range(0x80, 0x100)))
+_DIFFERENT = 3  # characters of U+0080 to U+00FF that a damaged text has at least
+
+
 def _from_latin(text: str) -> str:
     """What the bytes stood for that became `text` when they were read as Latin-1: UTF-8, else GBK, else the text."""
+    if len(set(filter(_HIGH.__contains__, text))) < _DIFFERENT:  # `······` and `××××` are dots and blanks
+        return text
     try:
         data = text.encode("latin-1")
     except UnicodeEncodeError:

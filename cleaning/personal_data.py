@@ -95,4 +95,6 @@ def remove_personal_data(
     def scrubbed(free: pa.Array) -> pa.Array:
         return rewrite_each(free, scrub, where=pc.match_substring_regex(free, CANDIDATE))
 
-    return outside(texts, scrubbed, Stretch.FENCE, candidates=pc.match_substring_regex(texts, CANDIDATE))
+    return outside(
+        texts, scrubbed, Stretch.FENCE | Stretch.FORMULA, candidates=pc.match_substring_regex(texts, CANDIDATE)
+    )

@@ -131,9 +131,7 @@ _SURNAMES = (
 _ACCOUNT = (
     r"(?P<account>[A-Za-z][-_A-Za-z0-9]{5,19}|[1-9]\d{4,11})(?![0-9A-Za-z.]|\s?(?:[万亿年月]|正式|[Vv]ersion|版))"
 )
-_WECHAT = (
-    r"(?:[加十＋+]?\s?(?:[微薇威徽][信❤]|[vV][xX]|[wW][xX]|[vV]信|[wW]e[cC]hat|weixin|WEIXIN)|[加十＋+]\s?[vV薇微])"
-)
+_WECHAT = r"(?:[加十＋+]?\s?(?:(?<!企业)[微薇威徽][信❤]|(?<![A-Za-z0-9_/=&.%-])(?:[vV][xX]|[wW][xX]|[wW]e[cC]hat|weixin|WEIXIN)|[vV]信)|[加十＋+]\s?[vV薇微])"
 
 # Long before short: an ID card holds what looks like a bank card, a bank card what looks like a mobile.
 FINDERS = (
@@ -244,7 +242,7 @@ FINDERS = (
     ),
     Finder(
         "account",
-        re.compile(rf"{_WECHAT}(?:号|账号|帐号|公众号|ID|id)?[ \t]*(?P<mark>[:：=是为]?)[ \t]*{_ACCOUNT}"),
+        re.compile(rf"{_WECHAT}(?:号|账号|帐号|ID|id)?[ \t]*(?P<mark>[:：=是为]?)[ \t]*{_ACCOUNT}"),
         "account",
         lambda m: bool(m["mark"]) or "号" in m[0] or not m["account"].isalpha(),
         needs=("微", "薇", "威", "徽", "v", "V", "w", "W"),

@@ -24,6 +24,7 @@ from cleaning.declare import rewrite
 from cleaning.protected import LAYOUT, Kind, outside
 from cleaning.texts import rewrite_each
 from raylib.errors import ParameterError
+from raylib.stage.bounds import Share
 
 __all__ = ["drop_repeated_lines", "remove_repeats"]
 
@@ -244,6 +245,8 @@ def _without_repeats(texts: pa.Array, worth: _Worth, min_length: int) -> pa.Arra
     return rewrite_each(array, lambda s: _collapse(s, worth), where=pa.array(rest))
 
 
+_LONG_RUN = 64  # lines
+
 _PASTED = (
     "他在这里住了三十年，从来没有离开过，村里的人都认得他，也都知道他的脾气。\n"
     "后来修了水库，他被请去看闸门，每天沿着渠走一遍，把水量记在本子上。那些本子现在都在县里的档案馆。\n"
@@ -259,26 +262,29 @@ _PASTED = (
         ("（一）符合条件的；\n（二）其他。\n第三条\n（一）符合条件的；\n（二）其他。",) * 2,
     ),
 )
-def drop_repeated_lines(texts: pa.Array, *, min_length: int = 100) -> pa.Array:
+def drop_repeated_lines(texts: pa.Array, *, min_length: int = 100, min_share: Share = 0.1) -> pa.Array:
     """Drop passages of whole lines that came before in the same text: pages that were pasted twice.
 
-    A passage is a run of lines that follow each other as they did before. It has to be long: statutes repeat
-    sentences, songs refrains, lists their items. Code, formulas and tables stay.
+    A passage is a run of lines that follow each other as they did before. It has to be long, also for its text:
+    statutes repeat sentences and whole lists, songs refrains, tutorials their output. Code, formulas and tables stay.
 
     Args:
         texts: String array.
         min_length: Least length of a passage that is dropped, in characters.
+        min_share: Least share of the text's characters that a passage has, 0 to 1.
     """
     return outside(
         texts,
         lambda free: rewrite_each(
-            free, lambda s: _without_repeated_lines(s, min_length), where=pc.match_substring(free, "\n")
+            free,
+            lambda s: _without_repeated_lines(s, max(min_length, min_share * len(s))),
+            where=pc.match_substring(free, "\n"),
         ),
         Kind.CODE | Kind.FORMULA | Kind.TABLE,
     )
 
 
-def _without_repeated_lines(text: str, min_length: int) -> str:
+def _without_repeated_lines(text: str, min_length: float) -> str:
     lines = text.split("\n")
     solid = [i for i, line in enumerate(lines) if line.strip()]
     keys = [lines[i].strip() for i in solid]
@@ -296,6 +302,6 @@ def _without_repeated_lines(text: str, min_length: int) -> str:
             last = solid[at + run - 1]
             gone.update(range(solid[at - 1] + 1, last + 1))
             at += run
-        else:
-            at += 1
+        else:  # what begins inside a long run mostly ends with it
+            at += run if run > _LONG_RUN else 1
     return "\n".join(line for i, line in enumerate(lines) if i not in gone) if gone else text

@@ -120,6 +120,8 @@ def _duplicate_shares(text: str, separator: str) -> tuple[float, float]:
     return repeated / len(pieces), characters / max(sum(map(len, pieces)), 1)
 
 
+_HELD = 0.75  # of the ceiling for characters: many short lines alone, such as prompts and labels, are no repetition
+
 _TOP = {2: 0.16, 3: 0.15, 4: 0.14}
 _DUPLICATE = {5: 0.30, 6: 0.28, 7: 0.26, 8: 0.24, 9: 0.22, 10: 0.20}
 
@@ -152,7 +154,8 @@ def repetition(
 
     Args:
         texts: String array.
-        max_duplicate_lines: Largest share of lines that repeat an earlier line, 0 to 1.
+        max_duplicate_lines: Largest share of lines that repeat an earlier line, 0 to 1. It counts if these lines also
+            hold three quarters of the next ceiling: prompts, bullets and labels repeat in good texts.
         max_duplicate_line_characters: Largest share of characters in such lines, 0 to 1.
         max_duplicate_paragraphs: Largest share of paragraphs that repeat an earlier paragraph, 0 to 1.
         max_duplicate_paragraph_characters: Largest share of characters in such paragraphs, 0 to 1.
@@ -171,7 +174,7 @@ def repetition(
             if out[row] is not None or separator not in text:
                 continue
             count, characters = _duplicate_shares(text, separator)
-            if count > max_count:
+            if count > max_count and characters > _HELD * max_characters:
                 out[row] = f"duplicate {name} {count:.2f} > {max_count}"
             elif characters > max_characters:
                 out[row] = f"characters in duplicate {name} {characters:.2f} > {max_characters}"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from cleaning.declare import rewrite
 from cleaning.lexicons import Lexicon, load_lexicon
-from cleaning.protected import Kind, outside
+from cleaning.protected import Kind, is_mark, outside
 from cleaning.texts import replaced, rewrite_each
 from raylib.paths import PathName
 
@@ -109,7 +109,7 @@ def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
         start = max((text.rfind(mark, 0, hit.offset) for mark in "。！？!?\n")) + 1
         end = _ENDS.search(text, hit.offset)
         seen = len(text) if end is None else end.end()
-        if seen - start <= max_length and lexicon.covers(text[start:seen]):
+        if seen - start <= max_length and not is_mark(text[start]) and lexicon.covers(text[start:seen]):
             gone.add(start)
     if not gone:
         return text
@@ -157,8 +157,8 @@ _SITE_WORDS = "本站|永久|免费|阅读|小说|最新|章节|无弹窗|首发
 _WATERMARKS = re.compile(
     rf"[~～*＊^＾·.\-_]{{0,2}}(?:(?:{_SITE_WORDS})[~～*＊^＾·.\-_]{{1,2}}){{2,}}(?:(?:{_SITE_WORDS})[~～*＊^＾]?)?"
     r"|[（(【\[][^（）()【】\[\]\n]{0,24}(?:小说网|文学网|书屋|书吧|首发|手打)[^（）()【】\[\]\n]{0,24}[）)】\]]"
-    r"|[（(【\[]\s*[wｗＷW]{3}\s*[.．。][^（）()【】\[\]\n]{2,40}[）)】\]]"
-    r"|(?=[!-~ａ-ｚＡ-Ｚ．]*[ａ-ｚＡ-Ｚ．])[wｗＷW]{3}[.．。][a-zA-Z0-9ａ-ｚＡ-Ｚ０-９]{2,24}[.．。][a-zａ-ｚ]{2,4}"
+    r"|[（(【\[]\s*(?=[^（）()【】\[\]\n]*(?:[ｗＷａ-ｚＡ-Ｚ．。]|\w \.))[wｗＷW]{3}\s*[.．。][^（）()【】\[\]\n]{2,40}[）)】\]](?![\[(])"
+    r"|(?<![\w/:@.])(?=[a-zA-Z0-9.。]*[ｗＷａ-ｚＡ-Ｚ．])[wｗＷW]{3}[.．。][a-zA-Z0-9ａ-ｚＡ-Ｚ０-９]{2,24}[.．。][a-zａ-ｚ]{2,4}"
 )
 _WATERMARKED = (
     r"(?:[~～*＊^＾·.\-_](?:本站|永久|免费|小说|首发|手打|无弹窗))|小说网|文学网|书屋|手打|[wｗＷW]{3}\s*[.．。]"

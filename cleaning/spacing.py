@@ -35,7 +35,7 @@ _BETWEEN = re.compile(
         ("plain English text", "plain English text"),
     ),
 )
-def join_han_spaces(texts: pa.Array, *, latin: bool = True, min_share: Share = 0.15) -> pa.Array:
+def join_han_spaces(texts: pa.Array, *, latin: bool = True, min_share: Share = 0.3) -> pa.Array:
     """Remove white space next to Han characters and Chinese punctuation, where it stands between most words.
 
     Text that was segmented into words, or read by OCR, has a space behind every second character. In other text a
@@ -96,6 +96,8 @@ _STARTS_BLOCK = re.compile(r"\s|[#>*\-+|•·（(【\[第]|\d+[.、．)）]|[一
 _STARTS_INSIDE = re.compile(rf"[{HAN}a-z“‘《，。！？；：、]")
 
 
+_PAIR = 2
+_LABELLED = re.compile(rf"[{HAN}A-Za-z]{{1,8}}[:：]")  # 译者：, 现代文：
 _WIDEST = 80  # characters: no page or screen wraps behind more Han characters
 
 
@@ -109,8 +111,11 @@ def _full_lines(lines: list[str], min_width: int, slack: int) -> list[bool]:
             # a page number or a heading between two paragraphs must not set the width
             widths = sorted((len(line) for line in block if len(line) >= min_width), reverse=True)
             common = statistics.median(widths) if widths else 0
+            alike = sum(abs(width - common) <= slack for width in widths)
+            # two lines are a title and its text as often as a paragraph
+            wrapped = len(block) > _PAIR and alike > 1 and 2 * alike >= len(widths)
             for i, line in enumerate(block):
-                full[at + i] = len(widths) > 1 and min_width <= len(line) <= _WIDEST and len(line) >= common - slack
+                full[at + i] = wrapped and min_width <= len(line) <= _WIDEST and len(line) >= common - slack
         at += len(block)
     return full
 
@@ -125,6 +130,7 @@ def _unwrap(text: str, min_width: int, slack: int) -> str:
             and len(line) <= len(before) + slack  # a hard wrap has no wider line
             and not _ENDS_SENTENCE.search(before)
             and not _STARTS_BLOCK.match(line)
+            and not _LABELLED.match(line)
             and not is_mark(before[-1:] or " ")
             and _STARTS_INSIDE.match(line) is not None
         )
