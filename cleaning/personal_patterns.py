@@ -131,7 +131,7 @@ _SURNAMES = (
 _ACCOUNT = (
     r"(?P<account>[A-Za-z][-_A-Za-z0-9]{5,19}|[1-9]\d{4,11})(?![0-9A-Za-z.]|\s?(?:[万亿年月]|正式|[Vv]ersion|版))"
 )
-_WECHAT = r"(?:[加十＋+]?\s?(?:(?<!企业)[微薇威徽][信❤]|(?<![A-Za-z0-9_/=&.%-])(?:[vV][xX]|[wW][xX]|[wW]e[cC]hat|weixin|WEIXIN)|[vV]信)|[加十＋+]\s?[vV薇微])"
+_WECHAT = r"(?:[加十＋+]?\s?(?:(?<!企业)[微薇威徽][信❤]|(?<![A-Za-z0-9_/=&.%-])(?:[vV][xX]|[wW][xX]|[wW]e[cC]hat|weixin|WEIXIN)(?![A-Za-z])|[vV]信)|(?<![A-Za-z0-9.])[加十＋+]\s?[vV薇微])"
 
 # Long before short: an ID card holds what looks like a bank card, a bank card what looks like a mobile.
 FINDERS = (
@@ -208,7 +208,7 @@ FINDERS = (
     Finder(
         "mobile",
         re.compile(
-            rf"(?<![0-9A-Za-z.,_=])(?<![0-9]-)(?:(?:\+|00)?86[ -]?)?1[3-9]\d([ .-]?)\d{{4}}\1\d{{4}}{_NUMBER_ENDS}"
+            rf"(?<![0-9A-Za-z.,_=$])(?<![0-9]-)(?:(?:\+|00)?86[ -]?)?1[3-9]\d([ .-]?)\d{{4}}\1\d{{4}}{_NUMBER_ENDS}"
         ),
         0,
         _is_called,

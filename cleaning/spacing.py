@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import statistics
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -98,6 +97,7 @@ _STARTS_INSIDE = re.compile(rf"[{HAN}a-z“‘《，。！？；：、]")
 
 _PAIR = 2
 _LABELLED = re.compile(rf"[{HAN}A-Za-z]{{1,8}}[:：]")  # 译者：, 现代文：
+_PAUSE = re.compile("[，。；、,;]")  # the first line of a paragraph has one, its title has none
 _WIDEST = 80  # characters: no page or screen wraps behind more Han characters
 
 
@@ -108,11 +108,11 @@ def _full_lines(lines: list[str], min_width: int, slack: int) -> list[bool]:
     for blank, group in itertools.groupby(lines, lambda line: not line.strip()):
         block = list(group)
         if not blank:
-            # a page number or a heading between two paragraphs must not set the width
-            widths = sorted((len(line) for line in block if len(line) >= min_width), reverse=True)
-            common = statistics.median(widths) if widths else 0
+            # one long line between paragraphs must not set the width
+            widths = sorted((len(line) for line in block[:-1]), reverse=True)
+            common = widths[len(widths) // 4] if widths else 0
             alike = sum(abs(width - common) <= slack for width in widths)
-            # two lines are a title and its text as often as a paragraph
+            # two lines are a title and its text as often as a paragraph; lines of songs and lists differ in width
             wrapped = len(block) > _PAIR and alike > 1 and 2 * alike >= len(widths)
             for i, line in enumerate(block):
                 full[at + i] = wrapped and min_width <= len(line) <= _WIDEST and len(line) >= common - slack
@@ -123,18 +123,25 @@ def _full_lines(lines: list[str], min_width: int, slack: int) -> list[bool]:
 def _unwrap(text: str, min_width: int, slack: int) -> str:
     lines = text.split("\n")
     full = _full_lines(lines, min_width, slack)
-    out = [lines[0]]
-    for i, (before, line) in enumerate(itertools.pairwise(lines)):
-        goes_on = (
+    goes_on = [
+        (
             full[i]
             and len(line) <= len(before) + slack  # a hard wrap has no wider line
             and not _ENDS_SENTENCE.search(before)
             and not _STARTS_BLOCK.match(line)
             and not _LABELLED.match(line)
+            and (_PAUSE.search(before) is not None or (i > 0 and bool(lines[i - 1].strip())))
             and not is_mark(before[-1:] or " ")
             and _STARTS_INSIDE.match(line) is not None
         )
-        if not goes_on:
+        for i, (before, line) in enumerate(itertools.pairwise(lines))
+    ]
+    for i in range(len(goes_on) - 1, -1, -1):  # what is joined has to end a sentence: a title and its author do not
+        ends = i + 1 < len(goes_on) and goes_on[i + 1]
+        goes_on[i] = goes_on[i] and (ends or _ENDS_SENTENCE.search(lines[i + 1]) is not None)
+    out = [lines[0]]
+    for i, (before, line) in enumerate(itertools.pairwise(lines)):
+        if not goes_on[i]:
             out.append("\n" + line)
         elif before[-1:].isascii() and before[-1:].isalnum() and line[0].isascii():
             out.append(" " + line)

@@ -8,6 +8,7 @@ rest, each arm gives the same number of characters to a model: the raw text, the
 controls of the first recipe: `random` (random documents of as many characters as the recipe kept), `mixture` (raw text
 in the recipe's shares of sources) and `selection` (the raw text of the documents it kept). Printed are bits a character
 on every held-out domain, with the standard error of the difference to raw text over seeds that draw the documents.
+White space is evened out in all texts, and tags of HTML are taken out of what is held out, as its readers see it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 import argparse
 import glob
 import hashlib
+import html
+import re
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,24 @@ class Document:
     id: str
     source: str
     text: str
+
+
+def even(text: str) -> str:
+    """The text with one space or one newline in the place of all white space: bits measure what is said, not layout.
+
+    Args:
+        text: The text.
+    """
+    return re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", text)).strip()
+
+
+def as_read(text: str) -> str:
+    """The text as its readers see it, without tags and comments of HTML: for what is held out.
+
+    Args:
+        text: The text.
+    """
+    return html.unescape(re.sub(r"(?s)<!--.*?-->|</?[a-zA-Z][^<>\n]{0,200}>", "", text))
 
 
 def _text_of(record: Mapping[str, Any]) -> str:
@@ -184,7 +205,7 @@ class Arm:
         for group, share in zip(self.groups, self.shares, strict=True):
             left = round(characters * share)
             for i in rng.permutation(len(group)).tolist():
-                text = group[i].text[:left]
+                text = even(group[i].text)[:left]
                 texts.append(text)
                 left -= len(text)
                 if left <= 0:
@@ -264,7 +285,8 @@ def compare(
         Bits by arm, `[seeds, domains]`.
     """
     characters = min([characters, *(_size(d for group in arm.groups for d in group) for arm in tested.values())])
-    domains = {name: Arm.of(listed).drawn(most, 0) for name, listed in held.items()}
+    shown = {name: [replace(d, text=as_read(d.text)) for d in listed] for name, listed in held.items()}
+    domains = {name: Arm.of(listed).drawn(most, 0) for name, listed in shown.items()}
     groups = [group for arm in tested.values() for group in arm.groups]
     alphabet = _Alphabet([*(d.text for g in groups for d in g), *(t for listed in domains.values() for t in listed)])
     numbered = [[alphabet.numbers(text) for text in listed] for listed in domains.values()]
