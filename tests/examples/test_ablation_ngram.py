@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from examples.ablation_ngram import Arm, Document, compare, controls, split, table
+from examples.ablation_ngram import Arm, compare, controls, table
+from examples.held_out import Document, as_read, even, split
 from examples.kneser_ney import KneserNey
 
 VOCABULARY, ORDER = 5, 3
@@ -98,6 +99,11 @@ def test_what_is_held_out_leaves_the_pool_with_its_copies() -> None:
     assert {d.id for d in left}.isdisjoint(d.id for d in held["news"])
     assert "copy" not in {d.id for d in left}
     assert [d.id for d in held["exam"]] == ["exam-0"]
+
+
+def test_layout_and_markup_do_not_count() -> None:
+    assert even("  第一段。 \n\n\t第二段，x =  1。\n") == "第一段。\n第二段，x = 1。"
+    assert as_read("<p>水位 <b>3</b> 米 &amp; 涨<!-- 测 --></p>，a < b") == "水位 3 米 & 涨，a < b"
 
 
 def test_every_arm_gives_the_characters_it_is_asked_for() -> None:
