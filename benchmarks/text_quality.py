@@ -1,15 +1,17 @@
 """What recipes do to text: good records whole, damaged, rejected; bad ones caught; precision of each rule; shares kept.
 
     python benchmarks/text_quality.py
-    python benchmarks/text_quality.py --cases ../shared/cases/cleaning --data ../shared/data --recipe recipes/pretrain_zh.yaml
+    python benchmarks/text_quality.py --cases ../shared/cases/cleaning --data ../shared/data --counts
 
-The bundled records are in tests/quality_of_text. `--cases` is a folder with `documents.jsonl` (`text`, `expect`, `must`,
-`must_not`); `--data` one with `*.jsonl.gz` of documents, of which the share that is kept is printed by source.
+The bundled records are in tests/quality_of_text. `--cases` is a folder with `documents.jsonl` (`text`, `expect`,
+`must`, `must_not`); `--data` one with `*.jsonl.gz` of documents, of which the share that is kept is printed by source,
+or with `--counts` what the rewriting rules take out of lines that stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +23,7 @@ import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.text_losses import count_losses
 from cleaning import rules
 from cleaning.rule import RejectingRule
 from raylib.recipe import Recipe, StageSpec
@@ -58,16 +61,35 @@ def report(title: str, records: Iterable[Record], chain: Sequence[StageSpec]) ->
         print(f"  {rule:24s} {verdict.good[rule]:4d} {verdict.harmful[rule]:7d} {verdict.neutral[rule]:7d} {shown:>9s}")
 
 
-def kept_by_source(folder: Path, chain: Sequence[StageSpec], most: int) -> None:
-    """Print the share of documents that a chain keeps, by source, with the rules that reject."""
-    import gzip
-
+def documents_of(folder: Path, most: int) -> dict[str, list[str]]:
+    """Texts of the documents of a folder by source."""
     texts: dict[str, list[str]] = defaultdict(list)
     for path in sorted(folder.rglob("pretrain*.jsonl.gz")):
-        for line in gzip.open(path):
-            record = orjson.loads(line)
-            if len(record["text"]) >= LEAST and len(texts[record["source"]]) < most:
-                texts[record["source"]].append(record["text"])
+        with gzip.open(path) as stream:
+            for line in stream:
+                record = orjson.loads(line)
+                if len(record["text"]) >= LEAST and len(texts[record["source"]]) < most:
+                    texts[record["source"]].append(record["text"])
+    return texts
+
+
+def losses(folder: Path, chain: Sequence[StageSpec], most: int, examples: int) -> None:
+    """Print what the rewriting rules of a chain take out of lines that stay."""
+    named = [(f"{s}-{i}", text) for s, listed in documents_of(folder, most).items() for i, text in enumerate(listed)]
+    found = count_losses(named, chain)
+    print(f"\nlost in lines that stay, {found.documents} documents")
+    for kind, seen in found.seen.items():
+        by_rule = {rule: n for (rule, k), n in found.lost.items() if k == kind}
+        print(f"  {kind:20s} {seen:9,d} there, {sum(by_rule.values())} lost  {by_rule or ''}")
+    print("  indents of code:", {rule: n for (rule, k), n in found.lost.items() if k == "indents"} or "0 lost")
+    for key, listed in found.examples.items():
+        for example in listed[:examples]:
+            print(f"    {key[0]}, {key[1]}: {example}")
+
+
+def kept_by_source(folder: Path, chain: Sequence[StageSpec], most: int) -> None:
+    """Print the share of documents that a chain keeps, by source, with the rules that reject."""
+    texts = documents_of(folder, most)
     print(f"\nshare kept of documents of {LEAST} characters or more, at most {most} of a source")
     for source, listed in sorted(texts.items()):
         array, rejected = pa.array(listed, pa.large_string()), {}
@@ -90,12 +112,16 @@ def main() -> None:
     parser.add_argument("--cases", type=Path, help="Folder with documents.jsonl.")
     parser.add_argument("--data", type=Path, help="Folder with pretrain*.jsonl.gz.")
     parser.add_argument("--most", type=int, default=1000, help="Number of documents of a source that are read.")
+    parser.add_argument("--counts", action="store_true", help="Count losses in lines of --data that stay.")
+    parser.add_argument("--examples", type=int, default=3, help="Number of losses of a rule and kind that are shown.")
     options = parser.parse_args()
     chain = [spec for spec in Recipe.from_file(options.recipe).stages if hasattr(rules, spec.name)]
     report("bundled records", RECORDS, chain)
     if options.cases:
         report(str(options.cases), of_cases(options.cases), chain)
-    if options.data:
+    if options.data and options.counts:
+        losses(options.data, chain, options.most, options.examples)
+    elif options.data:
         kept_by_source(options.data, chain, options.most)
 
 
