@@ -33,22 +33,36 @@ from raylib.stage import LocalStage, Outcome, keep_all, stage, with_columns
 __all__ = ["InstructionFeatures"]
 
 
-_CLOSING = re.compile(r"[。！？!?.…~～”’\"'）)\]】》」』`}>|：:；;*_\w]$")
+_CLOSING = re.compile(r"[。！？!?.…~～”’\"'）)\]】》」』`}>|：:；;*_\w$%‰℃\u200b]$")
 _CUT = re.compile(r"[，,、（(《“‘【\[{<+=/\\—-]$")
 _RULE = re.compile(r"\s*[|+:=-][|+:=\s-]+|\s*\|.*\|\s*")  # the border or a row of a table
 _HAN_END = re.compile(r"[\u4e00-\u9fff]$")
+# A letter ends with `Sincerely,`, a tweet with its tags, a source with its address, a quotation with its author.
+_ENDS_WHOLE = re.compile(
+    r"(?:(?:^|\n)\s*(?:[A-Z][A-Za-z ]{2,30}|最好的|祝好|此致|敬上|您的|真诚的|谨上)[,，]"
+    r"|#\S+|https?://\S+|\w\+\+|——"
+    r"|[—–-]{1,2}\s?[\w.·’' ]{2,40}|[\u2580-\u259f\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])$"
+)
+_LISTED = re.compile(r"\s*(?:\d+\s*[.、):：]|[-*•·])")
+_NEEDS_MORE = re.compile(
+    r"(?:以及|或者|但是|可是|然而|然后|接着|因为|由于|所以|因此|如果|虽然|尽管|并且|而且|不仅|不但|为了|关于|对于|根据|按照|通过"
+    r"|与其|例如|比如|其中|包括|[和与及或在把被对从向给让使将且而的])$"
+)
+_CUT_AT = 250  # characters: answers that stop at a limit are long, short ones leave out their last full stop
 
 
 def _truncated(text: str, fenced: bool) -> bool:
     """Whether a response looks cut: it ends in an opening or joining mark, or in the middle of a long sentence."""
     tail = text.rstrip()
-    if not tail or _RULE.fullmatch(tail.rsplit("\n", 1)[-1]):
+    last = tail.rsplit("\n", 1)[-1]
+    if not tail or _RULE.fullmatch(last) or (not fenced and _ENDS_WHOLE.search(tail)):
         return False
     if _CUT.search(tail):
         return True
-    if fenced or len(tail) < 60:
+    if fenced or len(tail) < 60 or _LISTED.match(last):
         return False
-    last = tail.rsplit("\n", 1)[-1]
+    if len(tail) < _CUT_AT and not _NEEDS_MORE.search(tail):
+        return not _CLOSING.search(tail)
     # lists and verses close their lines with nothing: only a long last line in a text that closes others is cut
     long_line = len(last) > (25 if _HAN_END.search(last) else 80)
     closes = re.search(r"[。！？!?.]", tail[:-1]) is not None
@@ -78,6 +92,13 @@ def _repetition(texts: pa.Array) -> npt.NDArray[np.float64]:
     seen, _, grams = repeats_of_ngrams(codepoints(texts), 8)
     share = seen / np.maximum(grams, 1)
     return np.asarray(np.where(grams >= 9, np.round(share, 4), 0.0))
+
+
+def _of_prose(texts: pa.Array) -> npt.NDArray[np.float64]:
+    """Repetition in texts without code and tables; 0 where these are most of a text."""
+    prose = prose_texts(texts, never_empty=False)
+    lengths = [pc.utf8_length(a).to_numpy(zero_copy_only=False) for a in (prose, texts)]
+    return np.where(lengths[0] * 2 >= lengths[1], _repetition(prose), 0.0)
 
 
 def _messages(table: pa.Table) -> list[list[Message]]:
@@ -113,7 +134,7 @@ class InstructionFeatures(LocalStage):
         roles = roles_of(table).to_pylist()
         # long texts are judged by their start, except for their end
         heads = pc.utf8_slice_codeunits(response, 0, 4000)
-        repetition = _repetition(prose_texts(single_chunk(heads), never_empty=False))
+        repetition = _of_prose(single_chunk(heads))
         flags = _flags(instruction, response, heads, messages)
         empty = np.array([sum(not (m["content"] or "").strip() for m in turns) for turns in messages], np.int32)
         order = [_role_problem(r) for r in roles]
@@ -168,8 +189,23 @@ def _mismatch(instruction: pa.Array, response: pa.Array) -> npt.NDArray[np.bool_
         scripts = [np.array([_script(c) for c in codes]) for codes in (asked, answered)]
         nothing = ("und", "code", "math")
         known = ~np.isin(asked, nothing) & ~np.isin(answered, nothing)
-        out[judged] = known & (scripts[0] != scripts[1])
+        other = np.isin(scripts[0], ("ja", "ko")) | np.isin(scripts[1], ("ja", "ko"))
+        pure = _of_one_script(instruction.take(pa.array(judged)), response.take(pa.array(judged)))
+        out[judged] = known & (scripts[0] != scripts[1]) & (other | pure)
     return out
+
+
+def _of_one_script(asked: pa.Array, answered: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether a question has no word of the other script, and its answer next to none of its own."""
+    answered = prose_texts(single_chunk(answered))
+    han, words = ([counted(a, pattern) for a in (asked, answered)] for pattern in (_HAN_RE2, r"[A-Za-z]{2,}"))
+    chinese = (han[0] >= _WORDS) & (words[0] == 0) & (words[1] >= 2 * _WORDS) & (han[1] * 10 < words[1])
+    english = (words[0] >= _WORDS) & (han[0] == 0) & (han[1] >= 2 * _WORDS) & (words[1] * 10 < han[1])
+    return np.asarray(chinese | english)
+
+
+_HAN_RE2 = r"[\x{4e00}-\x{9fff}]"
+_WORDS = 4
 
 
 _ENGLISH_WORDS = r"(?i)\b(the|a|an|is|are|was|of|to|and|in|that|it|for|you|with|this)\b"

@@ -51,7 +51,7 @@ RESIDUE = (
     r"|^\s*(human|assistant|user|用户|助手)\s*[:：]|\{\{[^{}]{0,40}\}\}|\bno ?input\b|^\s*(无输入|没有输入|<无输入>|无需输入)"
 )
 ASKS_OTHER_LANGUAGE = (
-    r"(?i)单词|词汇|拼写|缩写|字母|句子.{0,6}(改|填|造)|命令|网址|网站|邮箱|变量|公式|化简|方程|表达式|json|xml|css|shell|正则|数据库|查询|翻译|译成|译为|英文|英语|用中文|汉语|日语|法语|德语|西班牙语|韩语|俄语|代码|编程|程序|函数|sql|python|java|html|正则"
+    r"(?i)脚本|算法|单词|词汇|拼写|缩写|字母|句子.{0,6}(改|填|造)|命令|网址|网站|邮箱|变量|公式|化简|方程|表达式|json|xml|css|shell|正则|数据库|查询|翻译|译成|译为|英文|英语|用中文|汉语|日语|法语|德语|西班牙语|韩语|俄语|代码|编程|程序|函数|sql|python|java|html|正则"
     r"|translat|chinese|english|spanish|french|german|japanese|korean|code|program|function|script"
 )
 # phrases that bind the answer, structure it, or ask for more than recall: the signs of `difficulty_features`
