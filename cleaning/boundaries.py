@@ -98,8 +98,8 @@ def cut_boilerplate_ends(
     """Cut advertising and notices from the head and the tail of a text.
 
     Sentences end at 。！？ and newline. From the head, a sentence of which phrases of the lexicon make a quarter moves
-    the cut behind it; `window` clean sentences in a row end the scan. The tail is scanned in the same way. Each scan takes at
-    most `max_share` of the characters, so a chain of hits cannot eat an article.
+    the cut behind it; `window` clean sentences in a row end the scan. The tail is scanned in the same way. Each scan
+    takes at most `max_share` of the characters, so a chain of hits cannot eat an article.
 
     Args:
         texts: String array.
@@ -214,8 +214,8 @@ def drop_unfinished_tail(texts: pa.Array, *, style: Literal["visible", "referenc
     """Cut off a last sentence that was not written to its end.
 
     A tail is unfinished if it ends with a comma, a colon, an opening bracket, or a word that needs another one behind
-    it (和, 在, 因为). A missing full stop alone is no sign: many texts end with a list, a source, a bracket or code. The
-    style `reference` cuts back to the last 。！？”… or newline whatever stands behind it.
+    it (和, 在, 因为). A missing full stop alone is no sign: many texts end with a list, a source, a bracket or code.
+    The style `reference` cuts back to the last 。！？”… or newline whatever stands behind it.
 
     Args:
         texts: String array.

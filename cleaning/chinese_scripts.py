@@ -132,9 +132,9 @@ def _is_simplified(texts: pa.Array) -> Flags:
 def to_simplified(texts: pa.Array, *, direction: Direction = "t2s") -> pa.Array:
     """Convert traditional to simplified characters with OpenCC, or convert in another of its directions.
 
-    A text that is simplified already, but for a name or a quotation, stays as it is. 著, 瞭, 乾 and 昇, for which OpenCC
-    has too few phrases, are decided by the words around them. Code and addresses stay. Adds the column `traditional`:
-    true where the conversion changed at least 5 % of a document's characters.
+    A text that is simplified already, but for a name or a quotation, stays as it is. 著, 瞭, 乾 and 昇, for which
+    OpenCC has too few phrases, are decided by the words around them. Code and addresses stay. Adds the column
+    `traditional`: true where the conversion changed at least 5 % of a document's characters.
 
     Args:
         texts: String array.

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar, cast, get_type_hints
 
 import pyarrow as pa
 
-from cleaning.rule import AddedColumns, RejectingRule, RewritingRule, Rule, RuleFunction, RuleStage
+from cleaning.rule import AddedColumns, Facts, RejectingRule, RewritingRule, Rule, RuleFunction, RuleStage
 from raylib.stage import StageInfo, StageKind, Threshold, register
 
 __all__ = ["reject", "rewrite"]
@@ -18,7 +18,13 @@ Examples: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def rewrite(
-    *, name: str = "", cuts: bool = False, unit: str = "", examples: Examples = (), adds: AddedColumns | None = None
+    *,
+    name: str = "",
+    cuts: bool = False,
+    unit: str = "",
+    examples: Examples = (),
+    adds: AddedColumns | None = None,
+    tells: Facts | None = None,
 ) -> Callable[[RuleFunction], RewritingRule]:
     """Declare a rule that changes texts.
 
@@ -28,6 +34,7 @@ def rewrite(
         unit: Unit of its threshold, for the references.
         examples: Texts before and after.
         adds: Function that computes additional columns from the texts before and after.
+        tells: Function of the texts before that gives facts about them, by position; they go into `meta`.
 
     Returns:
         A decorator of a function of a string array that returns the rewritten array.
@@ -35,7 +42,7 @@ def rewrite(
 
     def decorate(function: RuleFunction) -> RewritingRule:
         info = _info(function, name, "cut" if cuts else "rewrite", unit=unit, examples=examples)
-        return _registered(RewritingRule(function, info, adds))
+        return _registered(RewritingRule(function, info, adds, tells))
 
     return decorate
 

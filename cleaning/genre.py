@@ -55,11 +55,17 @@ _LEAST: Final = {
 _ARTICLE = re.compile(r"(?m)^[ \t\u3000#*]*第[一二三四五六七八九十百千零〇0-9]{1,7}[条條编章]")
 _TURN = re.compile(r"(?m)^[ \t\u3000]*([^\s：:，。！？“”\d]{1,8})[：:](?!//)")
 _OPTION = re.compile(r"(?m)(?:^|[\s(（])([A-D])[)）.．、:：]\s?\S")
-_ASKED = re.compile(r"答案[:：是为]|解析[:：]|【(?:答案|解析)】|下列|以下(?:哪|说法|关于|各)|[（(][\s\u3000]*[)）]|选[择出]")
-_HEADLINE = re.compile(r"(?:新华社|中新[社网]|本报|[^\s，。]{2,8})[^\s，。]{0,12}\d{1,2}月\d{1,2}日(?:电|讯|消息|报道)|[（(](?:记者|通讯员)")
+_ASKED = re.compile(
+    r"答案[:：是为]|解析[:：]|【(?:答案|解析)】|下列|以下(?:哪|说法|关于|各)|[（(][\s\u3000]*[)）]|选[择出]"
+)
+_HEADLINE = re.compile(
+    r"(?:新华社|中新[社网]|本报|[^\s，。]{2,8})[^\s，。]{0,12}\d{1,2}月\d{1,2}日(?:电|讯|消息|报道)|[（(](?:记者|通讯员)"
+)
 _DEFINES = re.compile(r"^[^。\n]{1,40}?(?:[（(][^（）()\n]{1,80}[)）])?[，,]?(?:是|为|又[称名]|亦称|简称|指|，\d{4}年)")
 # Of a person: years of birth and death, or the second name.
-_LIVED = re.compile(r"^[^。\n]{1,40}?(?:[（(][^（）()\n]{0,20}[0-9一二三四五六七八九○〇][^（）()\n]{0,6}[～~—–-][^（）()\n]{0,20}[)）]|，字[^，。]{1,4}[，。])")
+_LIVED = re.compile(
+    r"^[^。\n]{1,40}?(?:[（(][^（）()\n]{0,20}[0-9一二三四五六七八九○〇][^（）()\n]{0,6}[～~—–-][^（）()\n]{0,20}[)）]|，字[^，。]{1,4}[，。])"
+)
 
 
 def _shape(text: str, language: str, covered: dict[int, float]) -> str:
@@ -91,9 +97,10 @@ def _by_words(text: str, words: Lexicon) -> str:
         if len(counts) < min(different, 2 + len(text) // 60):
             continue
         found = 100 * sum(counts) / (max(len(text), 60) * density)
-        found *= {"news": 1.5 if _HEADLINE.search(text) else 0.7, "encyclopedia": 1.4 if _DEFINES.match(text) else 0.6}.get(
-            genre, 1.0
-        )
+        found *= {
+            "news": 1.5 if _HEADLINE.search(text) else 0.7,
+            "encyclopedia": 1.4 if _DEFINES.match(text) else 0.6,
+        }.get(genre, 1.0)
         if found >= margin:
             best, margin = genre, found
     return best
@@ -115,7 +122,7 @@ def detect_genres(texts: pa.Array, lexicon: str = "genres") -> list[str]:
     found = spans(heads, LITERAL | Kind.VERSE)
     out: list[str] = []
     for i, text in enumerate(to_simplified.function(heads).to_pylist()):
-        covered = {kind: 0.0 for kind in (Kind.CODE, Kind.VERSE)}
+        covered = dict.fromkeys((Kind.CODE, Kind.VERSE), 0.0)
         for span in found.get(i, ()):
             for kind in covered:
                 covered[kind] += (span.end - span.start) / len(text) if span.kind & kind else 0.0

@@ -62,7 +62,10 @@ _ENOUGH = 12  # Han characters below which Chinese is just Chinese
 
 
 _LATIN_LANGUAGES = frozenset(
-    "en de fr es pt it nl sv da no fi pl cs sk hu ro hr sl lt lv et tr vi id ms tl sw la eo ca".split()
+    (
+        *("en", "de", "fr", "es", "pt", "it", "nl", "sv", "da", "no", "fi", "pl", "cs", "sk", "hu"),
+        *("ro", "hr", "sl", "lt", "lv", "et", "tr", "vi", "id", "ms", "tl", "sw", "la", "eo", "ca"),
+    )
 )
 # Words that every English text is full of. Most Latin texts of a Chinese crawl are English, and the model is slow.
 _ENGLISH_WORDS = re.compile(r"\b(?:the|and|of|is|that|with|this|are|for|you|was|have|from|not|it)\b", re.IGNORECASE)
@@ -114,9 +117,13 @@ class _Chinese(NamedTuple):
         if self.cantonese * 50 >= self.han and len(set(text) & set(_CANTONESE)) >= different:
             return "yue"
         rarely_modern = self.han >= _ENOUGH and self.modern * 100 <= self.han
-        if rarely_modern and (self.classical * 25 >= self.han or _is_verse(text)):
+        if rarely_modern and (_is_verse(text) or self._is_classical(text)):
             return "lzh"
         return "zh-Hant" if self.traditional > self.simplified and self.traditional * 30 >= self.han else "zh"
+
+    def _is_classical(self, text: str) -> bool:
+        # 为 and 者 alone stand in the notes of a doctor too
+        return self.classical * 25 >= self.han and len(set(text) & set(_CLASSICAL)) >= min(3, self.han // 8)
 
 
 @functools.lru_cache(maxsize=1)
@@ -256,7 +263,7 @@ def _by_script(text: str, counts: dict[str, int], chinese: _Chinese) -> str:
         return _arabic(text) if script == "arabic" else script
     found = _classify(text[:1000])
     # names and links between Chinese sentences look like any language of Europe to the model
-    return _chinese(text) if found != "en" and asian * 5 >= letters else found
+    return chinese.code(text) if found != "en" and asian * 5 >= letters else found
 
 
 def _without_prose(text: str, chinese: _Chinese) -> str:

@@ -231,7 +231,7 @@ def drop_lines(texts: pa.Array, *, lexicon: PathName = "page_lines", max_length:
 
 
 def _without_limits(pattern: str) -> str:
-    """A pattern of whole lines for RE2 that matches more: numbers of repeats, which take it long to compile, are gone."""
+    """A pattern of whole lines for RE2 that matches more: numbers of repeats, slow to compile, are gone."""
     return re2("(?i)^(?:" + re.sub(r"\{0,\d+\}", "*", re.sub(r"\{[1-9]\d*,\d+\}", "+", pattern)) + r")\s*$")
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from cleaning.declare import rewrite
 from cleaning.html_text import Converter
+from cleaning.page_facts import page_facts
 from cleaning.texts import rewrite_each
 
 __all__ = ["extract_main", "main_element", "main_text"]
@@ -31,7 +33,8 @@ _NOT_PROSE = frozenset(
     ("a", "script", "style", "option", "button", "label", "title", "h1", "h2", "h3", "h4", "h5", "h6")
 )
 _AROUND = re.compile(
-    r"(?:^|[\s_-])(?:share|sharing|related|relative|recommend\w*|comments?|copyright|statement|disclaimer|qr-?code|erweima|tags?|pagination|pager|"
+    r"(?:^|[\s_-])(?:share|sharing|related|relative|recommend\w*|comments?|copyright|statement|disclaimer|qr-?code|"
+    r"erweima|tags?|pagination|pager|"
     r"page-?nav|toolbar|breadcrumbs?|crumb|report|next[-_]?post|prev[-_]?next|advert\w*|ad|ads|gg|guanggao|hot|rank\w*|download|subscribe|follow|profile|"
     r"footer|foot|header|sidebar|side|aside|menu|nav|navbar|login|vote|like|praise|reward|editor|ep-?editor|source|post[-_]meta|meta|infos?|author[-_]?info|"
     r"wechat|weixin|app[-_]?down\w*|video[-_]?list|pic[-_]?list|bdshare|jiathis|social|function|tool|tip|tips|special[-_]?tag\w*|end[-_]?info)"
@@ -44,7 +47,7 @@ _PARAGRAPHS = ("p", "span", "font", "strong", "b", "em", "blockquote", "li")
 _LEAST = 40  # characters of prose below which a page has no main text
 
 
-def _prose_of(tag: str, text: str) -> int:
+def _prose_of(tag: str | None, text: str) -> int:
     if tag in _NOT_PROSE:
         return 0
     if len(text) < 100 and _LEGAL.search(text):
@@ -142,11 +145,21 @@ def main_text(page: str) -> str:
 _PAGE = r"(?i)<(?:html|body|head)\b"
 
 
-_ARTICLE = "水库修好以后，下游的农田不再担心春旱。负责灌溉的老周每天骑车沿渠走一遍，看闸门是否漏水，再把各村的用水量记在本子上。"
+_ARTICLE = (
+    "水库修好以后，下游的农田不再担心春旱。负责灌溉的老周每天骑车沿渠走一遍，"
+    "看闸门是否漏水，再把各村的用水量记在本子上。"
+)
+
+
+def _facts(texts: pa.Array) -> dict[int, dict[str, str]]:
+    """What the pages among the texts say about themselves."""
+    rows = np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, _PAGE), False).to_numpy(zero_copy_only=False))
+    return {row: found for row in rows.tolist() if (found := page_facts(texts[row].as_py()))}
 
 
 @rewrite(
     cuts=True,
+    tells=_facts,
     examples=(
         (
             "<html><body><ul class='nav'><li><a href='/'>首页</a></li></ul><div class='content'><h2>春旱</h2>"
@@ -162,7 +175,8 @@ def extract_main(texts: pa.Array) -> pa.Array:
     Menus, lists of other articles, comments, notices and footers go. On 51 news pages of 30 sites with hand-marked
     containers precision and recall of character 5-grams are 0.96 and 0.98 (readability-lxml 0.92 and 0.93, resiliparse
     0.69 and 0.93). A text without a tag that only pages have stays as it is; so does a page without any prose, which
-    `strip_markup` turns into text.
+    `strip_markup` turns into text. What the page says about itself goes into `meta`, where the record has no such field
+    yet: `title`, `author`, `date` (ISO 8601) and `site`.
 
     Args:
         texts: String array.

@@ -28,7 +28,10 @@ _ADDRESS = re.compile(r"^(?!\(\d+[:：]\d).*[/.#:?]|^\(\)$")  # `a[1](2)` is a f
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([\"'/])")
 _ESCAPED_RE2 = r"\\u[4-9][0-9a-fA-F]{3}\\u[4-9]|\\x3[cCeE]|\\u003[cCeE]"
 
-_BBCODE_NAMES = "b|i|u|s|p|color|size|font|align|url|email|quote|list|table|tr|td|backcolor|indent|float|hide|free|center|left|right"
+_BBCODE_NAMES = (
+    "b|i|u|s|p|color|size|font|align|url|email|quote|list|table|tr|td|backcolor|indent|float|hide|free|"
+    "center|left|right"
+)
 _BBCODE_DROPPED = re.compile(
     r"\[(img|attach|attachimg|media|flash|audio|video|emot)\b[^\]\n]{0,200}\][^\[\n]{0,500}\[/\1\]", re.IGNORECASE
 )
@@ -95,7 +98,7 @@ def _markdown_links(text: str) -> str:
 def strip_markup(
     texts: pa.Array, *, html_tags: bool = True, markdown: bool = True, bbcode: bool = True, wikitext: bool = True
 ) -> pa.Array:
-    r"""Turn HTML into text with its block structure, take BBCode and wikitext away, and keep the text of Markdown links.
+    r"""Turn HTML into text with its block structure, take BBCode and wikitext away, keep the text of Markdown links.
 
     Pages are parsed (lexbor), never cut by a pattern. Only known HTML tags whose inside looks like attributes count
     as tags, so `a < b`, `x<y` and `vector<int>` survive. Scripts, styles, comments, hidden elements and readings of

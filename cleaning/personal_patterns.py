@@ -71,7 +71,10 @@ _COUNTS = re.compile(
 _UNIT = re.compile(
     r"\s?(?:[元吨美欧日英人平公亩个万亿件次株台辆米克斤户家头只字条号立度瓦千百%％‰×÷=+*^]|kWh|km|kg|MB|GB|bit|byte)"
 )
-_TELEPHONE = r"(?:电话|手机|号码|联系(?:方式|人)?|致电|拨打|热线|[tT]el|TEL|[pP]hone|[mM]obile|固话|座机|传真|[fF]ax|同号|微信|咨询|客服|来电)"
+_TELEPHONE = (
+    r"(?:电话|手机|号码|联系(?:方式|人)?|致电|拨打|热线|[tT]el|TEL|[pP]hone|[mM]obile|固话|座机|传真|[fF]ax|"
+    r"同号|微信|咨询|客服|来电)"
+)
 _LABELLED = re.compile(rf"{_TELEPHONE}(?:号码?|同号)?[^\d。；]{{0,8}}$")
 
 
@@ -131,7 +134,11 @@ _SURNAMES = (
 _ACCOUNT = (
     r"(?P<account>[A-Za-z][-_A-Za-z0-9]{5,19}|[1-9]\d{4,11})(?![0-9A-Za-z.]|\s?(?:[万亿年月]|正式|[Vv]ersion|版))"
 )
-_WECHAT = r"(?:[加十＋+]?\s?(?:(?<!企业)[微薇威徽][信❤]|(?<![A-Za-z0-9_/=&.%-])(?:[vV][xX]|[wW][xX]|[wW]e[cC]hat|weixin|WEIXIN)(?![A-Za-z])|[vV]信)|(?<![A-Za-z0-9.])[加十＋+]\s?[vV薇微])"
+_WECHAT = (
+    r"(?:[加十＋+]?\s?(?:(?<!企业)[微薇威徽][信❤]"
+    r"|(?<![A-Za-z0-9_/=&.%-])(?:[vV][xX]|[wW][xX]|[wW]e[cC]hat|weixin|WEIXIN)(?![A-Za-z])|[vV]信)"
+    r"|(?<![A-Za-z0-9.])[加十＋+]\s?[vV薇微])"
+)
 
 # Long before short: an ID card holds what looks like a bank card, a bank card what looks like a mobile.
 FINDERS = (
@@ -298,7 +305,8 @@ FINDERS = (
 )
 KINDS: tuple[Kind, ...] = tuple(dict.fromkeys(f.kind for f in FINDERS))
 CANDIDATE = (
-    r"[0-9０-９①-⑨⓪❶-❾]{4}|[0-9]{3}[ .-][0-9]{3}|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[零〇一二三四五六七八九]{7}|@|＠|#|"
+    r"[0-9０-９①-⑨⓪❶-❾]{4}|[0-9]{3}[ .-][0-9]{3}|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|"
+    r"[零〇一二三四五六七八九]{7}|@|＠|#|"
     r"\[at\]|（at）|\(at\)|姓名|患者|病人|[收户联当申投][件货名系事请保]人?|住址|地址|户籍|"
     r"(?i:[微薇威徽]信|v[x信]|wx|加v|加[薇微]|wechat|weixin|qq|扣扣|企鹅)"
 )

@@ -216,8 +216,8 @@ def remove_repeats(
 
     By default a repeat has to be a mistake: whole sentences (40 characters or more twice, 20 or more three times) or a
     long run (six copies or more of 80 characters together). With `any` every two copies count, which takes 广东省 out
-    of 山东省、广东省、广州市. The shortest unit counts, however long the repeat is; units may be whole pages. The time is
-    almost linear in the length of the text. Code, tables, formulas and verse stay.
+    of 山东省、广东省、广州市. The shortest unit counts, however long the repeat is; units may be whole pages. The time
+    is almost linear in the length of the text. Code, tables, formulas and verse stay.
 
     Args:
         texts: String array.

@@ -106,7 +106,7 @@ def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
     for hit in lexicon.hits(text):
         if hit.offset < seen:
             continue
-        start = max((text.rfind(mark, 0, hit.offset) for mark in "。！？!?\n")) + 1
+        start = max(text.rfind(mark, 0, hit.offset) for mark in "。！？!?\n") + 1
         end = _ENDS.search(text, hit.offset)
         seen = len(text) if end is None else end.end()
         if seen - start <= max_length and not is_mark(text[start]) and lexicon.covers(text[start:seen]):
@@ -134,8 +134,8 @@ def _without_phrases(text: str, lexicon: Lexicon, max_length: int) -> str:
 def remove_counters(texts: pa.Array, *, lexicon: PathName = "counters", max_length: int = 80) -> pa.Array:
     """Remove residue of forums: counters of likes, shares and comments, disclaimers of authors, "full text ends" lines.
 
-    A counter is a number next to 点赞, 收藏, 评论 ... that stands outside a sentence: 在海外有800万粉丝 is none. A short
-    sentence of which phrases of the lexicon make most is removed; others count as prose.
+    A counter is a number next to 点赞, 收藏, 评论 ... that stands outside a sentence: 在海外有800万粉丝 is none. A
+    short sentence of which phrases of the lexicon make most is removed; others count as prose.
 
     Args:
         texts: String array.
@@ -157,7 +157,8 @@ _SITE_WORDS = "本站|永久|免费|阅读|小说|最新|章节|无弹窗|首发
 _WATERMARKS = re.compile(
     rf"[~～*＊^＾·.\-_]{{0,2}}(?:(?:{_SITE_WORDS})[~～*＊^＾·.\-_]{{1,2}}){{2,}}(?:(?:{_SITE_WORDS})[~～*＊^＾]?)?"
     r"|[（(【\[][^（）()【】\[\]\n]{0,24}(?:小说网|文学网|书屋|书吧|首发|手打)[^（）()【】\[\]\n]{0,24}[）)】\]]"
-    r"|[（(【\[]\s*(?=[^（）()【】\[\]\n]*(?:[ｗＷａ-ｚＡ-Ｚ．。]|\w \.))[wｗＷW]{3}\s*[.．。][^（）()【】\[\]\n]{2,40}[）)】\]](?![\[(])"
+    r"|[（(【\[]\s*(?=[^（）()【】\[\]\n]*(?:[ｗＷａ-ｚＡ-Ｚ．。]|\w \.))"
+    r"[wｗＷW]{3}\s*[.．。][^（）()【】\[\]\n]{2,40}[）)】\]](?![\[(])"
     r"|(?<![\w/:@.])(?=[a-zA-Z0-9.。]*[ｗＷａ-ｚＡ-Ｚ．])[wｗＷW]{3}[.．。][a-zA-Z0-9ａ-ｚＡ-Ｚ０-９]{2,24}[.．。][a-zａ-ｚ]{2,4}"
 )
 _WATERMARKED = (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar, TypeAlias, cast, overload
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,12 +19,13 @@ from raylib.errors import ParameterError
 from raylib.schema import map_texts, text_of
 from raylib.stage import LocalStage, Outcome, StageInfo, keep_all, split_rejected, with_columns
 
-__all__ = ["AddedColumns", "RejectingRule", "RewritingRule", "Rule", "RuleFunction", "RuleStage"]
+__all__ = ["AddedColumns", "Facts", "RejectingRule", "RewritingRule", "Rule", "RuleFunction", "RuleStage"]
 
 RuleFunction: TypeAlias = Callable[..., pa.Array]
 """A function of a string array; its keyword-only parameters are those of the rule."""
 
 AddedColumns: TypeAlias = Callable[[pa.Array, pa.Array], Mapping[str, pa.Array]]
+Facts: TypeAlias = Callable[[pa.Array], Mapping[int, Mapping[str, str]]]
 """A function of the texts before and after that gives new columns by name."""
 
 
@@ -113,6 +115,26 @@ class Rule(ABC):
         return self._called(texts.cast(pa.large_string()), parameters)
 
 
+def _with_facts(table: pa.Table, facts: Mapping[int, Mapping[str, str]]) -> pa.Table:
+    """The records with facts in their `meta`; what a record says itself stays."""
+    if not facts:
+        return table
+    meta = table["meta"].to_pylist()
+    for row, found in facts.items():
+        meta[row] = orjson.dumps({**found, **_as_object(meta[row])}).decode()
+    at = table.column_names.index("meta")
+    return table.set_column(at, table.schema.field("meta"), pa.array(meta, table.schema.field("meta").type))
+
+
+def _as_object(meta: str | None) -> dict[str, object]:
+    """`meta` as an object; whatever else a user put there becomes its field `meta`."""
+    try:
+        own = orjson.loads(meta) if meta else {}
+    except orjson.JSONDecodeError:
+        own = meta
+    return own if isinstance(own, dict) else {"meta": own}
+
+
 @dataclass(frozen=True)
 class RewritingRule(Rule):
     """A rule that changes texts.
@@ -121,9 +143,11 @@ class RewritingRule(Rule):
         function: The function behind it, from texts to texts.
         info: Its registry entry.
         adds: Function that computes additional columns from the texts before and after.
+        tells: Function of the texts before that gives facts about them, by position; they go into `meta`.
     """
 
     adds: AddedColumns | None = None
+    tells: Facts | None = None
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
         """Rewrite every text of the records and add the columns of `adds`; no record is rejected."""
@@ -132,6 +156,8 @@ class RewritingRule(Rule):
         changed = map_texts(table, lambda texts: self.function(texts, **parameters))
         if self.adds is not None:
             changed = with_columns(changed, self.adds(text_of(table), text_of(changed)))
+        if self.tells is not None and "meta" in changed.column_names:
+            changed = _with_facts(changed, self.tells(text_of(table)))
         return keep_all(changed)
 
     @overload

@@ -154,22 +154,26 @@ def _kind_of(line: str) -> int | None:
         return Kind.CODE if bare in "{}()[]" and bare else None
     if len(bare) > _LONGEST_ROW:
         return Kind.CODE if is_code(bare) else None
-    if ("|" in bare or bare[0] == "+") and _PIPES.match(line):
-        return Kind.TABLE
-    if "|" in bare and _CELLS.match(line):
-        return Kind.CODE if is_code(line) else _LONE_ROW
-    if "\t" in bare:
-        return Kind.CODE if is_code(line) else Kind.TABLE
-    if ("  " in bare or "\u3000\u3000" in bare) and _COLUMNS.search(bare):
-        return Kind.CODE if is_code(line) else _LONE_ROW
-    if bare.startswith("@") and is_code(line):
-        return Kind.CODE
+    row = _kind_of_row(line, bare)
+    if row is not None:
+        return row
     wide = (len(bare.encode()) - len(bare)) // 2
     if wide * 4 <= len(bare) * 3:
         return Kind.CODE if is_code(line) else None
     if len(bare) <= 80 and _VERSE_LINE.fullmatch(line) and len({len(c) for c in _CLAUSE.findall(line)}) == 1:
         return Kind.VERSE
     return None
+
+
+def _kind_of_row(line: str, bare: str) -> int | None:
+    """What a line is that has the marks of a row of a table, or of a decorator."""
+    if ("|" in bare or bare[0] == "+") and _PIPES.match(line):
+        return Kind.TABLE
+    if "\t" in bare and not ("|" in bare and _CELLS.match(line)):
+        return Kind.CODE if is_code(line) else Kind.TABLE
+    if ("|" in bare and _CELLS.match(line)) or (("  " in bare or "\u3000\u3000" in bare) and _COLUMNS.search(bare)):
+        return Kind.CODE if is_code(line) else _LONE_ROW
+    return Kind.CODE if bare.startswith("@") and is_code(line) else None
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -62,7 +62,7 @@ class Features:
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Number of n-grams of each text, [N]."""
-        return np.sum([part.lengths for part in self.grams], axis=0)
+        return np.asarray(np.sum([part.lengths for part in self.grams], axis=0), np.int64)
 
 
 def _sampled(view: CodePoints) -> CodePoints:
@@ -120,7 +120,7 @@ def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _bucket(gram: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
     mixed = gram ^ (gram >> np.uint32(15))
     mixed *= _SALTS[0]
-    return (mixed >> np.uint32(16)).astype(np.uint16)
+    return np.asarray(mixed >> np.uint32(16), np.uint16)
 
 
 def _counts(view: CodePoints, han: Flags) -> npt.NDArray[np.float32]:

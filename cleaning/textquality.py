@@ -1,4 +1,4 @@
-"""The rule that asks the bundled model: is this written by a person, for a reader?"""
+"""The rule that asks the bundled model whether a text was written by a person for a reader."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ __all__ = ["evidence", "re2", "replaced", "rewrite_each"]
 
 
 def re2(pattern: str) -> str:
-    """A pattern of Python's in RE2's spelling of code points.
+    r"""A pattern of Python's in RE2's spelling of code points.
 
     Args:
-        pattern: Pattern without look-around or references; `\\uXXXX` stands for a code point.
+        pattern: Pattern without look-around or references; `\uXXXX` stands for a code point.
     """
     return re.sub(r"\\u([0-9a-fA-F]{4})", r"\\x{\1}", pattern)
 

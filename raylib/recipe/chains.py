@@ -84,7 +84,10 @@ def _chain(parameters: object) -> list[StageSpec]:
 AUTO = "auto"
 """The chain that asks the genre of each record: `clean: auto`."""
 
-GENRES = tuple("books classics dialogue encyclopedia english exam finance forum law medical news tech web".split())
+GENRES = (
+    *("books", "classics", "dialogue", "encyclopedia", "english", "exam", "finance"),
+    *("forum", "law", "medical", "news", "tech", "web"),
+)
 """Genres that have a chain of their own; the stage `genre` tells them apart."""
 
 # Before the genre is known: the text has to be a text.
@@ -92,7 +95,11 @@ _FIRST = (StageSpec("extract_main"), StageSpec("strip_markup"), StageSpec("genre
 
 
 def _auto(others: dict[str, object]) -> list[StageSpec]:
-    """The stages of `clean: auto`; `clean: {source: auto, forum: reviews}` takes another chain for a genre."""
+    """The stages of `clean: auto`; `clean: {source: auto, forum: reviews}` takes another chain for a genre.
+
+    Raises:
+        RecipeError: There is no such genre, or no such chain.
+    """
     chains: dict[str, list[dict[str, object]]] = {}
     for genre, name in {**{genre: genre for genre in GENRES}, **others}.items():
         if genre not in GENRES:

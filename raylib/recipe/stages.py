@@ -14,7 +14,16 @@ from raylib.stage import LocalStage, PerSource, StageInfo, stage_info
 from raylib.user_yaml import Where
 from raylib.validation import explain, with_words
 
-__all__ = ["PER_SOURCE", "Parameters", "StageSpec", "made_stage", "short_form", "spec_of", "split_stage", "stage_labels"]
+__all__ = [
+    "PER_SOURCE",
+    "Parameters",
+    "StageSpec",
+    "made_stage",
+    "short_form",
+    "spec_of",
+    "split_stage",
+    "stage_labels",
+]
 
 PER_SOURCE = "per_source"
 """Key among the parameters of a local stage: other parameters by source."""

@@ -85,9 +85,7 @@ class PerSource(LocalStage):
         yield self.stage, np.flatnonzero(others)
 
 
-def routed(
-    table: pa.Table, parts: Sequence[tuple[Callable[[pa.Table], Outcome], npt.NDArray[np.int64]]]
-) -> Outcome:
+def routed(table: pa.Table, parts: Sequence[tuple[Callable[[pa.Table], Outcome], npt.NDArray[np.int64]]]) -> Outcome:
     """Let parts of a table pass through a stage each.
 
     Args:

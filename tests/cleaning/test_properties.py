@@ -29,7 +29,7 @@ CONVERTING = {"to_simplified", "unify_quotes"}
 def ready_rules() -> dict[str, StageSpec]:
     """Every rewriting rule of the ready chains with its parameters; the reference's chains are as they were found."""
     chains = [source_chain(name) for name in source_names() if "reference" not in name]
-    chains.append(Recipe.from_file(RECIPES / "pretrain_zh.yaml").stages)
+    chains.append(list(Recipe.from_file(RECIPES / "pretrain_zh.yaml").stages))
     specs = [spec for chain in chains for spec in chain if isinstance(getattr(rules, spec.name, None), RewritingRule)]
     return {f"{s.name} {dict(s.parameters) or ''}".strip(): s for s in specs}
 

@@ -34,8 +34,18 @@ from cleaning import rules
         ("remove_mentions", {}, "@张三你好", "@张三你好"),
         ("drop_unfinished_tail", {"style": "reference"}, "一句。二句", "一句。"),
         ("drop_unfinished_tail", {"style": "reference"}, "无标点", "无标点"),  # differs: nothing to cut back to
-        ("drop_short_sentences", {"min_length": 5, "keep_tail": False}, "好。今天天气不错。尾巴没有标点", "今天天气不错。"),
-        ("normalise_characters", {"lookalikes": True, "signs": True}, "ＡＢ１①Ⅲ（一）β μ é İ，", "AB11III（一）b u e İ，"),
+        (
+            "drop_short_sentences",
+            {"min_length": 5, "keep_tail": False},
+            "好。今天天气不错。尾巴没有标点",
+            "今天天气不错。",
+        ),
+        (
+            "normalise_characters",
+            {"lookalikes": True, "signs": True},
+            "ＡＢ１①Ⅲ（一）β μ é İ，",
+            "AB11III（一）b u e İ，",
+        ),
         ("normalise_characters", {"lookalikes": False}, "β受体 μg café", "β受体 μg café"),
         ("normalise_characters", {}, "零\u200b宽<200b>字\ufeff符", "零宽字符"),
         ("remove_personal_data", {"mode": "remove"}, "加微信号：abc_12345了解", "加微信号：了解"),
@@ -43,7 +53,12 @@ from cleaning import rules
         ("remove_wiki_references", {}, "王国pp=66–67, 70。", "王国。"),
         ("remove_wiki_references", {}, "正文。\n参考文献：某某，某书\n下一行", "正文。\n\n下一行"),
         ("collapse_newlines", {}, "a\r\n\n\n\nb", "a\n\nb"),
-        ("keep_valid_characters", {"style": "allow"}, "第一段。\n第二段 abc\t１℃×²你😀", "第一段。\n第二段 abc１²你"),  # differs: \n
+        (  # differs: \n
+            "keep_valid_characters",
+            {"style": "allow"},
+            "第一段。\n第二段 abc\t１℃×²你😀",
+            "第一段。\n第二段 abc１²你",
+        ),
         ("keep_valid_characters", {"style": "allow", "mathematics": True, "emoji": True}, "37℃×2😀", "37℃×2😀"),
         ("chinese_full_stop", {}, "你好吗?是的.中*x", "你好吗？是的。中*x"),  # differs: ? stays a question, * stays
         ("remove_personal_data", {}, "人口1411778724人", "人口1411778724人"),  # differs: a number is no phone

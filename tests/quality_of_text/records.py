@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -31,7 +32,7 @@ class Record:
 
 def _of(line: bytes) -> Record:
     fields = orjson.loads(line)
-    lists = {name: tuple(fields.pop(name)) for name in ("must", "must_not")}
+    lists: dict[str, Any] = {name: tuple(fields.pop(name)) for name in ("must", "must_not")}
     return Record(**fields, **lists)
 
 
