@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -33,7 +33,7 @@ class ByGenre(LocalStage):
         chains: Local stages by genre, each as in a recipe: `{law: [{length: {min: 100}}], ...}`.
     """
 
-    chains: dict[str, list[dict[str, dict[str, object]]]] = field(default_factory=lambda: {"web": []})
+    chains: dict[str, list[dict[str, dict[str, object]]]]
 
     @functools.cached_property
     def _stages(self) -> Mapping[str, list[LocalStage]]:

@@ -26,7 +26,7 @@ TEXTS = {
     "B. 水库可以灌溉和防洪\nC. 水库不需要检查\nD. 以上都不对\n答案：B",
     "dialogue": "老周：今天的水位多少？\n小李：比昨天低三厘米。\n"
     "老周：闸门漏不漏？\n小李：不漏，我刚看过。\n老周：那就好，记下来吧。",
-    "english": "The reservoir was repaired in the spring, and the farmers below it no longer fear the dry weeks of April.",
+    "english": "The reservoir was repaired in the spring, and the farmers below it no longer fear the dry weeks.",
     "medical": "患者咳嗽三天，伴有发热，医生检查后诊断为支气管炎，"
     "建议口服药物，注意剂量"
     "和副作用，如有过敏及时到医院门诊复查。",
