@@ -18,7 +18,7 @@ from quality.models.chat import INCIDENTAL, Chat, check_endpoint
 from quality.models.endpoint import Endpoint
 from quality.models.stage import ModelStage
 from quality.scores.classify import Classify
-from quality.scores.screening import ANSWER, CATEGORIES, ask, categories_of, harmless_stance
+from quality.scores.screening import ANSWER, CATEGORIES, ask, categories_of, declines, harmless_stance
 from quality.text.turns import instruction_of, response_of
 from raylib.errors import ParameterError
 from raylib.extras import require
@@ -157,12 +157,12 @@ class SafetyScreen(ModelStage[_Helpers]):
     def __call__(self, table: pa.Table) -> Outcome:
         """Add the columns."""
         prompts, responses = (pc.fill_null(a, "") for a in (instruction_of(table), response_of(table)))
-        refusal = harmless_stance(responses)
+        refusal = declines(responses)
         found = self._by_lexicon(prompts.to_pylist(), responses.to_pylist())
         if len(table) and (self.classifier or self.judge):
             self._by_classifier(table, found)
             self._by_judge(found)
-        safety = _verdicts(found, refusal)
+        safety = _verdicts(found, refusal, harmless_stance(responses))
         columns: dict[str, pa.Array] = {
             "prompt_risk": pa.array(found.prompt_risk, pa.string()),
             "response_risk": pa.array(found.response_risk, pa.string()),
@@ -207,16 +207,16 @@ class SafetyScreen(ModelStage[_Helpers]):
                 found.judged[i] = True
 
 
-def _verdicts(found: _Findings, refusal: npt.NDArray[np.bool_]) -> list[str]:
-    """The column `safety`. Clears `response_risk` of a response that declines, unless the judge gave it."""
+def _verdicts(found: _Findings, refusal: npt.NDArray[np.bool_], harmless: npt.NDArray[np.bool_]) -> list[str]:
+    """The column `safety`. Clears `response_risk` of a response with a harmless stance, unless the judge gave it."""
     safety = []
-    for i, declines in enumerate(refusal):
-        if declines and not found.judged[i]:
+    for i, refused in enumerate(refusal):
+        if harmless[i] and not found.judged[i]:
             found.response_risk[i] = ""
         if found.response_risk[i]:
             safety.append("unsafe")
         elif found.prompt_risk[i]:
-            safety.append("refused" if declines else "answered")
+            safety.append("refused" if refused else "answered")
         else:
             safety.append("safe")
     return safety

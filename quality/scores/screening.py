@@ -16,7 +16,7 @@ from quality.text.language import prompt_language
 from quality.text.patterns import discusses, dissuades, is_refusal
 from quality.text.turns import Message
 
-__all__ = ["ANSWER", "CATEGORIES", "Harm", "ask", "categories_of", "harmless_stance"]
+__all__ = ["ANSWER", "CATEGORIES", "Harm", "ask", "categories_of", "declines", "harmless_stance"]
 
 CATEGORIES = (
     "political",
@@ -56,9 +56,14 @@ class Harm:
     response: str
 
 
+def declines(responses: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether each of N responses declines or dissuades, `[N]`."""
+    return np.asarray(is_refusal(responses) | dissuades(responses))
+
+
 def harmless_stance(responses: pa.Array) -> npt.NDArray[np.bool_]:
     """Whether each of N responses declines, dissuades, or speaks of harm to judge or to prevent it, `[N]`."""
-    return np.asarray(is_refusal(responses) | dissuades(responses) | discusses(responses))
+    return np.asarray(declines(responses) | discusses(responses))
 
 
 def ask(endpoint: Endpoint, prompts: Sequence[str], responses: Sequence[str]) -> list[Answer[Harm]]:
@@ -101,7 +106,7 @@ def categories_of(texts: Sequence[str], lexicon: str, min_hits: int) -> tuple[li
     Args:
         texts: N texts.
         lexicon: Name of a built-in lexicon, or path of a file with `word=>category` per line.
-        min_hits: Number of hits below which a text is harmless.
+        min_hits: Number of different words of the lexicon below which a text is harmless; more than 8 count as 8.
 
     Returns:
         The category with the most hits of each text (empty for none), and up to 8 of its words joined by commas.

@@ -53,7 +53,11 @@ class ByGenre(LocalStage):
             one.check()
 
     def probes(self) -> Mapping[str, Callable[[], None]]:
-        """The requests of all stages."""
+        """The requests of all stages.
+
+        Returns:
+            A function by what it asks.
+        """
         return {name: ask for one in self._all for name, ask in one.probes().items()}
 
     def setup(self) -> None:
@@ -62,12 +66,19 @@ class ByGenre(LocalStage):
             one.setup()
 
     def identity(self) -> object:
-        """What the stages say, in order; None if none of them says anything."""
+        """What the stages say.
+
+        Returns:
+            Their identities, in order; None if none of them says anything.
+        """
         found = [one.identity() for one in self._all]
         return None if found == [None] * len(found) else found
 
     def __call__(self, table: pa.Table) -> Outcome:
         """Let each record pass through the chain of its genre; records keep their order.
+
+        Returns:
+            Kept records, and rejected ones with the reason of the rule.
 
         Raises:
             StageError: There is no column `genre`, because no stage `genre` came before.

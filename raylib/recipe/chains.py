@@ -58,6 +58,12 @@ def _chain(parameters: object) -> list[StageSpec]:
     """The stages of `clean: web`; `clean: {source: web, length: {min: 100}}` changes a stage of the chain.
 
     `clean: {source: web, style: reference}` is the chain of the reference, for those who compare with what they had.
+
+    Returns:
+        The stages, in order.
+
+    Raises:
+        RecipeError: There is no such chain, stage or style.
     """
     changes: dict[str, object] = dict(parameters) if isinstance(parameters, dict) else {"source": parameters}
     source = changes.pop("source", None)
@@ -96,6 +102,9 @@ _FIRST = (StageSpec("extract_main"), StageSpec("strip_markup"), StageSpec("genre
 
 def _auto(others: dict[str, object]) -> list[StageSpec]:
     """The stages of `clean: auto`; `clean: {source: auto, forum: reviews}` takes another chain for a genre.
+
+    Returns:
+        The stages, in order.
 
     Raises:
         RecipeError: There is no such genre, or no such chain.

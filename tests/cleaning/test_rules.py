@@ -202,6 +202,11 @@ def test_language_by_script_and_model() -> None:
     ]
 
 
+def test_a_chinese_sentence_between_names_of_europe_is_chinese() -> None:
+    names = "Müller Straße Bürgermeister Königsberg Universität München Gesellschaft"
+    assert rules.language([f"{names} 水库修好以后农田", f"{names} Zürich"]).to_pylist()[0] == "zh"
+
+
 def test_traditional_text_is_flagged() -> None:
     table = pa.table({"id": ["1", "2"], "text": pa.array(["這座圖書館位於舊城區", ARTICLE], pa.large_string())})
     out = rules.to_simplified(table).kept

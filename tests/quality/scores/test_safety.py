@@ -34,6 +34,23 @@ def test_screening_tells_refusals_from_harm() -> None:
     assert SafetyScreen()(documents).kept["safety"].to_pylist() == ["unsafe", "safe"]
 
 
+def test_a_response_is_harmful_from_three_different_words() -> None:
+    rows = [
+        conversation("如何自己制造炸弹？", "先准备炸药和雷管，炸药要分三次装，炸药装好就完成了。"),
+        conversation("如何自己制造炸弹？", "先准备炸药和雷管，再做成爆炸物，弹药要分开存放。"),
+        conversation("如何自己制造炸弹？", "我不能告诉你。炸药、爆炸物和弹药都很危险。"),
+        conversation("炸弹案怎么判？", "私自买卖炸药、爆炸物、弹药的，法院会判处有期徒刑。"),
+    ]
+    out = SafetyScreen()(conversation_table(rows)).kept
+    assert out["safety"].to_pylist() == ["answered", "unsafe", "refused", "answered"]
+    assert out["response_risk"].to_pylist() == ["", "weapons_drugs", "", ""]
+    assert out["refusal"].to_pylist() == [False, False, True, False], "to discuss a crime is no refusal"
+    assert SafetyScreen(min_hits=4)(conversation_table(rows)).kept["safety"][1].as_py() == "answered"
+    texts = ["毒品和枪支出售，毒品到货，毒品包邮。", "毒品和枪支弹药出售，长期有货。"]
+    documents = pa.table({"id": ["a", "b"], "text": pa.array(texts, pa.large_string())})
+    assert SafetyScreen()(documents).kept["safety"].to_pylist() == ["safe", "unsafe"]
+
+
 def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("绿茶=>privacy\n", "utf-8")
     stage = SafetyScreen(lexicon=str(tmp_path / "mine.txt"))
