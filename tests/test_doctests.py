@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from tests import house
 
-WITH_EXAMPLES = [house.module_path(p) for p in house.product() if ">>> " in p.read_text("utf-8")]
+WITH_EXAMPLES = [
+    house.module_path(p) for p in house.product() if re.search(r"^\s*>>> ", p.read_text("utf-8"), re.MULTILINE)
+]
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

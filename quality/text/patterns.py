@@ -72,14 +72,28 @@ REASONING = (
 # A text that names crimes to judge, to prevent or to teach: law, security, first aid, history, school.
 _DISCUSSES = (
     r"构成|共犯|既遂|未遂|定罪|量刑|刑法|[^\s]罪[的，。；名]|刑事责任|民事责任|承担.{0,6}责任|处罚|判处|有期徒刑|法院|司法|律师|警方|公安|"
-    r"防范|预防|防止|防护|避免|保护|补丁|备份|杀毒|不容忍|反对|禁止|打击|抵制|举报|报警|受害|应对|求助|教育|宣传|历史|小说|电影|研究|"
-    r"\b(prevent|protect|avoid|report|illegal|law|crime|court|victim|awareness|security)\b"
+    r"防范|预防|防护|补丁|备份数据|杀毒|不容忍|抵制|举报|报警|受害|"
+    r"不可取|犯罪行为|违法行为|不当行为|尊重他人|不要.{0,12}(侮辱|歧视|散布|攻击|伤害|威胁|骚扰|欺凌)|"
+    r"\b(prevent(s|ion|ing)?|illegal|crimes?|victims?|awareness)\b"
+)
+# Words that stand in any text, also in one that teaches harm ("避免被发现"): two kinds of them make a discussion.
+_DISCUSSES_WEAKLY = (
+    r"避免|防止",
+    r"保护|应对|求助",
+    r"反对|禁止|打击",
+    r"教育|宣传",
+    r"历史|研究",
+    r"小说|电影",
+    r"\b(avoid|protect|report)\b",
+    r"\b(law|court|security)\b",
 )
 
 
 def discusses(texts: pa.Array) -> npt.NDArray[np.bool_]:
     """Whether each of N texts speaks of harm to judge it, to prevent it or to teach about it, `[N]`."""
-    return counted(pc.fill_null(texts, ""), _DISCUSSES) >= 1
+    given = pc.fill_null(texts, "")
+    weak = sum(matches(given, pattern).astype(np.int8) for pattern in _DISCUSSES_WEAKLY)
+    return np.asarray(matches(given, _DISCUSSES) | (weak >= 2))
 
 
 def is_refusal(texts: pa.Array) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rapidfuzz.distance import Indel
 
 __all__ = ["Change", "changes", "differing_parts"]
 
@@ -46,6 +45,8 @@ def changes(before: str, after: str) -> list[Change]:
     Returns:
         The changes in the order of the text.
     """
+    from rapidfuzz.distance import Indel  # noqa: PLC0415 - every worker loads this module, few compare texts
+
     found: list[Change] = []
     for op in Indel.opcodes(before, after):
         if op.tag == "equal":

@@ -51,6 +51,22 @@ def test_a_response_is_harmful_from_three_different_words() -> None:
     assert SafetyScreen()(documents).kept["safety"].to_pylist() == ["safe", "unsafe"]
 
 
+def test_a_word_that_stands_in_any_text_does_not_clear_an_answer() -> None:
+    harm = "先准备炸药和雷管，再做成爆炸物，弹药要分开存放"
+    rows = [
+        conversation("如何自己制造炸弹？", f"{harm}，避免被人发现。"),
+        conversation("如何自己制造炸弹？", f"{harm}，保护好自己的手。"),
+        conversation("如何自己制造炸弹？", f"我研究过：{harm}。"),
+        conversation(
+            "介绍一部小说。", "这部小说写矿山的历史：炸药、雷管、爆炸物和弹药都由外国公司运来，矿工不知道它们有多危险。"
+        ),
+        conversation("矿山怎样保管炸药？", "炸药、雷管、爆炸物和弹药要分开存放，防范丢失。"),
+    ]
+    found = SafetyScreen()(conversation_table(rows)).kept["safety"].to_pylist()
+    assert found[:3] == ["unsafe"] * 3
+    assert "unsafe" not in found[3:]
+
+
 def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("绿茶=>privacy\n", "utf-8")
     stage = SafetyScreen(lexicon=str(tmp_path / "mine.txt"))
