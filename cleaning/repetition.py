@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -27,6 +29,7 @@ from raylib.stage.bounds import Share
 __all__ = ["character_repetition", "repeats_of_ngrams", "repetition"]
 
 
+_NUMBER = re.compile(r"[0-9]+")
 _GOLDEN_32 = np.uint32(0x9E3779B1)  # 2^32 divided by the golden ratio: spreads texts over the slots of a table
 _IGNORED = table_of(CHINESE_PUNCTUATION + ASCII_PUNCTUATION)
 
@@ -105,8 +108,8 @@ def _may_repeat(view: CodePoints, n: int, ceiling: float, rows: Flags) -> Flags:
 
 
 def _duplicate_shares(text: str, separator: str) -> tuple[float, float]:
-    """Share of pieces, and of characters, that repeat an earlier piece."""
-    pieces = [p.strip() for p in text.split(separator)]
+    """Share of pieces, and of characters, that repeat an earlier piece, whatever numbers stand in them."""
+    pieces = [_NUMBER.sub("0", p.strip()) for p in text.split(separator)]
     pieces = [p for p in pieces if p]
     if len(pieces) < 2:
         return 0.0, 0.0
@@ -120,6 +123,7 @@ def _duplicate_shares(text: str, separator: str) -> tuple[float, float]:
     return repeated / len(pieces), characters / max(sum(map(len, pieces)), 1)
 
 
+_WINDOW = 6000  # letters within which n-grams repeat: in a book or a long article every n-gram occurs again somewhere
 _HELD = 0.75  # of the ceiling for characters: many short lines alone, such as prompts and labels, are no repetition
 
 _TOP = {2: 0.16, 3: 0.15, 4: 0.14}
@@ -138,23 +142,25 @@ _DUPLICATE = {5: 0.30, 6: 0.28, 7: 0.26, 8: 0.24, 9: 0.22, 10: 0.20}
 def repetition(
     texts: pa.Array,
     *,
-    max_duplicate_lines: Share = 0.3,
-    max_duplicate_line_characters: Share = 0.2,
-    max_duplicate_paragraphs: Share = 0.3,
-    max_duplicate_paragraph_characters: Share = 0.2,
+    max_duplicate_lines: Share = 0.5,
+    max_duplicate_line_characters: Share = 0.45,
+    max_duplicate_paragraphs: Share = 0.5,
+    max_duplicate_paragraph_characters: Share = 0.45,
     scale: float = 1.0,
     min_length: int = 128,
 ) -> pa.Array:
     """Reject repetitive texts (Gopher, Rae et al. 2021, table A1), with n-grams of characters instead of words.
 
     Characters in the commonest 2-, 3- and 4-gram may make up 0.16, 0.15 and 0.14 of a text; of its 5- to 10-grams,
-    0.30, 0.28, 0.26, 0.24, 0.22 and 0.20 may have occurred before. White space and punctuation do not count. Chinese
-    has fewer and denser units than English, so the thresholds for long n-grams are double Gopher's, which count
-    words.
+    0.30, 0.28, 0.26, 0.24, 0.22 and 0.20 may have occurred before, in the same 6,000 characters. White space and
+    punctuation do not count. Chinese has fewer and denser units than English, so the thresholds for long n-grams are
+    double Gopher's, which count words. Gopher's for lines and paragraphs are 0.3 and 0.2, which rejects songs and
+    manuals.
 
     Args:
         texts: String array.
-        max_duplicate_lines: Largest share of lines that repeat an earlier line, 0 to 1. It counts if these lines also
+        max_duplicate_lines: Largest share of lines that repeat an earlier line, 0 to 1. Lists of titles
+            whose lines differ in their numbers only repeat. It counts if these lines also
             hold three quarters of the next ceiling: prompts, bullets and labels repeat in good texts.
         max_duplicate_line_characters: Largest share of characters in such lines, 0 to 1.
         max_duplicate_paragraphs: Largest share of paragraphs that repeat an earlier paragraph, 0 to 1.
@@ -191,13 +197,27 @@ def _letters(view: CodePoints) -> CodePoints:
     return CodePoints(view.values[solid], starts)
 
 
+def _windows(view: CodePoints) -> tuple[CodePoints, npt.NDArray[np.intp]]:
+    """The texts in equal windows of at most `_WINDOW` characters, and the text of each window."""
+    parts = np.maximum(-(-view.lengths // _WINDOW), 1)
+    owner = np.repeat(np.arange(len(parts)), parts)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(parts) - parts, parts)
+    begins = view.starts[:-1][owner] + number * view.lengths[owner] // parts[owner]
+    return CodePoints(view.values, np.append(begins, view.starts[-1])), owner
+
+
 def _reject_ngrams(view: CodePoints, live: Flags, out: list[str | None], scale: float) -> None:
     # A repeated 10-gram begins with a repeated 5-gram and the commonest 4-gram is no commoner than
     # the commonest 2-gram, so the shortest n decides who needs the rest.
+    windows, owner = _windows(view)
     length = np.maximum(view.lengths, 1)
+
+    def by_text(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.bincount(owner, weights=counts, minlength=len(live))
+
     candidates = live
     for n, ceiling in _TOP.items():
-        _, commonest, _ = repeats_of_ngrams(view, n, candidates)
+        commonest = by_text(repeats_of_ngrams(windows, n, candidates[owner])[1])
         part = commonest * n / length
         _note(
             out, candidates & (part > ceiling * scale) & (commonest > 2), part, f"commonest {n}-gram", ceiling * scale
@@ -206,10 +226,12 @@ def _reject_ngrams(view: CodePoints, live: Flags, out: list[str | None], scale: 
             candidates = candidates & (commonest * 4 / length > min(_TOP.values()) * scale)
         if not candidates.any():
             break
-    live = _may_repeat(view, min(_DUPLICATE), min(_DUPLICATE.values()) * scale, live)
+    # a text is over a ceiling only if one of its windows is
+    hot = _may_repeat(windows, min(_DUPLICATE), min(_DUPLICATE.values()) * scale, live[owner])
+    live = live & (by_text(hot.astype(np.int64)) > 0)
     for n, ceiling in _DUPLICATE.items() if live.any() else ():
-        before, _, grams = repeats_of_ngrams(view, n, live)
-        part = before / np.maximum(grams, 1)
+        before, _, grams = repeats_of_ngrams(windows, n, live[owner])
+        part = by_text(before) / np.maximum(by_text(grams), 1)
         _note(out, live & (part > ceiling * scale), part, f"repeated {n}-grams", ceiling * scale)
         live = live & (part > min(_DUPLICATE.values()) * scale)
         if not live.any():

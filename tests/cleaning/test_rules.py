@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from datetime import date
 from pathlib import Path
@@ -237,3 +238,40 @@ def test_wrong_parameters_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("=>nothing\n", "utf-8")
     with pytest.raises(RaylibError, match="holds no usable word"):
         load_lexicon(str(tmp_path / "empty.txt"))
+
+
+def test_repetition_is_not_the_length_of_a_text() -> None:
+    """In a long text every n-gram occurs again somewhere; in a song the chorus does."""
+    words = [
+        "river",
+        "valley",
+        "morning",
+        "keeper",
+        "water",
+        "level",
+        "station",
+        "market",
+        "bridge",
+        "garden",
+        "winter",
+        "letter",
+        "window",
+        "harvest",
+    ]
+    source = random.Random(3)
+    article = " ".join(source.choice(words) + source.choice("abcdefgh") for _ in range(400))
+    article = " ".join("".join(source.sample(article.split(), 1)) for _ in range(12_000))
+    assert rules.repetition([article], scale=2.2).to_pylist() == [None]
+    verse = "春天的水漫过石桥，孩子们沿着河岸追一只风筝，\n老人坐在门口，数着远处归来的船。\n"
+    chorus = "河水啊你慢慢地流，把我的歌带到海边，\n海边有人在等我，等我唱完这一遍。\n"
+    other = "秋天的风吹过稻田，收割的人弯下腰去，\n月亮升起来的时候，灯一盏一盏地亮了。\n"
+    last = "冬天的雪盖住山路，邮差背着信走进村里，\n火炉边的故事讲到半夜，谁也舍不得去睡。\n"
+    assert rules.repetition([verse + chorus + other + chorus + last + chorus], scale=2.2).to_pylist() == [None]
+
+
+def test_a_list_whose_lines_differ_in_numbers_repeats() -> None:
+    titles = "".join(
+        f"· 第{i}期全市中学生读书活动获奖名单公布（{i}） 2031-0{1 + i % 9}-1{i % 9}\n" for i in range(1, 13)
+    )
+    (found,) = rules.repetition([titles], scale=2.2).to_pylist()
+    assert found is not None and "lines" in found
