@@ -123,6 +123,11 @@ def build_lexicon(entries: Iterable[tuple[str, str]], problems: Iterable[str] = 
     return Lexicon(tuple(table), tuple(table.values()), tuple(problems), automaton)
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a lexicon comes with raylib."""
+    return (_BUILT_IN / f"{name}.txt").is_file()
+
+
 def locate(name: str) -> Path:
     """Path of a lexicon.
 
@@ -132,9 +137,8 @@ def locate(name: str) -> Path:
     Raises:
         ParameterError: if it is neither.
     """
-    built_in = _BUILT_IN / f"{name}.txt"
-    if built_in.is_file():
-        return built_in
+    if is_built_in(name):
+        return _BUILT_IN / f"{name}.txt"
     path = Path(name).expanduser()
     if path.is_file():
         return path
@@ -185,6 +189,7 @@ def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] =
     return build_lexicon(entries, [*unread, *problems])
 
 
+_CATEGORIES = ("badword", "gambling", "gumble", "sex", "ads", "dirty")
 # Words of what is sold count where somebody sells: a study of gambling names the games and offers none.
 _SOLD = frozenset(("gambling", "gumble", "sex", "ads"))
 _OFFER = re.compile(
@@ -248,19 +253,20 @@ def lexicon(
     texts: pa.Array,
     *,
     lexicon: PathName = "keywords",
-    categories: tuple[str, ...] = ("badword", "gambling", "gumble", "sex", "ads", "dirty"),
+    categories: tuple[str, ...] | None = None,
     max_hits: int = 3,
     min_word_length: int = 2,
     exclude: tuple[str, ...] = (),
-    different: int = 2,
-    used: bool = True,
+    different: int | None = None,
+    used: bool | None = None,
 ) -> pa.Array:
     """Reject texts with many words of a lexicon.
 
-    One word over and over is what a text is about, such as 淫秽 in the statutes against it: several must be different.
-
-    A word that stands alone in quotation marks is talked about and does not count. Words of gambling, sex and
-    advertising count in texts that make an offer (a contact, a price, a registration): a study of gambling makes none.
+    Built-in lists name what any text may talk about, so their words count with care. One word over and over is what a
+    text is about, such as 淫秽 in the statutes against it: several must be different. A word that stands alone in
+    quotation marks is talked about and does not count. Words of gambling, sex and advertising count in texts that make
+    an offer (a contact, a price, a registration): a study of gambling makes none. Of a list of your own every word
+    counts wherever it stands.
 
     Matching is leftmost-longest; overlapping matches count once, repetitions count each time. Latin words match on word
     borders and without case. The evidence names words, categories and offsets.
@@ -268,13 +274,19 @@ def lexicon(
     Args:
         texts: String array.
         lexicon: Name of a built-in lexicon, or path of a file.
-        categories: Categories that count; if empty, all words count, also those without a category.
+        categories: Categories that count; if empty, all words count, also those without a category. The default is
+            badword, gambling, gumble, sex, ads and dirty for built-in lists, and all words for others.
         max_hits: Number of hits from which a text is rejected.
         min_word_length: Least length of a word, in characters; 1 also matches words of one character.
         exclude: Words that do not count.
-        different: Least number of different words among the hits.
-        used: Whether quoted words, and words of what is sold in texts that sell nothing, are left out.
+        different: Least number of different words among the hits; by default 2 for built-in lists, 1 for others.
+        used: Whether quoted words, and words of what is sold in texts that sell nothing, are left out; by default they
+            are for built-in lists only.
     """
+    own = not is_built_in(lexicon)
+    different = (1 if own else 2) if different is None else different
+    used = not own if used is None else used
+    categories = (() if own else _CATEGORIES) if categories is None else categories
     return _count_hits(
         texts, load_lexicon(lexicon, min_word_length, exclude), categories, max_hits, different=different, used=used
     )
@@ -294,12 +306,13 @@ def sensitive(
     lexicon: PathName = "sensitive",
     min_word_length: int = 2,
     exclude: tuple[str, ...] = (),
-    near: int | None = 40,
+    near: int | None = None,
 ) -> pa.Array:
     """Reject texts that offer what a strict list names.
 
-    A law, a novel or a report names the same things; a word counts where an offer (a contact, a price, a delivery)
-    stands near it and no quotation marks stand around it.
+    A law, a novel or a report names the same things as the built-in list; its words count where an offer (a contact, a
+    price, a delivery) stands near them and no quotation marks stand around them. Of a list of your own every word
+    counts wherever it stands.
 
     Args:
         texts: String array.
@@ -307,12 +320,15 @@ def sensitive(
         min_word_length: Least length of a word, in characters. Real lists contain common characters as words of one
             character, which would reject nearly all Chinese text.
         exclude: Words that do not count.
-        near: Largest distance between a word and an offer, in characters; null lets every word count.
+        near: Largest distance between a word and an offer, in characters; 0 lets every word count. The default is 40
+            for built-in lists and 0 for others.
     """
+    if near is None:
+        near = 40 if is_built_in(lexicon) else 0
     words = load_lexicon(lexicon, min_word_length, exclude)
     found: dict[int, list[Hit]] = {}
     for row, text in enumerate(texts.to_pylist()):
-        hits = [hit for hit in words.hits(text or "") if near is None or _is_offered(text, hit, near)]
+        hits = [hit for hit in words.hits(text or "") if near == 0 or _is_offered(text, hit, near)]
         if hits:
             found[row] = hits
     mask = np.zeros(len(texts), np.bool_)

@@ -213,7 +213,9 @@ def _reject_ngrams(view: CodePoints, live: Flags, out: list[str | None], scale: 
     length = np.maximum(view.lengths, 1)
 
     def by_text(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        return np.bincount(owner, weights=counts, minlength=len(live))
+        sums: npt.NDArray[np.float64] = np.zeros(len(live))
+        np.add.at(sums, owner, counts)
+        return sums
 
     candidates = live
     for n, ceiling in _TOP.items():

@@ -242,26 +242,10 @@ def test_wrong_parameters_are_named(tmp_path: Path) -> None:
 
 def test_repetition_is_not_the_length_of_a_text() -> None:
     """In a long text every n-gram occurs again somewhere; in a song the chorus does."""
-    words = [
-        "river",
-        "valley",
-        "morning",
-        "keeper",
-        "water",
-        "level",
-        "station",
-        "market",
-        "bridge",
-        "garden",
-        "winter",
-        "letter",
-        "window",
-        "harvest",
-    ]
     source = random.Random(3)
-    article = " ".join(source.choice(words) + source.choice("abcdefgh") for _ in range(400))
-    article = " ".join("".join(source.sample(article.split(), 1)) for _ in range(12_000))
-    assert rules.repetition([article], scale=2.2).to_pylist() == [None]
+    phrases = ["".join(chr(source.randint(0x4E00, 0x6E00)) for _ in range(20)) for _ in range(2500)]
+    book = "，".join(source.choice(phrases) for _ in range(20_000))
+    assert rules.repetition([book], scale=2.2).to_pylist() == [None]
     verse = "春天的水漫过石桥，孩子们沿着河岸追一只风筝，\n老人坐在门口，数着远处归来的船。\n"
     chorus = "河水啊你慢慢地流，把我的歌带到海边，\n海边有人在等我，等我唱完这一遍。\n"
     other = "秋天的风吹过稻田，收割的人弯下腰去，\n月亮升起来的时候，灯一盏一盏地亮了。\n"
@@ -274,4 +258,14 @@ def test_a_list_whose_lines_differ_in_numbers_repeats() -> None:
         f"· 第{i}期全市中学生读书活动获奖名单公布（{i}） 2031-0{1 + i % 9}-1{i % 9}\n" for i in range(1, 13)
     )
     (found,) = rules.repetition([titles], scale=2.2).to_pylist()
-    assert found is not None and "lines" in found
+    assert found is not None
+    assert "lines" in found
+
+
+def test_every_word_of_a_list_of_ones_own_counts(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("冰川湖畔\n", "utf-8")
+    texts = ["他们在“冰川湖畔”住了三天。", "冰川湖畔，冰川湖畔，冰川湖畔。", "湖畔。"]
+    mine = str(tmp_path / "mine.txt")
+    assert rules.sensitive(texts, lexicon=mine).is_valid().to_pylist() == [True, True, False]
+    assert rules.lexicon(texts, lexicon=mine).is_valid().to_pylist() == [False, True, False]
+    assert rules.lexicon(texts, lexicon=mine, max_hits=1).is_valid().to_pylist() == [True, True, False]
