@@ -16,6 +16,7 @@ _CIRCLED = {
 _NUMERALS = dict(zip("零〇○一二三四五六七八九壹贰叁肆伍陆柒捌玖幺", "000123456789123456789" + "1", strict=True))
 _WIDE = {chr(c): chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F) if chr(c) not in "，：；（）！？"}
 _PLAIN = str.maketrans({**_CIRCLED, **_WIDE})
+_TO_TRANSLATE = re.compile(f"[{re.escape(''.join([*_CIRCLED, *_WIDE]))}]")
 _NUMERAL_RUN = re.compile(f"[{''.join(_NUMERALS)}][{''.join(_NUMERALS)} -]{{5,}}[{''.join(_NUMERALS)}]")
 _NUMERAL_TABLE = str.maketrans(_NUMERALS)
 
@@ -26,7 +27,8 @@ def plain_digits(text: str) -> str:
     Args:
         text: The text; the result has the same length.
     """
-    return _NUMERAL_RUN.sub(lambda m: m[0].translate(_NUMERAL_TABLE), text.translate(_PLAIN))
+    plain = text.translate(_PLAIN) if _TO_TRANSLATE.search(text) else text
+    return _NUMERAL_RUN.sub(lambda m: m[0].translate(_NUMERAL_TABLE), plain)
 
 
 def valid_date(year: str, month: str, day: str) -> bool:

@@ -109,8 +109,7 @@ def _may_repeat(view: CodePoints, n: int, ceiling: float, rows: Flags) -> Flags:
 
 def _duplicate_shares(text: str, separator: str) -> tuple[float, float]:
     """Share of pieces, and of characters, that repeat an earlier piece, whatever numbers stand in them."""
-    pieces = [_NUMBER.sub("0", p.strip()) for p in text.split(separator)]
-    pieces = [p for p in pieces if p]
+    pieces = [p for piece in _NUMBER.sub("0", text).split(separator) if (p := piece.strip())]
     if len(pieces) < 2:
         return 0.0, 0.0
     seen: set[str] = set()
