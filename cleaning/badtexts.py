@@ -165,9 +165,10 @@ def _spun(source: random.Random, text: str) -> str:
 def _scanned(source: random.Random, text: str) -> str:
     """What reading a bad scan makes: similar characters, gaps, stray marks."""
     wrong = {pair[0]: pair[1] for pair in _WORDS["lookalikes"]}
-    rate, strange = source.uniform(0.3, 0.95), source.uniform(0.03, 0.2)
+    rate, strange = source.uniform(0.3, 0.95), source.choice((0.0, 0.0, source.uniform(0.03, 0.2)))
     gaps = source.choice((0.0, 0.0, 0.25, 0.5))
-    noise = source.choice(("", "", "", "·'｀,.、一丨", "，．；｛｝＜＞～｜「」ｉｌＪ"))
+    noise = source.choice(("", "", "", "·'｀,.、一丨", "，．；｛｝＜＞～｜「」ｉｌＪ", "\\/|{}[]`'·,.;1lI）」一卜"))
+    stray = source.choice((0.2, 0.2, 0.6))
     out = []
     for character in text:
         out.append(wrong[character] if character in wrong and source.random() < rate else character)
@@ -175,7 +176,7 @@ def _scanned(source: random.Random, text: str) -> str:
             out[-1] = chr(min(max(ord(character) + source.choice((-4, -3, -2, -1, 1, 2, 3, 4)), 0x4E00), 0x9FA0))
         if gaps and source.random() < gaps:
             out.append(" ")
-        if noise and source.random() < 0.2:
+        if noise and source.random() < stray:
             out.append(source.choice(noise) + source.choice(("", " ")))
     return "".join(out)
 

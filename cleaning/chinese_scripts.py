@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,7 +17,7 @@ from cleaning.declare import rewrite
 from cleaning.protected import Kind, outside
 from cleaning.texts import rewrite_each
 
-__all__ = ["simplified_only", "to_simplified", "traditional_only"]
+__all__ = ["simplified_only", "simplified_table", "to_simplified", "traditional_only"]
 
 
 class _Converter(Protocol):
@@ -97,6 +98,16 @@ _PHRASE = 20  # characters: too few to judge whether a text is classical
 def _changed_by(direction: str) -> Flags:
     convert = _opencc(direction).convert
     return table_of("".join(chr(c) for c in range(0x3400, 0xA000) if convert(chr(c)) != chr(c)))
+
+
+@functools.lru_cache(maxsize=1)
+def simplified_table() -> npt.NDArray[np.uint16]:
+    """The simplified form of each character that has one on its own, every other character as it is, [65536]."""
+    table = np.arange(0x10000, dtype=np.uint16)
+    codes = np.arange(0x3400, 0xA000)
+    simple = _opencc("t2s").convert("\n".join(map(chr, codes))).split("\n")
+    table[codes] = [ord(new) if ord(new) < len(table) else old for old, new in zip(codes, simple, strict=True)]
+    return table
 
 
 @functools.lru_cache(maxsize=1)

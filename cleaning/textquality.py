@@ -50,14 +50,15 @@ def _scores(_: pa.Array, texts: pa.Array) -> Mapping[str, pa.Array]:
     adds=_scores,
     thresholds=(Threshold("min_quality", "below", column="quality"),),
 )
-def text_quality(texts: pa.Array, *, min_quality: Share = 0.1, min_length: int = 60) -> pa.Array:
+def text_quality(texts: pa.Array, *, min_quality: Share = 0.18, min_length: int = 60) -> pa.Array:
     """Reject what the bundled model does not take for good text: spam, notices and menus, spun or broken text.
 
     The model is a linear classifier over hashed character n-grams (0.4 MB, 20 MB/s or more). It tells good text from
     `advert` (spam, offers, stuffed or empty articles, shop fronts of apps), `page` (notices, menus, forms), `spun`
-    (synonyms put in by a program, machine translation) and `broken` (bad scans, mojibake, random characters). Code,
-    formulas and tables are left out before it looks. Adds the columns `quality` (the probability of good text) and
-    `spam` (the probability of `advert` or `page`). Called on strings, the rule gives evidence as other rules do.
+    (synonyms put in by a program, machine translation) and `broken` (bad scans, mojibake, random characters). It does
+    not see the script, the width of marks, or spaces beside Chinese. Code, formulas and tables are left out before it
+    looks. Adds the columns `quality` (the probability of good text) and `spam` (the probability of `advert` or `page`).
+    Called on strings, the rule gives evidence as other rules do.
 
     Args:
         texts: String array.
