@@ -18,7 +18,8 @@ from raylib.stage import Threshold
 __all__ = ["garbled"]
 
 
-_SIGNATURES = r"锟斤拷|烫烫烫|屯屯屯|\x{fffd}|锘縷|ï¿½|鈥[檚滄]|Ã[\x{80}-\x{bf}]|â€[\x{80}-\x{2122}]"
+# U+FFFD counts inside words: where it stands alone, an emoji was lost and the text is whole
+_SIGNATURES = r"锟斤拷|烫烫烫|屯屯屯|\pL\x{fffd}+\pL|锘縷|ï¿½|鈥[檚滄]|Ã[\x{80}-\x{bf}]|â€[\x{80}-\x{2122}]"
 
 
 def _han_sample(values: npt.NDArray[np.unsignedinteger], sample: int) -> str:
@@ -52,8 +53,8 @@ def garbled(
     """Reject garbled texts: Han characters that do not form words, or traces of a failed decoding.
 
     Words are judged in a sample of Han characters from the start, the middle and the end. Classical Chinese has many
-    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD and the like. Code and tables
-    do not count.
+    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD inside words and the like. Code and
+    tables do not count.
 
     Args:
         texts: String array.
