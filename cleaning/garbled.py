@@ -53,8 +53,8 @@ def garbled(
     """Reject garbled texts: Han characters that do not form words, or traces of a failed decoding.
 
     Words are judged in a sample of Han characters from the start, the middle and the end. Classical Chinese has many
-    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD inside words and the like. Code and
-    tables do not count.
+    words of one character but stays above the default. Traces are 锟斤拷, 烫烫烫, U+FFFD inside words and the like.
+    Code and tables do not count.
 
     Args:
         texts: String array.
