@@ -111,8 +111,8 @@ def train(samples: list[Sample], known: npt.NDArray[np.uint8], strength: float =
         samples: Texts with their classes.
         known: Bits of the pairs of characters that good text has.
         strength: Inverse of the regularisation: scikit-learn's C for a thousand texts. More texts make C smaller, so
-            that they do not free the weights to learn sources by heart: in a trial at 6 times the strength three of 22 sources
-            that were left out lost a third of their text or more.
+            that they do not free the weights to learn sources by heart: in a trial at 6 times the strength, three of
+            22 sources that were left out lost a third of their text or more.
     """
     seen = features(pa.array([s.text for s in samples], pa.large_string()))
     labels = np.array([s.label for s in samples])
