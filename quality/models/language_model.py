@@ -59,7 +59,7 @@ def check_model(path: str, stage: str, min_parameters: int = 0) -> None:
         raise ParameterError(
             f"{stage}: model: {path!r} has {sum(weights) / 1e6:.1f} million weights, fewer than min_parameters = "
             f"{min_parameters}: what a toy thinks likely says nothing of a text. Name a model that knows the language, "
-            f"or set {stage}.min_parameters=0 to try the pipeline"
+            f"or try the pipeline with --set stages.{stage}.min_parameters=0"
         )
 
 
