@@ -19,28 +19,43 @@ HERE = Path(__file__).resolve().parent
 def parts(o: argparse.Namespace) -> list[tuple[str, list[str], float]]:
     """(name, command, seconds at most) of each part; the shapes of `--shape tiny` fit a CPU."""
     toy = o.shape == "tiny"
+
+    def rows(micro: int, accumulation: int) -> list[str]:
+        return ["--micro", "2" if toy else str(micro), "--accumulation", "2" if toy else str(accumulation)]
+
     size = ["--length", str(o.length), "--device", o.device]
-    speed = ["train_gpu.py", *size, "--shape", o.shape, "--steps", "2" if toy else "4", "--warmup", "1" if toy else "2"]
+    steps = ["--steps", "2", "--warmup", "1"] if toy else ["--steps", "4", "--warmup", "2"]
     fast = [] if toy else ["--compile"]
-    rows = ["--micro", "2", "--accumulation", "2"] if toy else ["--micro", "3", "--accumulation", "8"]
-    pairs = ["--micro", "2", "--accumulation", "2"] if toy else ["--micro", "2", "--accumulation", "4"]
-    middle = "tiny" if toy else "1b"
-    middle_rows = ["--micro", "2", "--accumulation", "2"] if toy else ["--micro", "8", "--accumulation", "4"]
-    kinds = ["varlen"] if toy else ["varlen", "flex", "sdpa"]
-    middle_speed = ["train_gpu.py", *size, "--shape", middle, *middle_rows, *fast, "--optimizer", "fp32"]
-    checks = ["gpu_checks.py", "loop", *size, *middle_rows, *fast, "--shape", middle]
+    speed = ["train_gpu.py", *size, "--shape", o.shape, *steps]
+    trained, pairs = [*speed, *rows(3, 8), *fast], [*speed, *rows(2, 4)]
+    middle = [*size, "--shape", "tiny" if toy else "1b"]
+    middle_rows = [*middle, *rows(8, 4), *fast]
+    varlen = ["--attention", "varlen"]
     found = [
         ("limits", ["gpu_checks.py", "limits", "--device", o.device], 60.0),
-        ("equal", ["gpu_checks.py", "equal", *size, "--shape", middle, "--micro", "2"], 120.0),
-        ("varlen", [*speed, *rows, *fast, "--attention", "varlen", "control", "pretrain", "sft"], 200.0),
-        ("float32 master", [*speed, *rows, *fast, "--attention", "varlen", "--optimizer", "fp32", "pretrain"], 100.0),
-        ("dpo", [*speed, *pairs, *fast, "--attention", "varlen", "sft", "dpo", "dpo-online"], 180.0),
-        ("middle", [*middle_speed, "--attention", "varlen", "control", "pretrain"], 100.0),
-        ("loop", [*checks, "--small", "tiny" if toy else "300m", "--steps", "4" if toy else "8"], 300.0),
+        ("equal", ["gpu_checks.py", "equal", *middle, "--micro", "2"], 120.0),
+        ("varlen", [*trained, *varlen, "control", "pretrain", "sft"], 200.0),
+        ("float32 master", [*trained, *varlen, "--optimizer", "fp32", "pretrain"], 100.0),
+        ("dpo", [*pairs, *fast, *varlen, "sft", "dpo", "dpo-online"], 180.0),
+        ("middle", ["train_gpu.py", *middle_rows, "--optimizer", "fp32", *varlen, "control", "pretrain"], 100.0),
+        (
+            "loop",
+            [
+                "gpu_checks.py",
+                "loop",
+                *middle_rows,
+                "--small",
+                "tiny" if toy else "300m",
+                "--steps",
+                "4" if toy else "8",
+            ],
+            300.0,
+        ),
+        *((kind, [*trained, "--attention", kind, "pretrain"], 100.0) for kind in (() if toy else ("flex", "sdpa"))),
+        ("eager", [*pairs, *varlen, "control", "pretrain", "trainer"], 120.0),
     ]
-    for kind in kinds[1:]:
-        found.append((kind, [*speed, *rows, *fast, "--attention", kind, "pretrain"], 100.0))
-    found.append(("eager", [*speed, *pairs, "--attention", "varlen", "control", "pretrain", "trainer"], 120.0))
+    if unknown := set(o.parts) - {name for name, _, _ in found}:
+        raise SystemExit(f"the plan has no part {', '.join(sorted(unknown))}; it has {', '.join(p[0] for p in found)}")
     return [p for p in found if not o.parts or p[0] in o.parts]
 
 

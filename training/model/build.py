@@ -60,6 +60,8 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, seed: int) -> PreTrai
     transformers.utils.logging.disable_progress_bar()  # a run has progress lines of its own
     _check_attention(config)
     model = _saved(config) if config.path else _fresh(config, tokenizer, seed)
+    if config.attention == "varlen":
+        _check_dropout(model)
     _extend(model, tokenizer, config)
     model.config.use_cache = False
     if config.kernels == "liger":
@@ -86,6 +88,16 @@ def _check_attention(config: ModelConfig) -> None:
         if config.dtype == "fp32" and torch.cuda.is_available():
             raise TrainingError("model.attention: varlen computes in bf16 or fp16 on a GPU; use sdpa with dtype fp32")
         register_varlen()
+
+
+def _check_dropout(model: PreTrainedModel) -> None:
+    """Refuse a model that drops out attention weights, which variable-length attention cannot do."""
+    dropout = model.config.to_dict().get("attention_dropout")
+    if dropout:
+        raise TrainingError(
+            f"model.attention: varlen does not drop out attention weights, as the model's attention_dropout = {dropout}"
+            " asks; use sdpa"
+        )
 
 
 def _saved(config: ModelConfig) -> PreTrainedModel:

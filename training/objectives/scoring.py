@@ -93,8 +93,7 @@ class Scorer(nn.Module):
         if implementation == "flash_attention_2":
             return _lengths(segments)
         if implementation == VARLEN:
-            borders, width = sequence_borders(segments), segments.shape[1]
-            return {"cu_seq_lens_q": borders, "cu_seq_lens_k": borders, "max_length_q": width, "max_length_k": width}
+            return {"cu_seq_lens_q": sequence_borders(segments), "max_length_q": segments.shape[1]}
         if implementation == "flex_attention":
             return {"attention_mask": _blocks(segments)}
         dtype = embedding_weight(inside.get_input_embeddings()).dtype

@@ -1,4 +1,4 @@
-"""Attention of packed rows by PyTorch's own kernel for sequences of different lengths (torch >= 2.10).
+"""Attention of packed rows by PyTorch's own kernel for sequences of different lengths (torch >= 2.11).
 
 It computes nothing between the sequences of a row, where a dense mask computes all of it and hides it afterwards.
 """
@@ -65,7 +65,6 @@ class _Extras(TypedDict, total=False):
     """What transformers hands to an attention besides its tensors; more than this is ignored."""
 
     scaling: float | None
-    dropout: float
     sliding_window: int | None
     cu_seq_lens_q: Tensor | None
     max_length_q: int
@@ -81,22 +80,19 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Causal attention in each sequence; queries `[rows, heads, width, size]`, answer `[rows, width, heads, size]`.
 
-    Without borders each row is one sequence. Padding is on its right, where no token looks.
+    Without borders each row is one sequence. Padding is on its right, where no token looks. Attention weights are not
+    dropped out; `build_model` refuses models that ask for it.
     """
     rows, heads, width, size = query.shape
     scaling = extras.get("scaling")
     scale = size**-0.5 if scaling is None else scaling
-    borders, longest, dropout = extras.get("cu_seq_lens_q"), extras.get("max_length_q", 0), extras.get("dropout", 0.0)
+    borders, longest = extras.get("cu_seq_lens_q"), extras.get("max_length_q", 0)
     sliding_window = extras.get("sliding_window")
     window = sliding_window if sliding_window is not None and sliding_window < width else None
     if borders is None and window is None:
         grouped = key.shape[1] != heads
-        found = scaled_dot_product_attention(
-            query, key, value, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=grouped
-        )
+        found = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=grouped)
         return found.transpose(1, 2).contiguous(), None
-    if dropout:
-        raise NotImplementedError("model.attention: varlen has no dropout of attention weights")
     if borders is None:
         borders = torch.arange(0, rows * width + 1, width, dtype=torch.int32, device=query.device)
         longest = width

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,20 @@ def append_metrics(folder: Path, *lines: Mapping[str, object]) -> None:
             stream.write(orjson.dumps(line) + b"\n")
 
 
-@contextmanager
-def served(out: Path, *more: str, host: str = "127.0.0.1") -> Iterator[str]:
+def served(out: Path, *more: str, host: str = "127.0.0.1") -> AbstractContextManager[str]:
     """Start `raylib ui` and give the address that it prints."""
-    command = [sys.executable, "-m", "raylib", "ui", str(out), "--port", str(free_port()), "--host", host, *more]
+    return serving("ui", str(out), "--host", host, *more)
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """Start a command of raylib that serves a page, and give the address that it prints."""
+    command = [sys.executable, "-m", "raylib", *arguments, "--port", str(free_port())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            address = process.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1")
+            address = next(line.strip() for line in process.stdout if line.startswith("http"))
+            address = address.replace("0.0.0.0", "127.0.0.1")
             _wait_for(address)
             yield address
         finally:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,7 @@ import orjson
 import pytest
 
 from raylib.review.rules import FinishedRun
-from tests.ports import free_port
-from tests.raylib.report.runs import HOSTILE, get
+from tests.raylib.report.runs import HOSTILE, get, serving
 from tests.raylib.review.labelled import Labelled, labelled_run
 
 
@@ -31,30 +27,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return labelled_run(folder, rows, ["strip_markup", "digit_ratio"])
 
 
-@contextmanager
-def reviewing(out: Path, file: Path) -> Iterator[str]:
+def reviewing(out: Path, file: Path) -> AbstractContextManager[str]:
     """Start `raylib review` with a page, and give its address."""
-    command = [sys.executable, "-m", "raylib", "review", str(out), "--browser", "-o", str(file)]
-    command += ["--port", str(free_port())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = next(line.strip() for line in process.stdout if line.startswith("http"))
-            _wait_for(address)
-            yield address
-        finally:
-            process.kill()
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            get(address)
-            return
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    return serving("review", str(out), "--browser", "-o", str(file))
 
 
 def answers(file: Path) -> Sequence[str]:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from raylib.errors import TrainingError
 from tests.training.setup import SHAPES, scorer_of
+from training.config import ModelConfig
 from training.data.batches import collate
 from training.data.rows import Row, rows_of
 from training.data.tokenizer import Tokenizer
-from training.model.build import _layers
+from training.model.build import _layers, build_model
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager", "varlen"])
@@ -82,6 +84,13 @@ def test_varlen_attention_has_the_gradients_of_the_dense_mask(
     assert gradients.keys() == their.keys()
     for name, gradient in gradients.items():
         assert torch.allclose(gradient, their[name], atol=1e-3 * float(gradient.abs().max()) + 1e-6), name
+
+
+def test_varlen_attention_refuses_dropout_of_attention_weights(tiny_model: Path, tokenizer: Tokenizer) -> None:
+    shape = {**SHAPES["llama"], "attention_dropout": 0.1}
+    config = ModelConfig(shape=shape, tokenizer=str(tiny_model), dtype="fp32", attention="varlen")
+    with pytest.raises(TrainingError, match=r"attention_dropout = 0\.1"):
+        build_model(config, tokenizer, 0)
 
 
 def test_padding_changes_nothing(tiny_model: Path, tokenizer: Tokenizer, tokens: dict[str, str]) -> None:
