@@ -1,6 +1,6 @@
 """Record kinds, their Arrow schemas, and the texts of a table of records.
 
-Four kinds flow through the engine: documents, conversations, preferences and safety records.
+Five kinds flow through the engine: documents, conversations, preferences, feedback and safety records.
 Anything a record carries beyond its kind's columns goes to `meta` as a JSON string, so that
 records with and without extra fields share one schema and nothing is lost.
 """
@@ -13,37 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import StageError
+from raylib.messages import LISTS, MESSAGES, is_messages
 
 __all__ = ["KINDS", "MESSAGES", "SCHEMAS", "map_texts", "single_chunk", "text_of"]
 
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
+def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
+    """The columns of a kind, between those that every kind has."""
+    return pa.schema([("id", pa.string()), *columns, ("source", pa.string()), ("meta", pa.large_string())])
+
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "document": pa.schema(
-        [("id", pa.string()), ("text", pa.large_string()), ("source", pa.string()), ("meta", pa.large_string())]
+    "document": _schema(("text", pa.large_string())),
+    "conversation": _schema(("messages", MESSAGES), ("tools", pa.large_string())),
+    "preference": _schema(
+        ("prompt", MESSAGES), ("chosen", MESSAGES), ("rejected", MESSAGES), ("tools", pa.large_string())
     ),
-    "conversation": pa.schema(
-        [("id", pa.string()), ("messages", MESSAGES), ("source", pa.string()), ("meta", pa.large_string())]
+    "feedback": _schema(
+        ("prompt", MESSAGES), ("answer", MESSAGES), ("label", pa.bool_()), ("tools", pa.large_string())
     ),
-    "preference": pa.schema(
-        [
-            ("id", pa.string()),
-            ("prompt", MESSAGES),
-            ("chosen", pa.large_string()),
-            ("rejected", pa.large_string()),
-            ("source", pa.string()),
-            ("meta", pa.large_string()),
-        ]
-    ),
-    "safety": pa.schema(
-        [
-            ("id", pa.string()),
-            ("messages", MESSAGES),
-            ("category", pa.string()),
-            ("source", pa.string()),
-            ("meta", pa.large_string()),
-        ]
-    ),
+    "safety": _schema(("messages", MESSAGES), ("category", pa.string())),
 }
 KINDS = tuple(SCHEMAS)
 
@@ -69,25 +57,40 @@ def text_of(table: pa.Table) -> pa.Array:
         table: Records of any kind.
 
     Returns:
-        The text of documents. For other kinds, the contents of all messages and answers, joined by newlines.
+        The text of documents. For other kinds, what all messages say, joined by newlines: reasoning, content, and calls
+        of tools as JSON.
 
     Raises:
         StageError: The table has none of the columns that hold text.
     """
     if "text" in table.column_names:
         return single_chunk(table["text"])
-    parts = []
-    for name in ("messages", "prompt"):
-        if name in table.column_names:
-            messages = single_chunk(table[name])
-            contents = pa.LargeListArray.from_arrays(_list_offsets(messages), messages.flatten().field("content"))
-            parts.append(pc.binary_join(contents, pa.scalar("\n", pa.large_string())))
-    parts += [single_chunk(table[name]) for name in ("chosen", "rejected") if name in table.column_names]
+    parts = [_joined(single_chunk(table[name])) for name in LISTS if name in table.column_names]
     if not parts:
         raise StageError(f"no text in columns {table.column_names}; expected 'text', 'messages' or 'prompt'")
     if len(parts) == 1:
         return parts[0]
     return pc.binary_join_element_wise(*parts, pa.scalar("\n", pa.large_string()))
+
+
+def _joined(lists: pa.Array) -> pa.Array:
+    """What the messages of each record say, joined by newlines."""
+    if not is_messages(lists.type):  # answers of an earlier version are strings
+        return pc.fill_null(lists, "")
+    contents = pa.LargeListArray.from_arrays(_list_offsets(lists), _said(lists.flatten()))
+    return pc.binary_join(contents, pa.scalar("\n", pa.large_string()))
+
+
+def _said(flat: pa.StructArray) -> pa.Array:
+    """What each message says: its reasoning, its content and its calls of tools."""
+    parts = [flat.field("content").cast(pa.large_string())]
+    names = [f.name for f in flat.type]
+    for name in ("reasoning_content", "tool_calls"):
+        if name in names and flat.field(name).null_count < len(flat):
+            parts.insert(0 if name == "reasoning_content" else len(parts), flat.field(name))
+    if len(parts) == 1:
+        return pc.fill_null(parts[0], "")
+    return pc.binary_join_element_wise(*parts, pa.scalar("\n", pa.large_string()), null_handling="skip")
 
 
 def _list_offsets(array: pa.Array) -> pa.Array:
@@ -98,7 +101,9 @@ def _list_offsets(array: pa.Array) -> pa.Array:
 
 
 def map_texts(table: pa.Table, rewrite: Callable[[pa.Array], pa.Array]) -> pa.Table:
-    """Apply a rewrite of string arrays to every text of a table, message contents included.
+    """Apply a rewrite of string arrays to every text of a table: of messages the content and the reasoning.
+
+    What tools are called with is JSON, which no rewrite of texts leaves valid for sure: it stays as it is.
 
     Args:
         table: Records of any kind.
@@ -108,22 +113,37 @@ def map_texts(table: pa.Table, rewrite: Callable[[pa.Array], pa.Array]) -> pa.Ta
     Returns:
         The table with the rewritten texts; all other columns are unchanged.
     """
-    for name in ("text", "chosen", "rejected"):
-        if name in table.column_names and pa.types.is_large_string(table.schema.field(name).type):
-            old = single_chunk(table[name])
+    for name in ("text", *LISTS):
+        if name not in table.column_names:
+            continue
+        old = single_chunk(table[name])
+        new = old
+        if pa.types.is_large_string(old.type):
             new = rewrite(old)
-            if new is not old:
-                table = table.set_column(table.column_names.index(name), name, new)
-    for name in ("messages", "prompt"):
-        if name in table.column_names:
-            lists = single_chunk(table[name])
-            flat = lists.flatten()
-            old = flat.field("content")
-            new = rewrite(old)
-            if new is not old:
-                structs = pa.StructArray.from_arrays([flat.field("role"), new], names=["role", "content"])
-                offsets = _list_offsets(lists).cast(pa.int32())
-                table = table.set_column(
-                    table.column_names.index(name), name, pa.ListArray.from_arrays(offsets, structs)
-                )
+        elif is_messages(old.type):
+            new = _rewritten(old, rewrite)
+        if new is not old:
+            table = table.set_column(table.column_names.index(name), name, new)
     return table
+
+
+def _rewritten(lists: pa.Array, rewrite: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Lists of messages with rewritten texts; the very same lists if nothing changed."""
+    flat = lists.flatten()
+    names = [f.name for f in flat.type]
+    children = {name: flat.field(name) for name in names}
+    changed = False
+    for name in ("content", "reasoning_content"):
+        old = children.get(name)
+        if old is None or old.null_count == len(old):
+            continue
+        missing = old.is_null() if old.null_count else None
+        given = pc.fill_null(old, "") if old.null_count else old
+        new = rewrite(given)
+        if new is not given:
+            changed = True
+            children[name] = new if missing is None else pc.if_else(missing, pa.scalar(None, new.type), new)
+    if not changed:
+        return lists
+    structs = pa.StructArray.from_arrays(list(children.values()), fields=list(flat.type))
+    return pa.ListArray.from_arrays(_list_offsets(lists).cast(pa.int32()), structs, type=lists.type)

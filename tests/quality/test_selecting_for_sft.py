@@ -55,6 +55,7 @@ def test_the_recipe_for_sft(real_data: Path, tiny_model: Path, tmp_path: Path) -
         "engine.mode": "inline",
         "stages.ifd.model": str(tiny_model),
         "stages.ifd.max_tokens": 256,
+        "stages.ifd.min_parameters": 0,
         "stages.classify.model": str(tmp_path / "offensive"),
     }
     summary = run(Recipe.from_file(recipe, overrides)).summary

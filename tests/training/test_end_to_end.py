@@ -20,9 +20,12 @@ def test_from_raw_text_to_an_aligned_model(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["-o", str(tmp_path / "out"), "--scale", "0.2"])
     assert done.exit_code == 0, (done.output[-2000:], done.exception)
     facts = json.loads((tmp_path / "out" / "facts.json").read_text())
+    losses = [s["loss"] for s in facts["pretrain"]["steps"]]
+    assert losses[-1] < losses[0]
+    pretrained = facts["pretrain"]["evaluations"][-1]["eval/perplexity"]
     for name in ("sft-phases", "sft-control"):
         found = [e["eval/perplexity"] for e in facts[name]["evaluations"]]
-        assert found[-1] < found[0] < facts["pretrain"]["evaluations"][0]["eval/perplexity"]
+        assert found[-1] < 0.8 * min(found[0], pretrained)
         assert {e["phase"] for e in facts[name]["evaluations"]} == {"stage1", "stage2", "stage3"}
     assert facts["accuracy"][-1] > 0.6
     assert facts["accuracy"][-1] >= facts["accuracy"][0]
