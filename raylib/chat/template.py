@@ -1,0 +1,148 @@
+"""A chat template: conversations as text, by the tokenizer's own means, and what one has to know of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from raylib.chat.named import TEMPLATES
+from raylib.chat.options import RenderOptions
+from raylib.chat.tokenizer import ChatTokenizer
+from raylib.errors import ParameterError, RecordError
+from raylib.messages import Message
+
+__all__ = ["ChatTemplate"]
+
+_REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
+_PROBE = "d41d8cd98f00b204"
+# what a template can raise over a record: its own refusals, and Python's errors over values of another type
+_OVER_A_RECORD = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
+
+
+class ChatTemplate:
+    """The template of a tokenizer, or one by name.
+
+    Args:
+        tokenizer: The tokenizer.
+        options: Which template, and its variables.
+
+    Attributes:
+        source: Jinja source.
+        name: Name of the template; `auto` is the tokenizer's own.
+        reasoning_key: Key of a message in which the template looks for reasoning; empty if it knows none.
+
+    Raises:
+        ParameterError: The tokenizer has several templates, or the template is not valid.
+    """
+
+    def __init__(self, tokenizer: ChatTokenizer, options: RenderOptions) -> None:
+        own = getattr(tokenizer, "chat_template", None)
+        if isinstance(own, Mapping):  # several by name
+            own = own.get("default")
+            if own is None and options.template == "auto":
+                raise ParameterError("the tokenizer has several chat templates and none is called default")
+        self.name = options.template if options.template != "auto" or own else "plain"
+        self.source = str(own) if self.name == "auto" else TEMPLATES[self.name]
+        self._render: Any = getattr(tokenizer, "apply_chat_template")  # noqa: B009 - transformers types it too narrowly
+        self._options = {"chat_template": self.source, **options.template_options}
+        self.reasoning_key = self._find_reasoning_key()
+
+    def write(self, messages: Sequence[Message], tools: Sequence[object] | None, *, generation: bool) -> str:
+        """Messages as the template writes them.
+
+        Args:
+            messages: The messages, as `forms` gives them.
+            tools: Tools that the model may call.
+            generation: Whether the text ends with the generation prompt.
+
+        Raises:
+            RecordError: The template refuses the messages.
+        """
+        try:
+            return str(
+                self._render(
+                    list(messages),
+                    tools=list(tools) if tools else None,
+                    tokenize=False,
+                    add_generation_prompt=generation,
+                    **self._options,
+                )
+            )
+        except Exception as error:
+            if isinstance(error, _OVER_A_RECORD) or type(error).__module__.startswith("jinja2"):
+                raise RecordError("template", f"the chat template refuses the record: {error}") from None
+            raise
+
+    def forms(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
+        """The messages in the forms in which templates want them, the likeliest first.
+
+        Serving engines give calls of tools with their arguments as objects, as transformers documents it; some
+        templates want them as JSON text. A content of None becomes an empty string where a template cannot take it.
+
+        Args:
+            messages: Messages of a record.
+        """
+        plain = [self._plain(m) for m in messages]
+        calls = any(m.get("tool_calls") for m in plain)
+        nothing = any(m.get("content") is None for m in plain)
+        for empty in (None, "") if nothing else (None,):
+            for arguments in ("object", "text") if calls else ("object",):
+                yield [_in_form(m, arguments, empty) for m in plain]
+
+    def _plain(self, message: Message) -> Message:
+        """A message without what is not for templates, and with its reasoning under the template's own key."""
+        made = {k: v for k, v in message.items() if k != "loss"}
+        if self.reasoning_key and self.reasoning_key != "reasoning_content" and "reasoning_content" in made:
+            made[self.reasoning_key] = made.pop("reasoning_content")
+        return made
+
+    def _find_reasoning_key(self) -> str:
+        """The key of a message in which the template looks for reasoning."""
+        asked: Message = {"role": "user", "content": "1"}
+        for key in _REASONING_KEYS:
+            if key not in self.source:
+                continue
+            try:
+                text = self.write(
+                    [asked, {"role": "assistant", "content": "2", key: _PROBE}], None, generation=False
+                )
+            except RecordError:
+                continue
+            if _PROBE in text:
+                return key
+        return ""
+
+
+def _in_form(message: Message, arguments: str, empty: str | None) -> Message:
+    """A message with the arguments of its calls as objects or as text, and with this for a missing content."""
+    made = dict(message)
+    if made.get("content") is None:
+        made["content"] = empty
+    calls = made.get("tool_calls")
+    if isinstance(calls, list):
+        made["tool_calls"] = [_call(c, arguments) for c in calls]
+    return made
+
+
+def _call(call: object, arguments: str) -> object:
+    """A call of a tool with its arguments in a form."""
+    if not isinstance(call, Mapping):
+        return call
+    function = call.get("function")
+    if isinstance(function, Mapping):
+        return {**call, "function": _with_arguments(function, arguments)}
+    return _with_arguments(call, arguments)
+
+
+def _with_arguments(function: Mapping[str, object], form: str) -> dict[str, object]:
+    value = function.get("arguments")
+    if form == "object" and isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        value = parsed if isinstance(parsed, Mapping) else value
+    elif form == "text" and value is not None and not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False)
+    return {**function, "arguments": value} if "arguments" in function else dict(function)
