@@ -20,7 +20,8 @@ RaylibError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 __all__ = [
     "EndpointError",
@@ -38,8 +39,11 @@ __all__ = [
     "UnansweredError",
     "UnknownNameError",
     "WrongTypeError",
+    "attempt",
     "nearest",
 ]
+
+T = TypeVar("T")
 
 
 class RaylibError(Exception):
@@ -95,6 +99,18 @@ class RecordError(RaylibError):
 
     def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
         return type(self), (self.reason, self.detail)
+
+
+def attempt(do: Callable[[], T]) -> T | RecordError:
+    """What a function returns, or the error by which it refuses a record, so that the others go on.
+
+    Args:
+        do: Function without arguments.
+    """
+    try:
+        return do()
+    except RecordError as error:
+        return error
 
 
 class LockedError(RaylibError):

@@ -13,10 +13,22 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["LISTS", "MESSAGES", "Message", "is_messages", "message_lists", "messages_array", "rows_of", "stored_message"]
+__all__ = [
+    "LISTS",
+    "MESSAGES",
+    "AnyMessage",
+    "Message",
+    "is_messages",
+    "message_lists",
+    "messages_array",
+    "rows_of",
+    "stored_message",
+]
 
 Message = dict[str, object]
 """One turn of a conversation: `role`, `content` (a string, or None), and what else it has."""
+AnyMessage = Mapping[str, object]
+"""A message that is only read."""
 
 _FIELDS = pa.struct(
     [
@@ -31,7 +43,7 @@ _FIELDS = pa.struct(
     ]
 )
 MESSAGES = pa.list_(_FIELDS)
-"""Messages as a column. `tool_calls` (a list) and `extra` (an object) are JSON; `loss` is whether the turn is learnt."""
+"""Messages as a column. `tool_calls` and `extra` are JSON; `loss` says whether a turn is learnt."""
 
 LISTS = ("messages", "prompt", "chosen", "rejected", "answer")
 """Columns of `MESSAGES` in records of any kind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,13 +37,14 @@ class RecordFile(NamedTuple):
     source: str
     path: str
 
-    def tables(self, kind: str = "auto") -> Iterator[pa.Table]:
+    def tables(self, kind: str = "auto", rejected: Callable[[pa.Table], None] | None = None) -> Iterator[pa.Table]:
         """The records, a few thousand at a time.
 
         A Parquet file that already holds records of a kind is given as it is stored, with scores and other columns.
 
         Args:
             kind: Kind that records of other files become; `auto` decides by the first record.
+            rejected: Called with the records that cannot be read, with `reason` and `detail`.
         """
         if self.path.endswith(".parquet"):
             names = set(pq.read_schema(self.path).names)
@@ -51,7 +52,7 @@ class RecordFile(NamedTuple):
                 for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
                     yield pa.Table.from_batches([batch])
                 return
-        yield from tables_of(self.path, kind)
+        yield from _parsed(find_files(self.path)[0], kind, rejected)
 
 
 def files_of(sources: Sequence[str]) -> list[RecordFile]:
@@ -70,7 +71,9 @@ def files_of(sources: Sequence[str]) -> list[RecordFile]:
     return found
 
 
-def tables_of(path: str, kind: str = "auto", *, scores: bool = False) -> Iterator[pa.Table]:
+def tables_of(
+    path: str, kind: str = "auto", *, scores: bool = False, rejected: Callable[[pa.Table], None] | None = None
+) -> Iterator[pa.Table]:
     """The readable records of a path, in tables of bounded size.
 
     Args:
@@ -78,12 +81,13 @@ def tables_of(path: str, kind: str = "auto", *, scores: bool = False) -> Iterato
         kind: Kind that the records become; `auto` decides by the first record.
         scores: Whether the folder of a run stands for its kept records, which are then given as stored, with the
             columns that its stages added. Records without a source get the name of their file.
+        rejected: Called with the records that cannot be read, with `reason` and `detail`.
 
     Raises:
         SourceError: The path matches no file.
     """
     if not scores:
-        yield from _parsed(find_files(path)[0], kind)
+        yield from _parsed(find_files(path)[0], kind, rejected)
         return
     place = path
     if "://" in path or (Path(path) / _MANIFEST).is_file():
@@ -95,7 +99,7 @@ def tables_of(path: str, kind: str = "auto", *, scores: bool = False) -> Iterato
         if store.exists(_MANIFEST):  # a run that wrote JSON lines
             place = f"{path}/kept"
     for file in find_files(place)[0]:
-        for table in _parsed([file], kind):
+        for table in _parsed([file], kind, rejected):
             yield with_source(table, stem_of(file.path))
 
 
@@ -109,7 +113,9 @@ def with_source(table: pa.Table, source: str) -> pa.Table:
     return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
 
 
-def _parsed(files: Sequence[SourceFile], kind: str) -> Iterator[pa.Table]:
+def _parsed(
+    files: Sequence[SourceFile], kind: str, rejected: Callable[[pa.Table], None] | None = None
+) -> Iterator[pa.Table]:
     """Tables of the readable records of files; the first record of all decides what `auto` is."""
     for file in files:
         for block in blocks_of(Piece(file), ReadOptions()):
@@ -117,6 +123,8 @@ def _parsed(files: Sequence[SourceFile], kind: str) -> Iterator[pa.Table]:
                 record = first_record(block)
                 kind = guess_kind(record) if record is not None else "document"
             for parsed in parse(block, kind):
+                if rejected is not None and len(parsed.rejects):
+                    rejected(parsed.rejects)
                 yield parsed.table
 
 

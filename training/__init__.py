@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from raylib.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from raylib.chat import RenderOptions
     from training.config import TrainConfig
     from training.data.token_set import TokenInfo
     from training.loop.folder import Result
 
-__all__ = ["TrainConfig", "run", "tokenize"]
+__all__ = ["RenderOptions", "TrainConfig", "run", "tokenize"]
 
-__getattr__ = lazy_names(__name__, {"TrainConfig": "training.config"})
+__getattr__ = lazy_names(__name__, {"RenderOptions": "raylib.chat", "TrainConfig": "training.config"})
 
 
 def run(
@@ -51,7 +53,7 @@ def tokenize(
     tokenizer: str,
     *,
     kind: Literal["auto", "pretrain", "sft", "preference"] = "auto",
-    template: str = "auto",
+    render: RenderOptions | None = None,
     max_tokens: int = 0,
     max_prompt: int = 1024,
     seed: int = 0,
@@ -65,7 +67,7 @@ def tokenize(
         out: Path of the token folder.
         tokenizer: Path of the tokenizer's folder.
         kind: Kind of samples; `auto` decides by the first record.
-        template: Name of the template of conversations; `auto` uses the tokenizer's own.
+        render: How conversations are rendered and which of their answers are learnt (`raylib.chat.RenderOptions`).
         max_tokens: Largest length of a sample in tokens; longer ones are cut. 0 cuts nothing.
         max_prompt: Number of tokens that the prompt of a preference keeps when the pair is too long.
         seed: Seed of the shuffle.
@@ -75,4 +77,7 @@ def tokenize(
     """
     from training.data import tokens  # noqa: PLC0415 - loads numba
 
-    return tokens.tokenize(sources, out, tokenizer, tokens.TokenOptions(kind, template, max_tokens, max_prompt, seed))
+    options = tokens.TokenOptions(kind, max_tokens, max_prompt, seed)
+    if render is not None:
+        options = replace(options, render=render)
+    return tokens.tokenize(sources, out, tokenizer, options)

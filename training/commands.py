@@ -9,6 +9,9 @@ import typer
 
 from raylib.errors import RaylibError
 from raylib.outputs import output_file
+from training import render_arguments as given
+from training.template_commands import app as template_app
+from training.template_commands import check_before
 
 __all__ = ["register"]
 
@@ -40,13 +43,15 @@ def tokenize(
         str,
         typer.Option(help="Kind of samples: pretrain, sft or preference. With auto, the first record decides."),
     ] = "auto",
-    template: Annotated[
-        str,
-        typer.Option(
-            help="Template of conversations: plain, chatml, qwen, llama2, llama3 or mistral. With auto, the "
-            "tokenizer's own."
-        ),
-    ] = "auto",
+    *,
+    template: given.TemplateArgument = "auto",
+    template_options: given.TemplateOptions = None,
+    learn: given.LearnArgument = "all",
+    learn_reasoning: given.LearnReasoning = True,
+    reasoning: given.ReasoningArgument = "template",
+    developer: given.DeveloperArgument = "developer",
+    end_token: given.EndToken = "",
+    max_samples: given.MaxSamples = 0,
     max_tokens: Annotated[
         int, typer.Option(min=0, help="Largest length of a sample in tokens; longer ones are cut. 0 cuts nothing.")
     ] = 0,
@@ -54,19 +59,41 @@ def tokenize(
         int, typer.Option(min=1, help="Number of tokens that the prompt of a preference keeps when the pair is cut.")
     ] = 1024,
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
+    check: Annotated[
+        bool,
+        typer.Option(help="Whether to look at the first 200 records with the chat template, and stop on a mistake."),
+    ] = True,
 ) -> None:
     """Turn records into token files for training. If interrupted, run the same command again to continue."""
-    from training.data.encoding import TokenOptions
+    from training.data.encoded import TokenOptions
     from training.data.tokens import tokenize as make
 
     _check_choice("--kind", kind, _SampleKind)
-    options = TokenOptions(cast("_SampleKind", kind), template, max_tokens, max_prompt, seed)
-    info = make(source, out, tokenizer, options)
+    render = given.render_options(
+        template,
+        template_options,
+        learn=learn,
+        learn_reasoning=learn_reasoning,
+        reasoning=reasoning,
+        developer=developer,
+        end_token=end_token,
+        max_samples=max_samples,
+    )
+    if check:
+        check_before(source, tokenizer, render, kind)
+    info = make(source, out, tokenizer, TokenOptions(cast("_SampleKind", kind), max_tokens, max_prompt, seed, render))
     for name, tokens in info["tokens_by_source"].items():
         typer.echo(f"{name}: {tokens:,} tokens, {info['samples_by_source'][name]:,} samples")
     lost = ", ".join(f"{n:,} {reason}" for reason, n in info["dropped"].items()) or "none"
     sizes = f"{info['tokens']:,} tokens in {info['samples']:,} samples ({info['kind']})"
     typer.echo(f"{sizes}, {info['cut']:,} cut, dropped: {lost}")
+    if info["dropped"]:
+        typer.echo(f"why each record was dropped: {Path(out) / 'refused.jsonl'}")
+    if info["expanded"]:
+        typer.echo(f"{info['expanded']:,} conversations became several samples, because the template rewrites history")
+    unlearnt = ", ".join(f"{n:,} {reason}" for reason, n in info["unlearnt"].items() if n)
+    if unlearnt:
+        typer.echo(f"turns that are not learnt: {unlearnt}")
     typer.echo(f"{info['tokens_per_second']:,} tokens/s; {out}")
 
 
@@ -134,6 +161,8 @@ def generate(
     batch: Annotated[int, typer.Option(min=1, help="Number of prompts that are answered at once.")] = 16,
     limit: Annotated[int, typer.Option(min=0, help="Number of prompts to answer. 0 answers all.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+    template: given.TemplateArgument = "auto",
+    template_options: given.TemplateOptions = None,
     engine: Annotated[
         str, typer.Option(help="Engine that runs the model: transformers, or vllm if it is installed.")
     ] = "transformers",
@@ -148,7 +177,8 @@ def generate(
 
     _check_choice("--engine", engine, _Engine)
     sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed)
-    options = GenerateOptions(sampling, samples, batch, limit, cast("_Engine", engine), endpoint)
+    render = given.render_options(template, template_options)
+    options = GenerateOptions(sampling, samples, batch, limit, cast("_Engine", engine), endpoint, render)
     made = generate_file(model, prompts, out, options)
     typer.echo(f"{made.answers:,} answers: {out}" + (f" ({made.held:,} were there)" if made.held else ""))
 
@@ -184,6 +214,7 @@ def evaluate_safety(
     base_url: BaseUrl = "",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens of an answer.")] = 256,
     limit: Annotated[int, typer.Option(min=0, help="Number of prompts to answer. 0 answers all.")] = 0,
+    template_options: given.TemplateOptions = None,
 ) -> None:
     """Measure how many answers to harmful prompts are harmless, by category, with Wilson intervals."""
     from quality.models.endpoint import Endpoint
@@ -191,7 +222,9 @@ def evaluate_safety(
 
     output_file(out)
     endpoint = Endpoint(judge, base_url, cache=_JUDGE_CACHE) if judge else None
-    for line in evaluate(models, prompts, out, endpoint=endpoint, max_new_tokens=max_new_tokens, limit=limit):
+    render = given.render_options(template_options=template_options)
+    found = evaluate(models, prompts, out, endpoint=endpoint, max_new_tokens=max_new_tokens, limit=limit, render=render)
+    for line in found:
         typer.echo(line)
     typer.echo(f"report: {out}")
 
@@ -292,3 +325,4 @@ def register(app: typer.Typer) -> None:
     for command in (tokenize, count, train, generate, pairs, export, doctor):
         app.command()(command)
     app.add_typer(evaluate_app, name="evaluate")
+    app.add_typer(template_app, name="template")

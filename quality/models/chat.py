@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["INCIDENTAL", "PROBE", "Chat", "Completion", "check_endpoint", "run_here"]
 
 T = TypeVar("T")
-Options = Mapping[str, float]  # of a request: temperature, max_tokens, seed ...
+Options = Mapping[str, object]  # of a request: temperature, max_tokens, seed, tools ...
 
 INCIDENTAL = frozenset(
     ("base_url", "key_env", "concurrency", "requests_per_minute", "timeout", "retries", "malformed_retries")

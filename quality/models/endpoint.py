@@ -123,7 +123,7 @@ class Endpoint:
         parse: Callable[[str], T],
         *,
         numbers: Sequence[int] | None = None,
-        **options: float,
+        **options: object,
     ) -> list[Answer[T]]:
         """Ask for answers to all prompts.
 

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from raylib.chat.tokenizer import ChatTokenizer
 from raylib.errors import RecordError
-from raylib.messages import Message
+from raylib.messages import AnyMessage, Message
 
 __all__ = ["Controls"]
 
@@ -46,6 +46,7 @@ class Controls:
 
     Attributes:
         special: Pattern that finds special tokens; None if there are none.
+        special_ids: Their ids.
     """
 
     def __init__(self, tokenizer: ChatTokenizer, source: str) -> None:
@@ -55,10 +56,11 @@ class Controls:
         self._tokens = sorted(self._ids, key=lambda t: -len(t))
         self._pattern = _any(self._tokens)
         self.special = _any([t.content for t in added.values() if t.special])
+        self.special_ids = frozenset(i for i, t in added.items() if t.special)
         self._plain: _Backend | None = None
 
-    def guarded(self, messages: Sequence[Message]) -> list[Message]:
-        """Messages with marks for the control tokens that they spell; the very same messages if there are none.
+    def guarded(self, messages: Sequence[AnyMessage]) -> list[Message]:
+        """Messages with marks for the control tokens that they spell.
 
         Args:
             messages: Messages of a conversation.
@@ -67,7 +69,7 @@ class Controls:
             RecordError: A text holds the characters of the marks.
         """
         if self._pattern is None:
-            return list(messages)
+            return [dict(m) for m in messages]
         return [cast("Message", {k: self._guarded(v) if k != "role" else v for k, v in m.items()}) for m in messages]
 
     def guarded_tools(self, tools: Sequence[object] | None) -> list[object] | None:
@@ -84,6 +86,10 @@ class Controls:
         if isinstance(value, Mapping):
             return {self._guarded(k): self._guarded(v) for k, v in value.items()}
         return value
+
+    def spelt(self, text: str) -> list[str]:
+        """Control tokens that a text spells."""
+        return self._pattern.findall(text) if self._pattern else []
 
     def _mark(self, found: re.Match[str]) -> str:
         return f"{_OPEN}{chr(_FIRST + self._tokens.index(found.group()))}{_CLOSE}"

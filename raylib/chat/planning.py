@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
 from raylib.chat.shown import check_calls, check_shown, check_tools, is_shown
 from raylib.chat.targets import Target, ending, split_reasoning, target_of
 from raylib.chat.template import ChatTemplate
-from raylib.errors import RecordError
-from raylib.messages import Message
+from raylib.errors import RecordError, attempt
+from raylib.messages import AnyMessage, Message
 
 __all__ = ["Answer", "Plan", "TextSample", "Writer"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,18 @@ class Writer:
     """
 
     def __init__(
-        self, template: ChatTemplate, controls: Controls, options: RenderOptions, stops: Sequence[str], *, can_stop: bool
+        self,
+        template: ChatTemplate,
+        controls: Controls,
+        options: RenderOptions,
+        stops: Sequence[str],
+        *,
+        can_stop: bool,
     ) -> None:
         self._template, self._controls, self._options = template, controls, options
         self._stops, self._can_stop = stops, can_stop
 
-    def prompt(self, messages: Sequence[Message], tools: Sequence[object] | None) -> str:
+    def prompt(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> str:
         """Text that a model is given before its answer, with marks for the control tokens that the record spells.
 
         Args:
@@ -100,15 +109,9 @@ class Writer:
             RecordError: The template refuses the messages or leaves one out.
         """
         guarded, wanted = self._prepared(messages), self._controls.guarded_tools(tools)
-        problem: RecordError | None = None
-        for form in self._template.forms(guarded):
-            try:
-                return self._before(form, wanted)
-            except RecordError as error:
-                problem = problem or error
-        raise problem or RecordError("no_targets", "the conversation is empty")
+        return self._in_some_form(guarded, lambda form: self._before(form, wanted))
 
-    def plan(self, messages: Sequence[Message], tools: Sequence[object] | None) -> Plan:
+    def plan(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> Plan:
         """The samples of a conversation.
 
         Args:
@@ -129,7 +132,7 @@ class Writer:
         return plan
 
     def answers(
-        self, messages: Sequence[Message], tools: Sequence[object] | None, turns: Sequence[int]
+        self, messages: Sequence[AnyMessage], tools: Sequence[object] | None, turns: Sequence[int]
     ) -> list[Answer]:
         """Answers of a conversation, each as it is generated.
 
@@ -142,20 +145,24 @@ class Writer:
             RecordError: The record cannot be learnt; says why.
         """
         guarded, wanted = self._prepared(messages), self._controls.guarded_tools(tools)
+        return self._in_some_form(guarded, lambda form: [self._answer(form, guarded, wanted, turn) for turn in turns])
+
+    def _in_some_form(self, messages: Sequence[AnyMessage], do: Callable[[list[Message]], T]) -> T:
+        """What a function makes of the messages in the first form that the template takes."""
         problem: RecordError | None = None
-        for form in self._template.forms(guarded):
-            try:
-                return [self._answer(form, guarded, wanted, turn) for turn in turns]
-            except RecordError as error:
-                problem = problem or error
-        raise problem or RecordError("no_targets", "the conversation has no answer to learn")
+        for form in self._template.forms(messages):
+            made = attempt(lambda form=form: do(form))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            if not isinstance(made, RecordError):
+                return made
+            problem = problem or made
+        raise problem or RecordError("no_targets", "the conversation is empty")
 
     @staticmethod
     def joined(answers: Sequence[Answer]) -> list[TextSample]:
         """Samples of answers, as few as the template allows."""
         return [_sample(group) for group in _groups(answers)]
 
-    def _prepared(self, messages: Sequence[Message]) -> list[Message]:
+    def _prepared(self, messages: Sequence[AnyMessage]) -> list[Message]:
         """Messages with marks for control tokens, by the options for developers and reasoning."""
         made = self._controls.guarded(messages)
         if self._options.developer == "system":
@@ -164,7 +171,7 @@ class Writer:
             made = [_inlined(m) for m in made]
         return made
 
-    def _turns(self, messages: Sequence[Message], plan: Plan) -> list[int]:
+    def _turns(self, messages: Sequence[AnyMessage], plan: Plan) -> list[int]:
         """Numbers of the messages to learn; the others are counted."""
         asked = False
         turns = []
@@ -191,14 +198,14 @@ class Writer:
             plan.unlearnt["after_last_answer"] += len(messages) - 1 - last
         return turns
 
-    def _before(self, messages: Sequence[Message], tools: Sequence[object] | None) -> str:
+    def _before(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> str:
         before = self._template.write(messages, tools, generation=True)
         check_shown(messages, before)
         check_tools(tools, before)
         return before
 
     def _answer(
-        self, form: Sequence[Message], guarded: Sequence[Message], tools: Sequence[object] | None, turn: int
+        self, form: Sequence[AnyMessage], guarded: Sequence[AnyMessage], tools: Sequence[object] | None, turn: int
     ) -> Answer:
         """The answer of one turn."""
         before = self._before(form[:turn], tools)
@@ -216,7 +223,7 @@ class Writer:
         begin = 0 if self._options.learn_reasoning else split_reasoning(learnt, reasoning, content)
         return Answer(turn, before, Target(learnt[:begin], learnt[begin:], gap), stops, written and stops)
 
-    def _check_answer(self, message: Message, text: str, turn: int, reasoning: str) -> None:
+    def _check_answer(self, message: AnyMessage, text: str, turn: int, reasoning: str) -> None:
         """Check that an answer stands in what is learnt, with its reasoning and its calls of tools."""
         content = str(message.get("content") or "")
         if not is_shown(content, text):

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
 from raylib.chat.planning import Answer, Plan, TextSample, Writer
-from raylib.chat.template import ChatTemplate
+from raylib.chat.template import ChatTemplate, with_defaults
 from raylib.chat.tokenizer import ChatTokenizer
 from raylib.errors import ParameterError, RecordError
-from raylib.messages import Message
+from raylib.messages import AnyMessage, Message
 
 __all__ = ["Renderer", "Sample", "TextSample"]
 
@@ -47,6 +47,7 @@ class Renderer:
     Attributes:
         template: The template that writes.
         end: Id of the token that is added to an answer that the template does not end; None if there is none.
+        ends: Ids of the tokens with which an answer may end.
 
     Raises:
         ParameterError: The options name a token that the tokenizer lacks, or the template is not valid.
@@ -60,6 +61,7 @@ class Renderer:
         self.controls = Controls(tokenizer, self.template.source)
         self.end = self._end(stops)
         self._known = sorted({*stops, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])})
+        self.ends = self.controls.special_ids | {*self._known, *([] if self.end is None else [self.end])}
         names = [tokenizer.decode([i]) for i in self._known]
         self._writer = Writer(self.template, self.controls, self.options, names, can_stop=self.end is not None)
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -75,7 +77,7 @@ class Renderer:
             raise ParameterError(f"end_token {name!r}: the tokenizer has no such token")
         return ids[0]
 
-    def prompt(self, messages: Sequence[Message], tools: Sequence[object] | None = None) -> list[int]:
+    def prompt(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None = None) -> list[int]:
         """Tokens that a model is given before its answer, up to and including the generation prompt.
 
         Args:
@@ -87,13 +89,18 @@ class Renderer:
         """
         return self.encode([self._writer.prompt(messages, tools)])[0]
 
-    def prompt_text(self, messages: Sequence[Message], tools: Sequence[object] | None = None) -> str:
+    def prompt_text(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None = None) -> str:
         """The text of `prompt`."""
         return self.controls.restored(self._writer.prompt(messages, tools))
 
-    def plan(self, messages: Sequence[Message], tools: Sequence[object] | None = None) -> Plan:
+    def plan(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None = None) -> Plan:
         """The samples of a conversation as text; see `Writer.plan`."""
         return self._writer.plan(messages, tools)
+
+    @property
+    def served(self) -> str:
+        """The template with the options as its defaults, for whoever serves the model."""
+        return with_defaults(self.template.source, self.options.template_options)
 
     def samples(self, samples: Sequence[TextSample]) -> list[Sample | RecordError]:
         """Samples as tokens; in place of one that cannot be encoded, why.
@@ -123,7 +130,7 @@ class Renderer:
             targets.append(True)
         return Sample(ids, targets)
 
-    def conversation(self, messages: Sequence[Message], tools: Sequence[object] | None = None) -> list[Sample]:
+    def conversation(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None = None) -> list[Sample]:
         """The samples of a conversation as tokens.
 
         Args:
@@ -137,7 +144,7 @@ class Renderer:
         return [_unless_refused(sample) for sample in found]
 
     def reply(
-        self, messages: Sequence[Message], reply: Sequence[Message], tools: Sequence[object] | None = None
+        self, messages: Sequence[AnyMessage], reply: Sequence[AnyMessage], tools: Sequence[object] | None = None
     ) -> TextSample:
         """An answer of one or several messages after a prompt, as one sample.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from raylib.errors import RecordError
-from raylib.messages import Message
+from raylib.messages import AnyMessage
 
 __all__ = ["check_calls", "check_shown", "check_tools", "is_shown"]
 
@@ -49,7 +49,7 @@ def _leaves(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def check_shown(messages: Sequence[Message], written: str) -> None:
+def check_shown(messages: Sequence[AnyMessage], written: str) -> None:
     """Check that the template wrote what every message of a prompt says. Of earlier answers, reasoning may be missing.
 
     Args:
@@ -68,7 +68,7 @@ def check_shown(messages: Sequence[Message], written: str) -> None:
         check_calls(message, written, number)
 
 
-def check_calls(message: Message, written: str, number: int) -> None:
+def check_calls(message: AnyMessage, written: str, number: int) -> None:
     """Check that the template wrote the calls of tools of a message.
 
     Args:

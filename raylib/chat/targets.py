@@ -80,7 +80,9 @@ def _after_closed(before: str, after: str, opening: re.Match[str], *, follows: b
     if empty:
         return rest[empty.end() :]
     if _OPEN.match(rest):
-        raise RecordError("reasoning_not_rendered", "the generation prompt has closed the reasoning that the answer has")
+        raise RecordError(
+            "reasoning_not_rendered", "the generation prompt has closed the reasoning that the answer has"
+        )
     return rest
 
 

@@ -10,9 +10,9 @@ from raylib.chat.named import TEMPLATES
 from raylib.chat.options import RenderOptions
 from raylib.chat.tokenizer import ChatTokenizer
 from raylib.errors import ParameterError, RecordError
-from raylib.messages import Message
+from raylib.messages import AnyMessage, Message
 
-__all__ = ["ChatTemplate"]
+__all__ = ["ChatTemplate", "with_defaults"]
 
 _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 _PROBE = "d41d8cd98f00b204"
@@ -48,7 +48,7 @@ class ChatTemplate:
         self._options = {"chat_template": self.source, **options.template_options}
         self.reasoning_key = self._find_reasoning_key()
 
-    def write(self, messages: Sequence[Message], tools: Sequence[object] | None, *, generation: bool) -> str:
+    def write(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None, *, generation: bool) -> str:
         """Messages as the template writes them.
 
         Args:
@@ -74,7 +74,7 @@ class ChatTemplate:
                 raise RecordError("template", f"the chat template refuses the record: {error}") from None
             raise
 
-    def forms(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
+    def forms(self, messages: Sequence[AnyMessage]) -> Iterator[list[Message]]:
         """The messages in the forms in which templates want them, the likeliest first.
 
         Serving engines give calls of tools with their arguments as objects, as transformers documents it; some
@@ -90,7 +90,7 @@ class ChatTemplate:
             for arguments in ("object", "text") if calls else ("object",):
                 yield [_in_form(m, arguments, empty) for m in plain]
 
-    def _plain(self, message: Message) -> Message:
+    def _plain(self, message: AnyMessage) -> Message:
         """A message without what is not for templates, and with its reasoning under the template's own key."""
         made = {k: v for k, v in message.items() if k != "loss"}
         if self.reasoning_key and self.reasoning_key != "reasoning_content" and "reasoning_content" in made:
@@ -104,9 +104,7 @@ class ChatTemplate:
             if key not in self.source:
                 continue
             try:
-                text = self.write(
-                    [asked, {"role": "assistant", "content": "2", key: _PROBE}], None, generation=False
-                )
+                text = self.write([asked, {"role": "assistant", "content": "2", key: _PROBE}], None, generation=False)
             except RecordError:
                 continue
             if _PROBE in text:
@@ -114,7 +112,7 @@ class ChatTemplate:
         return ""
 
 
-def _in_form(message: Message, arguments: str, empty: str | None) -> Message:
+def _in_form(message: AnyMessage, arguments: str, empty: str | None) -> Message:
     """A message with the arguments of its calls as objects or as text, and with this for a missing content."""
     made = dict(message)
     if made.get("content") is None:
@@ -146,3 +144,26 @@ def _with_arguments(function: Mapping[str, object], form: str) -> dict[str, obje
     elif form == "text" and value is not None and not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False)
     return {**function, "arguments": value} if "arguments" in function else dict(function)
+
+
+def with_defaults(source: str, options: Mapping[str, object]) -> str:
+    """A template that has its variables by itself, so that whoever serves the model writes what it was taught.
+
+    Args:
+        source: Jinja source.
+        options: Variables; whoever renders can still give others.
+
+    Returns:
+        The source; the very same without options.
+    """
+    lines = [
+        f"{{%- if {name} is not defined -%}}{{%- set {name} = {_literal(value)} -%}}{{%- endif -%}}"
+        for name, value in sorted(options.items())
+    ]
+    return "".join(lines) + source
+
+
+def _literal(value: object) -> str:
+    """A value as Jinja writes it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if isinstance(value, str) else text.replace("null", "none")

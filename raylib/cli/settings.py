@@ -20,11 +20,12 @@ class Overrides(dict[str, object]):
         self.written: dict[KeyPath, str] = {}
 
 
-def overrides(items: list[str]) -> Overrides:
+def overrides(items: list[str], option: str = "--set") -> Overrides:
     """Values by dotted key.
 
     Args:
         items: The options as given, `key=value`; a value is YAML.
+        option: Name of the option, for errors.
 
     Returns:
         The values, and how they were written.
@@ -38,8 +39,11 @@ def overrides(items: list[str]) -> Overrides:
         key = key.strip()
         if not sign or not key:
             full_width = "; '＝' is a full-width sign" if "＝" in item else ""
-            raise RaylibError(f"--set {item!r}: write --set key=value, for example --set engine.actors=4{full_width}")
-        held = parse_document(value, f"--set {item}", RaylibError, lines=False)
+            example = "engine.actors=4" if option == "--set" else "name=value"
+            raise RaylibError(
+                f"{option} {item!r}: write {option} key=value, for example {option} {example}{full_width}"
+            )
+        held = parse_document(value, f"{option} {item}", RaylibError, lines=False)
         out[key] = held.data if value else ""
         for path, text in held.where.written.items():
             place: KeyPath = (*key.split("."), *path)

@@ -12,9 +12,10 @@ import torch
 from tests.texts import ARTICLE, CLASSICAL, ENGLISH, POEM, conversations
 from training.config import ModelConfig, TrainConfig
 from training.data.batches import BatchShape, micro_batches
+from training.data.encoded import TokenOptions
 from training.data.rows import Row, rows_of
 from training.data.tokenizer import Tokenizer
-from training.data.tokens import TokenOptions, tokenize
+from training.data.tokens import tokenize
 from training.model.build import build_model
 from training.objectives import Objective, Scorer
 

@@ -42,6 +42,12 @@ class ModelConfig:
     tokenizer: PathName = Field(
         default="", description="Path of the tokenizer's folder. If empty, the tokenizer is read from `path`."
     )
+    template_options: dict[str, object] | None = Field(
+        default=None,
+        description="Variables of the chat template, such as {enable_thinking: false}. The token folders must have "
+        "been rendered with the same ones, and the saved model has them as defaults. If absent, those of the token "
+        "folders are taken.",
+    )
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
         default="bf16",
         description="Data type of weights and activations. Optimizer states are always float32.",

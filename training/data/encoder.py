@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from raylib.chat import stop_ids
 from raylib.extras import optional
 from raylib.records import RecordFile
-from training.data.encoding import Encoded, EncoderPlace, TokenOptions, Tools, encode, encode_there, packed
+from training.data.encoded import Encoded, Refused, TokenOptions
+from training.data.encoding import EncoderPlace, Tools, encode, encode_there, packed
 from training.data.token_set import Kind
 from training.data.tokenizer import Tokenizer
 
@@ -41,7 +43,7 @@ class Encoder:
         self._kind, self._options = kind, options
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._pool: Parallel | None = None
-        self._tools = Tools(tokenizer, kind, options)
+        self._tools = Tools(tokenizer, kind, options, stop_ids(path))
         self._place = EncoderPlace(str(path), str(work / "tokenizer.json"), self._tools.borders)
         if parallel and self._cores > 1:
             self._pool = self._processes()
@@ -67,26 +69,34 @@ class Encoder:
         if self._pool is not None:
             self._pool.__exit__(kind, error, traceback)
 
-    def encoded(self, file: RecordFile) -> Iterator[Encoded]:
+    def encoded(self, file: RecordFile, refuse: Callable[[list[Refused]], None]) -> Iterator[Encoded]:
         """Records of a file, batch after batch, in their order.
 
         Args:
             file: The file, with the source of records that have none.
+            refuse: Called with records that cannot be read.
         """
         if self._pool is None:
-            for rows, sources in self._batches(file, _BATCH):
+            for rows, sources in self._batches(file, _BATCH, refuse):
                 yield encode(rows, sources, self._tools, self._options, self._kind)
             return
         delayed = optional("joblib", purpose="raylib tokenize").delayed(encode_there)
         tasks = (
             delayed(packed(rows), sources, self._place, self._options, self._kind)
-            for rows, sources in self._batches(file, 4 * _BATCH)
+            for rows, sources in self._batches(file, 4 * _BATCH, refuse)
         )
         yield from self._pool(tasks)
 
-    def _batches(self, file: RecordFile, size: int) -> Iterator[tuple[pa.Table, list[str]]]:
+    def _batches(
+        self, file: RecordFile, size: int, refuse: Callable[[list[Refused]], None]
+    ) -> Iterator[tuple[pa.Table, list[str]]]:
         """Tables of at most `size` records, each with the sources of its records."""
-        for table in file.tables(_RECORD_KINDS[self._kind]):
+
+        def rejected(rejects: pa.Table) -> None:
+            columns = (rejects[name].to_pylist() for name in ("id", "reason", "detail"))
+            refuse([Refused(*row) for row in zip(*columns, strict=True)])
+
+        for table in file.tables(_RECORD_KINDS[self._kind], rejected):
             sources = [s or file.source for s in table["source"].to_pylist()]
             for begin in range(0, len(table), size):
                 yield table.slice(begin, size), sources[begin : begin + size]

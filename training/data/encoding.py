@@ -2,73 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raylib.errors import RecordError, TrainingError
+from raylib.chat import Renderer, stop_ids
+from raylib.errors import TrainingError
 from raylib.extras import optional
 from raylib.schema import text_of
-from training.data.templates import Renderer
+from training.data.chats import ChatRecords, pairs, sft_samples
+from training.data.encoded import Encoded, Refused, TokenOptions
 from training.data.token_set import Kind
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
 
-__all__ = ["Encoded", "EncoderPlace", "TokenOptions", "Tools", "encode", "encode_there", "packed"]
-
-
-@dataclass(frozen=True)
-class TokenOptions:
-    """How records become tokens.
-
-    Attributes:
-        kind: Kind of samples; `auto` decides by the first record.
-        template: Name of the template of conversations; `auto` uses the tokenizer's own.
-        max_tokens: Largest length of a sample in tokens; longer ones are cut, a prompt at its start and then answers
-            at their end. 0 cuts nothing.
-        max_prompt: Number of tokens that the prompt of a preference keeps when the pair is too long.
-        seed: Seed of the shuffle.
-    """
-
-    kind: Literal["auto", "pretrain", "sft", "preference"] = "auto"
-    template: str = "auto"
-    max_tokens: int = 0
-    max_prompt: int = 1024
-    seed: int = 0
-
-
-@dataclass
-class Encoded:
-    """Samples, one after the other.
-
-    Attributes:
-        ids: All tokens, uint32.
-        targets: Whether each token is a target, uint8, or None for pretraining.
-        lengths: Length of each sequence, int64; a preference is three of them.
-        tokens: Number of tokens by source.
-        records: Number of records by source.
-        dropped: Number of records left out, by reason.
-        cut: Number of samples that were shortened.
-    """
-
-    ids: npt.NDArray[np.uint32]
-    targets: npt.NDArray[np.uint8] | None
-    lengths: npt.NDArray[np.int64]
-    tokens: Counter[str] = field(default_factory=Counter)
-    records: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    cut: int = 0
+__all__ = ["EncoderPlace", "Tools", "encode", "encode_there", "packed"]
 
 
 class EncoderPlace(NamedTuple):
@@ -95,11 +52,11 @@ class Tools:
         renderer: Renders conversations; None for pretraining.
     """
 
-    def __init__(self, tokenizer: Tokenizer, kind: Kind, options: TokenOptions) -> None:
+    def __init__(self, tokenizer: Tokenizer, kind: Kind, options: TokenOptions, stops: Sequence[int] = ()) -> None:
         self.tokenizer: Tokenizer | None = tokenizer
         self.backend: FastTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
         self.borders = (tokenizer.bos_token_id, tokenizer.eos_token_id)
-        self.renderer = Renderer(tokenizer, options.template) if kind != "pretrain" else None
+        self.renderer = Renderer(tokenizer, options.render, stops=stops) if kind != "pretrain" else None
 
 
 @dataclass
@@ -112,14 +69,24 @@ class BareTools:
     renderer: None = None
 
 
-@functools.lru_cache(maxsize=2)
+_MADE: dict[bytes, Tools | BareTools] = {}
+
+
 def _tools_there(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tools | BareTools:
     """Tools of a worker process, made once."""
+    key = orjson.dumps([place, kind, options.facts()])
+    if key not in _MADE:
+        _MADE.clear()
+        _MADE[key] = _new_tools(place, kind, options)
+    return _MADE[key]
+
+
+def _new_tools(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tools | BareTools:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if os.path.exists(place.bare):
         tokenizers = optional("tokenizers", purpose="raylib tokenize")
         return BareTools(tokenizers.Tokenizer.from_file(place.bare), place.borders)
-    return Tools(saved_tokenizer(place.folder), kind, options)
+    return Tools(saved_tokenizer(place.folder), kind, options, stop_ids(place.folder))
 
 
 def packed(rows: pa.Table) -> bytes:
@@ -150,43 +117,10 @@ def encode(rows: pa.Table, sources: list[str], tools: Tools | BareTools, options
     """
     if kind == "pretrain":
         return _pretrain(rows, sources, tools)
-    collected = _Collected()
     if tools.renderer is None:
         raise TrainingError(f"{kind} needs a tokenizer that renders conversations")
-    make = _sft if kind == "sft" else _preferences
-    make(rows, sources, tools.renderer, options, collected)
-    return collected.encoded()
-
-
-@dataclass
-class _Collected:
-    """Samples of a batch, one by one."""
-
-    ids: list[int] = field(default_factory=list)
-    targets: list[bool] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    tokens: Counter[str] = field(default_factory=Counter)
-    records: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    cut: int = 0
-
-    def add(self, ids: Sequence[int], targets: Sequence[bool]) -> None:
-        """Append a sequence."""
-        self.ids += ids
-        self.targets += targets
-        self.lengths.append(len(ids))
-
-    def encoded(self) -> Encoded:
-        """Everything as arrays."""
-        return Encoded(
-            ids=np.array(self.ids, np.uint32),
-            targets=np.array(self.targets, np.uint8),
-            lengths=np.array(self.lengths, np.int64),
-            tokens=self.tokens,
-            records=self.records,
-            dropped=self.dropped,
-            cut=self.cut,
-        )
+    records = ChatRecords.of(rows, sources)
+    return sft_samples(records, tools.renderer, options) if kind == "sft" else pairs(records, tools.renderer, options)
 
 
 def _pretrain(rows: pa.Table, sources: list[str], tools: Tools | BareTools) -> Encoded:
@@ -201,8 +135,9 @@ def _pretrain(rows: pa.Table, sources: list[str], tools: Tools | BareTools) -> E
     for (_, source), length in zip(made, lengths.tolist(), strict=True):
         out.tokens[source] += length
         out.records[source] += 1
-    if len(made) < len(encoded):
-        out.dropped["empty"] = len(encoded) - len(made)
+    empty = np.flatnonzero([not ids for ids in encoded]).tolist()
+    names = rows["id"].to_pylist() if empty else []
+    out.refused += [Refused(names[i], "empty", "the document has no text") for i in empty]
     return out
 
 
@@ -213,81 +148,3 @@ def _text_ids(texts: list[str], tools: Tools | BareTools) -> list[list[int]]:
     if tools.tokenizer is None:
         raise TrainingError("no tokenizer to encode with")
     return tools.tokenizer(texts, add_special_tokens=False)["input_ids"]
-
-
-def _sft(rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, out: _Collected) -> None:
-    """Conversations, whose answers are targets."""
-    if "messages" not in rows.column_names:
-        raise TrainingError("sft needs conversations, but these records have no messages")
-    for messages, source in zip(rows["messages"].to_pylist(), sources, strict=True):
-        try:
-            made = renderer.conversation(messages or [])
-        except RecordError as error:
-            out.dropped[error.reason] += 1
-            continue
-        ids, targets = made.ids, made.targets
-        if options.max_tokens and len(ids) > options.max_tokens:
-            out.cut += 1
-            ids, targets = _shortened(ids, targets, options.max_tokens)
-            if not any(targets):
-                out.dropped["targets_cut"] += 1
-                continue
-        out.add(ids, targets)
-        out.tokens[source] += len(ids)
-        out.records[source] += 1
-
-
-def _shortened(ids: list[int], targets: list[bool], limit: int) -> tuple[list[int], list[bool]]:
-    """Cut the start of the prompt, then the end of the sample. A quarter of the limit stays for the prompt's end."""
-    first = targets.index(True)
-    room = max(limit // 4, limit - (len(ids) - first))  # for the tokens before the first answer
-    drop = max(0, first - room)
-    return ids[drop : drop + limit], targets[drop : drop + limit]
-
-
-@dataclass
-class _Pair:
-    """Tokens of a preference."""
-
-    prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
-
-    def shortened(self, options: TokenOptions) -> _Pair:
-        """Cut the start of the prompt to `max_prompt` or more, then the ends of both answers."""
-        limit, longest = options.max_tokens, max(len(self.chosen), len(self.rejected))
-        keep = max(min(options.max_prompt, limit - 1), limit - longest)
-        prompt = self.prompt[-keep:]
-        room = limit - len(prompt)
-        return _Pair(prompt, self.chosen[:room], self.rejected[:room])
-
-
-def _preferences(
-    rows: pa.Table, sources: list[str], renderer: Renderer, options: TokenOptions, out: _Collected
-) -> None:
-    """Preferences: a prompt and two answers, which are targets."""
-    columns = (rows["prompt"].to_pylist(), rows["chosen"].to_pylist(), rows["rejected"].to_pylist())
-    for prompt, chosen, rejected, source in zip(*columns, sources, strict=True):
-        if not chosen or not rejected:
-            out.dropped["empty_answer"] += 1
-            continue
-        try:
-            asked = renderer.prompt(prompt)
-        except RecordError as error:
-            out.dropped[error.reason] += 1
-            continue
-        pair = _Pair(asked, renderer.answer(chosen), renderer.answer(rejected))
-        if pair.chosen == pair.rejected:
-            out.dropped["equal_answers"] += 1
-            continue
-        longest = max(len(pair.chosen), len(pair.rejected))
-        if options.max_tokens and len(pair.prompt) + longest > options.max_tokens:
-            out.cut += 1
-            pair = pair.shortened(options)
-            if pair.chosen == pair.rejected:
-                out.dropped["answers_cut_equal"] += 1
-                continue
-        for ids, target in ((pair.prompt, False), (pair.chosen, True), (pair.rejected, True)):
-            out.add(ids, [target] * len(ids))
-            out.tokens[source] += len(ids)
-        out.records[source] += 1

@@ -116,11 +116,12 @@ class Rows:
         asked, _ = self.tokens.sequence(3 * index)
         ids, targets = [], []
         for which in (1, 2):
-            answer, _ = self.tokens.sequence(3 * index + which)
-            answer = answer[: self.length - 1]
+            answer, learnt = self.tokens.sequence(3 * index + which)
+            assert learnt is not None  # only pretraining tokens have none
+            answer, learnt = answer[: self.length - 1], learnt[: self.length - 1]
             prompt = asked[max(0, len(asked) + len(answer) - self.length) :]  # the prompt keeps its end
             ids.append(np.concatenate([prompt, answer]))
-            targets.append(np.concatenate([np.zeros(len(prompt), np.uint8), np.ones(len(answer), np.uint8)]))
+            targets.append(np.concatenate([np.zeros(len(prompt), np.uint8), learnt]))
         return Row(tuple(ids), tuple(targets), self.number)
 
     def size(self, index: int) -> int:

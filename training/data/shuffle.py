@@ -20,9 +20,12 @@ import orjson
 from numba import njit
 
 from raylib.atomic import write_atomically
-from training.data.encoding import Encoded
+from training.data.encoded import Encoded, Refused
 
-__all__ = ["Spill", "join"]
+__all__ = ["REFUSED", "Spill", "join"]
+
+REFUSED = "refused.jsonl"
+"""Name of the file that lists the records that are left out, in a part and in a token folder."""
 
 
 _CHUNK = 1 << 25  # tokens that are held before they are written
@@ -58,18 +61,28 @@ class Spill:
     def __init__(self, folder: Path, *, width: int, buckets: int, seed: Sequence[int]) -> None:
         self._folder, self._width, self._buckets, self._seed = folder, width, buckets, list(seed)
         self._held: list[Encoded] = []
-        self._held_tokens = self._chunks = self._samples = self._cut = 0
+        self._held_tokens = self._chunks = self._samples = self._cut = self._expanded = 0
         self._tokens: Counter[str] = Counter()
         self._records: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._unlearnt: Counter[str] = Counter()
         folder.mkdir(parents=True, exist_ok=True)
+        self._refused = (folder / REFUSED).open("wb")
+
+    def refuse(self, records: Sequence[Refused]) -> None:
+        """Note records that are left out, in a file of their own."""
+        for record in records:
+            self._dropped[record.reason] += 1
+            self._refused.write(orjson.dumps(record._asdict()) + b"\n")
 
     def add(self, encoded: Encoded) -> None:
         """Take the next samples of the file."""
         self._tokens.update(encoded.tokens)
         self._records.update(encoded.records)
-        self._dropped.update(encoded.dropped)
+        self._unlearnt.update(encoded.unlearnt)
         self._cut += encoded.cut
+        self._expanded += encoded.expanded
+        self.refuse(encoded.refused)
         self._held.append(encoded)
         self._held_tokens += len(encoded.ids)
         if self._held_tokens >= _CHUNK:
@@ -99,10 +112,13 @@ class Spill:
         """Flush buffered samples and mark the part as complete."""
         if self._held_tokens:
             self._write()
+        self._refused.close()
         facts = {
             "tokens": self._tokens,
             "records": self._records,
             "dropped": self._dropped,
+            "unlearnt": self._unlearnt,
+            "expanded": self._expanded,
             "cut": self._cut,
             "chunks": self._chunks,
             "samples": self._samples,

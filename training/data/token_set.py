@@ -12,19 +12,35 @@ import orjson
 
 from raylib.errors import TrainingError
 
-__all__ = ["Kind", "TokenFile", "TokenInfo", "TokenSet"]
+__all__ = ["FORMAT", "TEMPLATE", "Kind", "TokenFile", "TokenInfo", "TokenSet"]
 
 Kind = Literal["pretrain", "sft", "preference"]
+FORMAT = 2
+"""Version of the content of token folders; in 1, answers of preferences could be those of another template."""
+TEMPLATE = "chat_template.jinja"
+"""Name of the file with the chat template of a token folder, whose variables have the values that were used."""
 
 
 class TokenInfo(TypedDict):
-    """Content of `tokens.json`, the description of a token folder."""
+    """Content of `tokens.json`, the description of a token folder.
 
+    `dropped` counts records by the reason why they are left out, and `refused.jsonl` names each. `unlearnt` counts
+    turns of records that are learnt. `chat` says how conversations are rendered, and `stops` are the ids of the tokens
+    that end an answer.
+    """
+
+    format: int
+    raylib: str
+    sources: list[str]
     dtype: str
     tokens: int
     samples: int
     cut: int
     dropped: dict[str, int]
+    unlearnt: dict[str, int]
+    expanded: int
+    chat: dict[str, object]
+    stops: list[int]
     tokens_by_source: dict[str, int]
     samples_by_source: dict[str, int]
     key: str
@@ -56,6 +72,7 @@ class TokenSet:
         self.path = folder
         self.info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
         self.kind: Kind = self.info["kind"]
+        _check_format(folder, self.info)
         self.starts: npt.NDArray[np.int64] = np.load(folder / "starts.npy", mmap_mode="r")
         self.tokens = TokenFile(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
         self.targets: TokenFile | None = None
@@ -74,6 +91,20 @@ class TokenSet:
         first, last = int(self.starts[number]), int(self.starts[number + 1])
         targets = None if self.targets is None else self.targets[first:last].view(np.uint8)
         return self.tokens[first:last], targets
+
+
+def _check_format(folder: Path, info: TokenInfo) -> None:
+    """Refuse chat data of an earlier version, whose answers may not be those of the records."""
+    found = info.get("format", 1)
+    if found == FORMAT or info["kind"] == "pretrain":
+        return
+    maker = f"raylib {dict(info).get('raylib', '0.1')}"
+    sources = " ".join(info.get("sources", [])) or "IN..."
+    raise TrainingError(
+        f"{folder} was made by {maker}, which wrote chat data otherwise (with templates that add reasoning, answers of "
+        "preferences were wrong, and earlier turns were left out). Make it anew: "
+        f"raylib tokenize {sources} -o {folder}-new --tokenizer {info['tokenizer']}"
+    )
 
 
 class TokenFile:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from raylib.chat import ChatTokenizer
 from raylib.extras import optional
 from raylib.model_folders import loaded, tokenizer_folder
 
-__all__ = ["Message", "Tokenizer", "pad_id", "saved_tokenizer"]
-
-Message = Mapping[str, str]
-"""One turn of a conversation: its `role` (system, user or assistant) and its `content`."""
+__all__ = ["Tokenizer", "pad_id", "saved_tokenizer"]
 
 
-class Tokenizer(Protocol):
+class Tokenizer(ChatTokenizer, Protocol):
     """A tokenizer as transformers loads it."""
 
     @property
@@ -27,32 +24,10 @@ class Tokenizer(Protocol):
         """Id of `bos_token`."""
 
     @property
-    def eos_token(self) -> str | None:
-        """Token that ends a text, if there is one."""
-
-    @property
-    def eos_token_id(self) -> int | None:
-        """Id of `eos_token`."""
-
-    @property
     def pad_token_id(self) -> int | None:
         """Id of the token that fills up rows, if there is one."""
 
     def __len__(self) -> int: ...
-
-    def __call__(self, text: list[str], *, add_special_tokens: bool) -> Mapping[str, list[list[int]]]:
-        """Token ids of texts, under the key `input_ids`."""
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Token ids of a text."""
-
-    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        """Text of token ids."""
-
-    def apply_chat_template(
-        self, conversation: list[Message], *, tokenize: bool, add_generation_prompt: bool
-    ) -> str | list[int]:
-        """A conversation written by the tokenizer's own template."""
 
     def save_pretrained(self, save_directory: str | Path) -> object:
         """Write the tokenizer's files to a folder."""

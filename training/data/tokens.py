@@ -8,24 +8,26 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import orjson
 
 from raylib.atomic import SUFFIX, write_atomically
+from raylib.chat import Renderer, stop_ids
 from raylib.errors import TrainingError
 from raylib.locking import locked
 from raylib.outputs import output_folder
 from raylib.records import RecordFile, files_of
+from raylib.versions import versions
+from training.data.encoded import TokenOptions
 from training.data.encoder import SMALL, Encoder
-from training.data.encoding import TokenOptions
-from training.data.shuffle import Spill, join
-from training.data.token_set import Kind, TokenInfo
+from training.data.shuffle import REFUSED, Spill, join
+from training.data.token_set import FORMAT, TEMPLATE, Kind, TokenInfo
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
-__all__ = ["TokenInfo", "TokenOptions", "tokenize"]
+__all__ = ["TokenInfo", "TokenOptions", "guess_kind", "tokenize"]
 
 
 _BUCKET = 64 << 20  # bytes of input whose samples are shuffled at once
@@ -36,6 +38,7 @@ class _Job:
     """Everything that determines the token files.
 
     Attributes:
+        sources: Paths that the user gave.
         files: Files of records.
         tokenizer: The tokenizer.
         place: Folder of the tokenizer.
@@ -44,6 +47,7 @@ class _Job:
         work: Folder of unfinished parts.
     """
 
+    sources: Sequence[str]
     files: list[RecordFile]
     tokenizer: Tokenizer
     place: str
@@ -64,11 +68,13 @@ class _Job:
 
 @dataclass
 class _Totals:
-    """Counts over all parts: of tokens and of records by source, of records left out by reason, of cut samples."""
+    """Counts over all parts: tokens and samples by source, records left out and turns not learnt by reason, ..."""
 
     tokens: Counter[str] = field(default_factory=Counter)
     records: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    unlearnt: Counter[str] = field(default_factory=Counter)
+    expanded: int = 0
     cut: int = 0
 
     @classmethod
@@ -80,6 +86,8 @@ class _Totals:
             totals.tokens.update(facts["tokens"])
             totals.records.update(facts["records"])
             totals.dropped.update(facts["dropped"])
+            totals.unlearnt.update(facts["unlearnt"])
+            totals.expanded += facts["expanded"]
             totals.cut += facts["cut"]
         return totals
 
@@ -118,7 +126,7 @@ def tokenize(
         finished = _finished(folder, key)  # by another process since
         if finished is not None:
             return finished
-        job = _Job(files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
+        job = _Job(sources, files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
         job.work.mkdir(parents=True, exist_ok=True)
         return _tokenize(job, folder)
 
@@ -153,17 +161,31 @@ def _tokenize(job: _Job, folder: Path) -> TokenInfo:
     parts, done_before = _encode_parts(job, kind, width=width, buckets=buckets, parallel=size > SMALL)
     totals = _Totals.of(parts)
     if not totals.records:
+        message = _nothing(parts, totals)
         shutil.rmtree(job.work)
-        raise TrainingError("no records to tokenise: all of them were dropped, or the input is empty")
+        raise TrainingError(message)
     dtype: np.dtype[np.generic] = np.dtype(np.uint16 if len(job.tokenizer) <= 1 << 16 else np.uint32)
     tokens, samples = join(parts, folder, width=width, buckets=buckets, dtype=dtype, seed=job.options.seed)
     seconds = time.perf_counter() - begun
+    with (folder / REFUSED).open("wb") as out:
+        for part in parts:
+            out.write((part / REFUSED).read_bytes())
+    renderer = None if kind == "pretrain" else Renderer(job.tokenizer, job.options.render, stops=stop_ids(job.place))
+    if renderer is not None:
+        write_atomically(folder / TEMPLATE, renderer.served.encode())
     info = TokenInfo(
+        format=FORMAT,
+        raylib=versions()["raylib"],
+        sources=list(job.sources),
         dtype=dtype.name,
         tokens=tokens,
         samples=samples,
         cut=totals.cut,
         dropped=dict(totals.dropped),
+        unlearnt=dict(totals.unlearnt),
+        expanded=totals.expanded,
+        chat={} if renderer is None else {"template": renderer.template.name, **asdict(job.options.render)},
+        stops=[] if renderer is None else renderer.stops(),
         tokens_by_source=dict(sorted(totals.tokens.items())),
         samples_by_source=dict(sorted(totals.records.items())),
         key=job.key,
@@ -173,11 +195,20 @@ def _tokenize(job: _Job, folder: Path) -> TokenInfo:
         seconds=round(seconds, 2),
         tokens_per_second=round(tokens / max(seconds, 1e-9)),
         parts_done_before=done_before,
-        options=dict(vars(job.options)),
+        options=job.options.facts(),
     )
     write_atomically(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
     shutil.rmtree(job.work)
     return info
+
+
+def _nothing(parts: Sequence[Path], totals: _Totals) -> str:
+    """Why there is nothing to learn: how many records were refused, for which reasons, and one of them in words."""
+    if not totals.dropped:
+        return "no records to tokenise: the input is empty"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in totals.dropped.most_common())
+    first = next(orjson.loads(line) for part in parts for line in (part / REFUSED).read_bytes().splitlines())
+    return f"no record can be learnt ({reasons}); {first['id']}: {first['detail']}"
 
 
 def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: bool) -> tuple[list[Path], int]:
@@ -190,7 +221,7 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
                 done_before += 1
             else:
                 spill = Spill(part, width=width, buckets=buckets, seed=(job.options.seed, number))
-                for encoded in encoder.encoded(file):
+                for encoded in encoder.encoded(file, spill.refuse):
                     spill.add(encoded)
                 spill.close()
             parts.append(part)
@@ -199,14 +230,26 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
 
 def _key(files: Sequence[RecordFile], tokenizer_path: str, options: TokenOptions) -> str:
     """Fingerprint of the options, of the files' paths, sizes and times, and of the tokenizer's files."""
-    facts: list[object] = [vars(options)]
+    facts: list[object] = [FORMAT, options.facts()]
     for _, path in files:
         status = os.stat(path) if os.path.exists(path) else None
         facts.append([path, status.st_size if status else 0, status.st_mtime_ns if status else 0])
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         file = Path(tokenizer_path) / name
         facts.append([name, hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else ""])
     return hashlib.blake2b(orjson.dumps(facts), digest_size=8).hexdigest()
+
+
+def guess_kind(sources: Sequence[str]) -> Kind:
+    """Kind of samples that the first records of some sources are.
+
+    Args:
+        sources: Files, folders of runs, globs or URIs.
+
+    Raises:
+        TrainingError: if there are no records, or if they are of a kind that is not tokenised.
+    """
+    return _guess(files_of(sources))
 
 
 def _guess(files: Sequence[RecordFile]) -> Kind:
@@ -215,5 +258,11 @@ def _guess(files: Sequence[RecordFile]) -> Kind:
         for table in file.tables():
             if "chosen" in table.column_names:
                 return "preference"
+            if "label" in table.column_names and "answer" in table.column_names:
+                raise TrainingError(
+                    f"{file.path} holds feedback (answers with a label, for KTO), of which sft would learn bad answers "
+                    "as good ones; no objective learns from feedback yet. Keep the good ones, as conversations, with "
+                    "`raylib run` and `keep_where: label`"
+                )
             return "sft" if "messages" in table.column_names else "pretrain"
     raise TrainingError("no records to tokenise")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from raylib.errors import ParameterError, TrainingError
+from raylib.chat import Renderer, RenderOptions, stop_ids
+from raylib.errors import ParameterError, RecordError, TrainingError, attempt
 from raylib.extras import optional
 from raylib.locking import locked_file
 from raylib.model_folders import model_folder
 from raylib.outputs import output_file
-from training.data.templates import Renderer
 from training.data.tokenizer import Tokenizer, pad_id, saved_tokenizer
-from training.inference.endpoint_generator import EndpointGenerator, PartlyAnswered
-from training.inference.prompts import AnswerRecord, Prompt, prompts_of, read_answers
-from training.inference.sampling import AnswersPrompts, Conversations, Sampling
+from training.inference.endpoint_generator import EndpointGenerator
+from training.inference.prompts import AnswerRecord, Prompt, prompts_of, read_answers, split_answer
+from training.inference.sampling import AnswersPrompts, Conversations, PartlyAnswered, Sampling, Tools
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +31,37 @@ if TYPE_CHECKING:
 __all__ = ["GenerateOptions", "Generated", "Generator", "VllmGenerator", "generate_file"]
 
 _PURPOSE = "generation without --endpoint"
+_log = logging.getLogger("raylib")
+
+
+class _Rendering:
+    """A tokenizer, and conversations rendered as the model of its folder was taught."""
+
+    def __init__(self, path: str, render: RenderOptions | None) -> None:
+        place = model_folder(path, "model")
+        self.tokenizer: Tokenizer = saved_tokenizer(place, "model")
+        self.renderer = Renderer(self.tokenizer, render, stops=stop_ids(place))
+        self.stops = self.renderer.stops()
+
+    def prompts(self, conversations: Conversations, tools: Tools | None) -> tuple[dict[int, list[int]], dict[int, str]]:
+        """Tokens of the prompts that can be rendered, and why the others cannot, by their number."""
+        made: dict[int, list[int]] = {}
+        refused: dict[int, str] = {}
+        for number, messages in enumerate(conversations):
+            given = None if tools is None else tools[number]
+            prompt = attempt(partial(self.renderer.prompt, messages, given))
+            if isinstance(prompt, RecordError):
+                refused[number] = str(prompt)
+            else:
+                made[number] = prompt
+        return made, refused
+
+
+def _all_answers(answers: Mapping[int, str], refused: Mapping[int, str], count: int) -> list[str]:
+    """Answers in order. Raises PartlyAnswered if some conversations were refused."""
+    if refused:
+        raise PartlyAnswered([answers.get(i) for i in range(count)], list(refused.values()))
+    return [answers[i] for i in range(count)]
 
 
 class Generator:
@@ -36,55 +69,67 @@ class Generator:
 
     Args:
         path: Path of the model's folder.
-        template: Name of a template; `auto` uses the tokenizer's own.
+        render: How conversations are rendered; None renders them by the model's own template.
         device: Device, such as `cpu` or `cuda:1`; `auto` uses a GPU if there is one.
     """
 
-    def __init__(self, path: str, *, template: str = "auto", device: str = "auto") -> None:
+    def __init__(self, path: str, *, render: RenderOptions | None = None, device: str = "auto") -> None:
         torch = optional("torch", purpose=_PURPOSE)
         transformers = optional("transformers", purpose=_PURPOSE)
         place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer: Tokenizer = saved_tokenizer(model_folder(path, "model"), "model")
+        self._rendering = _Rendering(path, render)
+        self.tokenizer, self.renderer = self._rendering.tokenizer, self._rendering.renderer
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
         model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, dtype=dtype
         )
         self.model, self.device = model.to(place).eval(), place
-        self.renderer = Renderer(self.tokenizer, template)
 
-    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:
+    def answer(
+        self,
+        conversations: Conversations,
+        sampling: Sampling | None = None,
+        *,
+        batch: int = 16,
+        tools: Tools | None = None,
+    ) -> list[str]:
         """Answer conversations.
 
         Args:
             conversations: Messages of each conversation, up to a question.
             sampling: How tokens are drawn.
             batch: Number of conversations that are answered at once. It does not change greedy answers.
+            tools: Tools of each conversation.
 
         Returns:
-            The next answer to each conversation, without its end token.
+            What the model writes after each generation prompt, reasoning included, without the token that ends it.
+
+        Raises:
+            PartlyAnswered: if the template refuses some conversations.
         """
         torch = optional("torch", purpose=_PURPOSE)
         sampling = sampling or Sampling()
-        prompts = [self.renderer.prompt(c) for c in conversations]
-        longest = int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - sampling.max_new_tokens
-        order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-        out = [""] * len(prompts)
+        prompts, refused = self._rendering.prompts(conversations, tools)
+        limit = max(1, int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - sampling.max_new_tokens)
+        cut = sum(len(ids) > limit for ids in prompts.values())
+        if cut:
+            _log.warning("%d prompts are longer than %d tokens and lose their beginning", cut, limit)
+        order = sorted(prompts, key=lambda i: -len(prompts[i]))
+        out: dict[int, str] = {}
         torch.manual_seed(sampling.seed)
         for begin in range(0, len(order), batch):
             rows = order[begin : begin + batch]
-            answers = self._generate([prompts[i][-max(longest, 1) :] for i in rows], sampling)
-            for row, answer in zip(rows, answers, strict=True):
-                out[row] = answer
-        return out
+            answers = self._generate([prompts[i][-limit:] for i in rows], sampling)
+            out.update(zip(rows, answers, strict=True))
+        return _all_answers(out, refused, len(conversations))
 
     def _generate(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[str]:
         """Answer one batch of prompts."""
         torch = optional("torch", purpose=_PURPOSE)
-        ending = _Ending.of(self.renderer, self.tokenizer)
         pad = pad_id(self.tokenizer)
         options: dict[str, object] = {
             "max_new_tokens": sampling.max_new_tokens,
-            "eos_token_id": ending.stops,
+            "eos_token_id": self._rendering.stops,
             "pad_token_id": pad,
             "repetition_penalty": sampling.repetition_penalty,
             "do_sample": sampling.temperature > 0,
@@ -97,33 +142,12 @@ class Generator:
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         with torch.inference_mode():
             made: Tensor = self.model.generate(input_ids=ids, attention_mask=mask, **options)
-        return [self._text(row, ending) for row in made[:, width:].tolist()]
+        return [self._text(row) for row in made[:, width:].tolist()]
 
-    def _text(self, ids: list[int], ending: _Ending) -> str:
+    def _text(self, ids: list[int]) -> str:
         """Text of the tokens before the first one that ends an answer."""
-        cut = next((k for k, token in enumerate(ids) if token in ending.stops), len(ids))
-        text = self.tokenizer.decode(ids[:cut], skip_special_tokens=True)
-        return text.removesuffix(ending.tail)
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """How answers end.
-
-    Attributes:
-        stops: Ids of the tokens that end an answer.
-        tail: Text before the last of the tokens that end a turn; some templates have several.
-    """
-
-    stops: list[int]
-    tail: str
-
-    @classmethod
-    def of(cls, renderer: Renderer, tokenizer: Tokenizer) -> _Ending:
-        """How answers end by a renderer's template."""
-        end = renderer.answer("")
-        last = {*end[-1:], *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}
-        return cls(sorted(last), tokenizer.decode(end[:-1], skip_special_tokens=True))
+        cut = next((k for k, token in enumerate(ids) if token in self._rendering.stops), len(ids))
+        return self.tokenizer.decode(ids[:cut], skip_special_tokens=True)
 
 
 class VllmGenerator:
@@ -131,11 +155,11 @@ class VllmGenerator:
 
     Args:
         path: Path of the model's folder.
-        template: Name of a template; `auto` uses the tokenizer's own.
+        render: How conversations are rendered; None renders them by the model's own template.
         options: Further arguments of `vllm.LLM`.
     """
 
-    def __init__(self, path: str, *, template: str = "auto", **options: object) -> None:
+    def __init__(self, path: str, *, render: RenderOptions | None = None, **options: object) -> None:
         try:
             self._vllm = import_module("vllm")
         except ImportError as error:
@@ -143,14 +167,20 @@ class VllmGenerator:
                 "--engine vllm: the package is not installed; use transformers, or serve the model elsewhere and give "
                 "--endpoint"
             ) from error
-        self.tokenizer: Tokenizer = saved_tokenizer(model_folder(path, "model"), "model")
-        self.renderer = Renderer(self.tokenizer, template)
+        self._rendering = _Rendering(path, render)
         self._model = self._vllm.LLM(model=path, trust_remote_code=False, **options)
 
-    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 0) -> list[str]:
+    def answer(
+        self,
+        conversations: Conversations,
+        sampling: Sampling | None = None,
+        *,
+        batch: int = 0,
+        tools: Tools | None = None,
+    ) -> list[str]:
         """The next answer to each conversation. vLLM makes its own batches, so `batch` is not used."""
         sampling = sampling or Sampling()
-        ending = _Ending.of(self.renderer, self.tokenizer)
+        prompts, refused = self._rendering.prompts(conversations, tools)
         wanted = self._vllm.SamplingParams(
             max_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
@@ -158,10 +188,11 @@ class VllmGenerator:
             top_k=sampling.top_k or -1,
             repetition_penalty=sampling.repetition_penalty,
             seed=sampling.seed,
-            stop_token_ids=ending.stops,
+            stop_token_ids=self._rendering.stops,
         )
-        made = self._model.generate([{"prompt_token_ids": self.renderer.prompt(c)} for c in conversations], wanted)
-        return [str(m.outputs[0].text).removesuffix(ending.tail) for m in made]
+        made = self._model.generate([{"prompt_token_ids": ids} for ids in prompts.values()], wanted)
+        answers = {i: str(m.outputs[0].text) for i, m in zip(prompts, made, strict=True)}
+        return _all_answers(answers, refused, len(conversations))
 
 
 @dataclass(frozen=True)
@@ -175,6 +206,7 @@ class GenerateOptions:
         limit: Largest number of prompts; 0 takes all.
         engine: `transformers` or `vllm`; not used with an endpoint.
         endpoint: URL of an OpenAI-compatible endpoint up to `/v1`. If empty, the model is loaded here.
+        render: How conversations are rendered; of an endpoint's server, `template_options` alone can be set.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -183,6 +215,7 @@ class GenerateOptions:
     limit: int = 0
     engine: Literal["transformers", "vllm"] = "transformers"
     endpoint: str = ""
+    render: RenderOptions = field(default_factory=RenderOptions)
 
     def __post_init__(self) -> None:
         if self.engine not in ("transformers", "vllm"):
@@ -225,7 +258,9 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
             sampling = replace(options.sampling, seed=options.sampling.seed + sample)
             answers: Sequence[str | None]
             try:
-                answers = generator.answer([p.messages for p in part], sampling, batch=options.batch)
+                answers = generator.answer(
+                    [p.messages for p in part], sampling, batch=options.batch, tools=[p.tools for p in part]
+                )
             except PartlyAnswered as error:
                 answers = error.answers
                 reasons += error.reasons
@@ -257,8 +292,10 @@ def _parts(
 
 def _generator(model: str, options: GenerateOptions) -> AnswersPrompts:
     if options.endpoint:
-        return EndpointGenerator(model, options.endpoint)
-    return VllmGenerator(model) if options.engine == "vllm" else Generator(model)
+        return EndpointGenerator(model, options.endpoint, template_options=options.render.template_options)
+    if options.engine == "vllm":
+        return VllmGenerator(model, render=options.render)
+    return Generator(model, render=options.render)
 
 
 def _append(out: Path, part: Sequence[Prompt], answers: Sequence[str | None], model: str, sample: int) -> None:
@@ -267,7 +304,12 @@ def _append(out: Path, part: Sequence[Prompt], answers: Sequence[str | None], mo
         for prompt, answer in zip(part, answers, strict=True):
             if answer is None:
                 continue
-            record = AnswerRecord(id=prompt.id, prompt=prompt.messages, response=answer, model=model, sample=sample)
+            reasoning, response = split_answer(answer)
+            record = AnswerRecord(id=prompt.id, prompt=prompt.messages, response=response, model=model, sample=sample)
+            if reasoning:
+                record["reasoning_content"] = reasoning
+            if prompt.tools:
+                record["tools"] = prompt.tools
             if prompt.category:
                 record["category"] = prompt.category
             stream.write(orjson.dumps(record) + b"\n")

@@ -14,8 +14,8 @@ import pyarrow as pa
 from quality.scores.judge import Judge
 from quality.scores.reward import RewardModel
 from raylib.errors import RaylibError
+from raylib.messages import Message, messages_array
 from raylib.schema import SCHEMAS
-from training.data.tokenizer import Message
 from training.inference.prompts import AnswerRecord, read_answers
 
 __all__ = ["PairOptions", "PairReport", "PreferencePair", "build_pairs", "scorer_of", "write_pairs"]
@@ -42,8 +42,9 @@ class PreferencePair(TypedDict):
 
     id: str
     prompt: list[Message]
-    chosen: str
-    rejected: str
+    chosen: list[Message]
+    rejected: list[Message]
+    tools: list[object] | None
     chosen_score: float
     rejected_score: float
 
@@ -101,16 +102,22 @@ class _Scored:
     """An answer with its score."""
 
     prompt: list[Message]
-    response: str
+    reply: Message
+    tools: list[object] | None
     score: float
 
     @classmethod
     def of(cls, row: Mapping[str, object]) -> _Scored:
         """The answer that a record holds."""
-        prompt, score = row["prompt"], row["score"]
+        prompt, score, tools = row["prompt"], row["score"], row.get("tools")
         assert isinstance(prompt, list)
         assert isinstance(score, (int, float))
-        return cls(prompt, str(row["response"]), float(score))
+        return cls(prompt, _reply(row), tools if isinstance(tools, list) else None, float(score))
+
+    @property
+    def response(self) -> str:
+        """The answer without its reasoning."""
+        return str(self.reply["content"])
 
 
 def _pairs_of_prompt(name: str, rows: Sequence[_Scored], options: PairOptions) -> tuple[list[PreferencePair], str]:
@@ -132,8 +139,9 @@ def _pairs_of_prompt(name: str, rows: Sequence[_Scored], options: PairOptions) -
             PreferencePair(
                 id=name if not pairs else f"{name}#{len(pairs) + 1}",
                 prompt=list(good.prompt),
-                chosen=good.response,
-                rejected=bad.response,
+                chosen=[good.reply],
+                rejected=[bad.reply],
+                tools=good.tools,
                 chosen_score=good.score,
                 rejected_score=bad.score,
             )
@@ -150,8 +158,8 @@ def _too_different(first: str, second: str, ratio: float) -> bool:
 def _report(pairs: Sequence[PreferencePair], prompts: int, lost: dict[str, int]) -> PairReport:
     report = PairReport(prompts=prompts, pairs=len(pairs), without_pair=lost)
     if pairs:
-        chosen = np.array([len(p["chosen"]) for p in pairs], float)
-        rejected = np.array([len(p["rejected"]) for p in pairs], float)
+        chosen = np.array([_length(p["chosen"]) for p in pairs], float)
+        rejected = np.array([_length(p["rejected"]) for p in pairs], float)
         margins = [p["chosen_score"] - p["rejected_score"] for p in pairs]
         longer = float((chosen > rejected).mean() + 0.5 * (chosen == rejected).mean())
         report["mean_margin"] = round(float(np.mean(margins)), 4)
@@ -159,6 +167,11 @@ def _report(pairs: Sequence[PreferencePair], prompts: int, lost: dict[str, int])
         report["mean_rejected_length"] = round(float(rejected.mean()), 1)
         report["chosen_longer"] = round(longer, 4)
     return report
+
+
+def _length(reply: Sequence[Message]) -> int:
+    """Characters of an answer without its reasoning."""
+    return sum(len(str(m["content"])) for m in reply)
 
 
 def scorer_of(reward_model: str = "", judge: str = "", base_url: str = "") -> RewardModel | Judge | None:
@@ -209,21 +222,30 @@ def write_pairs(
     if not pairs:
         lost = ", ".join(f"{name} {count}" for name, count in report["without_pair"].items() if count)
         raise RaylibError(f"none of {report['prompts']} prompts gives a pair ({lost}); nothing is written")
-    out.write_bytes(b"".join(orjson.dumps(pair) + b"\n" for pair in pairs))
+    out.write_bytes(b"".join(orjson.dumps({k: v for k, v in pair.items() if v is not None}) + b"\n" for pair in pairs))
     return report
 
 
 def _scored(rows: Sequence[AnswerRecord], scorer: RewardModel | Judge) -> list[AnswerRecord]:
     """The records with their scores."""
-    conversations = [
-        {
-            "id": str(row["id"]),
-            "messages": [*row["prompt"], {"role": "assistant", "content": row["response"]}],
-            "source": "",
-            "meta": None,
-        }
-        for row in rows
-    ]
-    table = pa.Table.from_pylist(conversations, schema=SCHEMAS["conversation"])
+    schema = SCHEMAS["conversation"]
+    columns = {
+        "id": pa.array([str(row["id"]) for row in rows], schema.field("id").type),
+        "messages": messages_array([[*row["prompt"], _reply(row)] for row in rows]),
+        "tools": pa.array(
+            [orjson.dumps(row["tools"]).decode() if row.get("tools") else None for row in rows], pa.large_string()
+        ),
+        "source": pa.array([""] * len(rows), schema.field("source").type),
+        "meta": pa.nulls(len(rows), pa.large_string()),
+    }
+    table = pa.table(columns, schema=schema)
     scores: list[float | None] = scorer(table).kept["score"].to_pylist()
     return [AnswerRecord(**{**row, "score": score}) for row, score in zip(rows, scores, strict=True)]
+
+
+def _reply(row: Mapping[str, object]) -> Message:
+    """The answer of a record as a message."""
+    made: Message = {"role": "assistant", "content": row["response"]}
+    if row.get("reasoning_content"):
+        made["reasoning_content"] = row["reasoning_content"]
+    return made

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 import orjson
 
 from raylib.errors import RaylibError, SourceError
+from raylib.messages import Message, rows_of
 from raylib.records import tables_of
-from training.data.tokenizer import Message
 
-__all__ = ["AnswerRecord", "Prompt", "answers_of", "prompts_of", "read_answers"]
+__all__ = ["AnswerRecord", "Prompt", "answers_of", "prompts_of", "read_answers", "split_answer"]
+
+_log = logging.getLogger("raylib")
+_OPENING = re.compile(r"\A\s*(?:<[^<>\s/]*think[^<>\s]*>|\[THINK\])")
+_CLOSING = re.compile(r"</[^<>\s]*think[^<>\s]*>|\[/THINK\]")
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,32 @@ class Prompt:
         id: Id of its record.
         messages: Messages up to the last question.
         category: Category of a safety record.
+        tools: Tools that the model may call; None if there are none.
     """
 
     id: str
     messages: list[Message]
     category: str | None = None
+    tools: list[object] | None = None
+
+    @property
+    def question(self) -> str:
+        """What the last message asks."""
+        return str(self.messages[-1].get("content") or "")
 
 
 class AnswerRecord(TypedDict, total=False):
-    """A line that `raylib generate` writes. `category` and `score` are there only if they are known."""
+    """A line that `raylib generate` writes.
+
+    `response` is the answer without its reasoning, which is in `reasoning_content`. That, `tools`, `category` and
+    `score` are there only if there are any.
+    """
 
     id: str
     prompt: list[Message]
     response: str
+    reasoning_content: str
+    tools: list[object]
     model: str
     sample: int
     category: str
@@ -61,18 +81,55 @@ def prompts_of(path: str, limit: int = 0) -> list[Prompt]:
 
 def _prompts(path: str, kind: str, limit: int) -> list[Prompt]:
     out: list[Prompt] = []
-    for table in tables_of(path, kind):
-        for row in table.to_pylist():
-            messages = row.get("prompt") or row.get("messages")
-            if messages is None:
-                messages = [{"role": "user", "content": row["text"]}]
-            while messages and messages[-1]["role"] == "assistant":
-                messages = messages[:-1]
-            if messages:
-                out.append(Prompt(row["id"], messages, row.get("category")))
+    unread: Counter[str] = Counter()
+    for table in tables_of(path, kind, rejected=lambda t: unread.update(t["reason"].to_pylist())):
+        for row in rows_of(table):
+            prompt = _prompt(row)
+            if prompt is None:
+                unread["no_question"] += 1
+            else:
+                out.append(prompt)
             if limit and len(out) >= limit:
-                return out
+                break
+    if out and unread:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in unread.most_common())
+        _log.warning("%s: no prompt in %s records (%s)", path, f"{unread.total():,}", reasons)
     return out
+
+
+def _prompt(row: Mapping[str, object]) -> Prompt | None:
+    """The prompt of a record; None if nothing is asked."""
+    messages = row.get("prompt") or row.get("messages")
+    if messages is None:
+        messages = [{"role": "user", "content": row["text"]}]
+    assert isinstance(messages, list)
+    while messages and messages[-1]["role"] == "assistant":
+        messages = messages[:-1]
+    if not messages:
+        return None
+    tools, category = row.get("tools"), row.get("category")
+    return Prompt(
+        str(row["id"]),
+        messages,
+        category if isinstance(category, str) else None,
+        tools if isinstance(tools, list) else None,
+    )
+
+
+def split_answer(text: str) -> tuple[str, str]:
+    """Reasoning and answer of what a model has written.
+
+    Args:
+        text: What it has written after the generation prompt, which may have opened the reasoning.
+
+    Returns:
+        The reasoning, empty if there is none, and the answer.
+    """
+    found = _CLOSING.search(text)
+    if found is None:
+        return "", text.strip("\n")
+    reasoning = _OPENING.sub("", text[: found.start()], count=1)
+    return reasoning.strip(), text[found.end() :].strip("\n")
 
 
 def answers_of(path: str) -> dict[str, AnswerRecord]:

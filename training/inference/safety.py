@@ -9,9 +9,10 @@ import orjson
 
 from quality.models.endpoint import Endpoint
 from quality.scores.answers import HarmlessRate, SafetyEvaluation, compare, evaluate_answers
+from raylib.chat import RenderOptions
 from raylib.errors import RaylibError
 from training.inference.generate import Generator
-from training.inference.prompts import prompts_of
+from training.inference.prompts import prompts_of, split_answer
 from training.inference.sampling import Sampling
 
 __all__ = ["evaluate_safety"]
@@ -25,6 +26,7 @@ def evaluate_safety(
     endpoint: Endpoint | None = None,
     max_new_tokens: int = 256,
     limit: int = 0,
+    render: RenderOptions | None = None,
 ) -> list[str]:
     """Let models answer harmful prompts, and write a report of how harmless the answers are.
 
@@ -35,6 +37,7 @@ def evaluate_safety(
         endpoint: Judge of the answers; without it refusals are recognised and words of a lexicon counted.
         max_new_tokens: Largest number of tokens of an answer.
         limit: Largest number of prompts; 0 takes all.
+        render: How prompts are rendered; None renders them by each model's own template.
 
     Returns:
         Lines for people: the rate of each model by category, and where two models differ.
@@ -48,12 +51,13 @@ def evaluate_safety(
     asked = prompts_of(prompts, limit)
     if endpoint is not None:
         endpoint.check()  # before minutes of generation
-    texts = [p.messages[-1]["content"] for p in asked]
+    texts = [p.question for p in asked]
     given = [p.category for p in asked]
     evaluations = []
     lines: list[str] = []
     for model in models:
-        answers = Generator(model).answer([p.messages for p in asked], Sampling(max_new_tokens))
+        said = Generator(model, render=render).answer([p.messages for p in asked], Sampling(max_new_tokens))
+        answers = [split_answer(text)[1] for text in said]
         evaluation = evaluate_answers(texts, answers, given if any(given) else None, endpoint=endpoint)
         evaluations.append(evaluation)
         lines += _lines(model, evaluation)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from training.data.tokenizer import Message
+from raylib.errors import TrainingError
+from raylib.messages import AnyMessage
 
-__all__ = ["AnswersPrompts", "Conversations", "Sampling"]
+__all__ = ["AnswersPrompts", "Conversations", "PartlyAnswered", "Sampling", "Tools"]
 
-Conversations: TypeAlias = Sequence[Sequence[Message]]
+Conversations: TypeAlias = Sequence[Sequence[AnyMessage]]
+Tools: TypeAlias = Sequence[Sequence[object] | None]
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,28 @@ class Sampling:
     seed: int = 0
 
 
+class PartlyAnswered(TrainingError):
+    """Some conversations got no answer: a template or an endpoint refused them, or all retries failed.
+
+    Args:
+        answers: Answers to all conversations; None where there is none.
+        reasons: Why, for each that has none.
+    """
+
+    def __init__(self, answers: Sequence[str | None], reasons: Sequence[str]) -> None:
+        super().__init__(f"{len(reasons)} of {len(answers)} prompts got no answer: {reasons[0]}")
+        self.answers, self.reasons = answers, reasons
+
+
 class AnswersPrompts(Protocol):
     """Anything that answers conversations."""
 
-    def answer(self, conversations: Conversations, sampling: Sampling | None = None, *, batch: int = 16) -> list[str]:
-        """The next answer to each conversation, without its end token."""
+    def answer(
+        self,
+        conversations: Conversations,
+        sampling: Sampling | None = None,
+        *,
+        batch: int = 16,
+        tools: Tools | None = None,
+    ) -> list[str]:
+        """The next answer to each conversation, without its end token. `tools` holds those of each conversation."""

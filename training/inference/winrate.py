@@ -106,13 +106,20 @@ def compare_answers(first: str, second: str, endpoint: Endpoint, out: Path) -> W
         raise RaylibError(f"{first} and {second} have no id in common")
     judged = judge_pairs(
         endpoint,
-        [ours[name]["prompt"][-1]["content"] for name in shared],
+        [_asked(ours[name]["prompt"]) for name in shared],
         [ours[name]["response"] for name in shared],
         [theirs[name]["response"] for name in shared],
     )
     lines = [orjson.dumps({"id": name, **pair}) + b"\n" for name, pair in zip(shared, judged, strict=True)]
     out.write_bytes(b"".join(lines))
     return win_rate(judged)
+
+
+def _asked(prompt: Sequence[Mapping[str, object]]) -> str:
+    """What the last message of a prompt asks, after what was said before it."""
+    *before, last = prompt
+    earlier = "".join(f"[{m['role']}] {m.get('content') or ''}\n" for m in before)
+    return f"{earlier}{last.get('content') or ''}"
 
 
 def judge_pairs(

@@ -28,7 +28,8 @@ class RunContext:
         config: The run.
         folder: Folder of the run.
         world: This worker among the others.
-        tokenizer: The tokenizer.
+        tokenizer: The tokenizer, with the chat template by which the model is taught.
+        stops: Ids of the tokens that end the answers that the model is taught.
         pad: Token id that fills up rows.
         width: Smallest number of columns of a batch.
         flops: Operations per trained token.
@@ -46,6 +47,7 @@ class RunContext:
     folder: Path
     world: World
     tokenizer: Tokenizer
+    stops: tuple[int, ...]
     pad: int
     width: int
     flops: float
@@ -69,4 +71,5 @@ class RunContext:
         if self.world.rank == 0 and weights is not None:
             if self.checkpoints.writer.background:
                 weights = snapshot(weights)
-            self.checkpoints.save_model(name, model_writer(self.backend.module.model, weights, self.tokenizer))
+            write = model_writer(self.backend.module.model, weights, self.tokenizer, self.stops)
+            self.checkpoints.save_model(name, write)

@@ -14,6 +14,7 @@ import torch
 from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.data.rows import rows_of
+from training.data.taught import taught_by
 from training.data.tokenizer import Tokenizer, pad_id
 from training.loop import phase
 from training.loop.backends import build_scorer, cast_for_backend, fresh_backend, make_backend
@@ -21,7 +22,7 @@ from training.loop.checkpoints import Checkpoints
 from training.loop.context import RunContext
 from training.loop.folder import Result, prepare_folder
 from training.loop.guards import ReadingSpeed, Watchdog
-from training.loop.phase_data import describe, phase_data, phases_of
+from training.loop.phase_data import describe, phase_data, phases_of, token_folders
 from training.loop.reference_model import with_reference
 from training.loop.reporting import Reporter
 from training.loop.resume import ResumePoint, newest_checkpoint, resume
@@ -96,6 +97,9 @@ class Loop:
         """Build the model and everything around it; go to where the newest checkpoint is."""
         config, world = self.config, self.world
         tokenizer = load_tokenizer(config.model)
+        taught = taught_by(token_folders(config), config.model.template_options)
+        if taught is not None:
+            tokenizer.chat_template = taught.template
         if world.rank == 0:
             prepare_folder(self.folder, config, world.size)
         world.barrier()
@@ -110,6 +114,7 @@ class Loop:
             folder=self.folder,
             world=world,
             tokenizer=tokenizer,
+            stops=() if taught is None else taught.stops,
             pad=pad_id(tokenizer),
             width=length if config.model.compile else 2,  # compiled layers need one shape
             flops=flops,

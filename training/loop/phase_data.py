@@ -13,7 +13,7 @@ from training.data.order import RowStream
 from training.data.rows import Rows, rows_of
 from training.objectives import Causal, Dpo, Objective
 
-__all__ = ["PhaseData", "describe", "phase_data", "phases_of"]
+__all__ = ["PhaseData", "describe", "phase_data", "phases_of", "token_folders"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class PhaseData:
 def phases_of(config: TrainConfig) -> tuple[PhaseConfig, ...]:
     """The phases of a run; a run without phases is one phase without a name."""
     return config.phases or (PhaseConfig("", config.data.train, config.epochs, config.steps),)
+
+
+def token_folders(config: TrainConfig) -> list[str]:
+    """Token folders of all phases and of the evaluation."""
+    trained = [source.path for phase in phases_of(config) for source in phase.train]
+    return [*trained, *(source.path for source in config.data.evaluation)]
 
 
 def phase_data(config: TrainConfig, phase: PhaseConfig) -> PhaseData:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,16 @@ from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight, without_adapter
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel
 
 __all__ = ["export_model", "model_writer"]
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
-def model_writer(model: PreTrainedModel, weights: Mapping[str, Tensor], tokenizer: Tokenizer) -> Callable[[Path], None]:
+def model_writer(
+    model: PreTrainedModel, weights: Mapping[str, Tensor], tokenizer: Tokenizer, stops: Sequence[int] = ()
+) -> Callable[[Path], None]:
     """Make a function that writes a model to a folder; LoRA weights are merged into the others.
 
     The function uses nothing that training changes, so a thread can call it later, provided that `weights` are a copy.
@@ -34,6 +37,7 @@ def model_writer(model: PreTrainedModel, weights: Mapping[str, Tensor], tokenize
             elsewhere (ZeRO-3).
         weights: All of its weights by name.
         tokenizer: The tokenizer, which is written beside the model.
+        stops: Ids of the tokens that end answers, beside those of the model that the training began with.
 
     Returns:
         A function of the folder.
@@ -56,12 +60,27 @@ def model_writer(model: PreTrainedModel, weights: Mapping[str, Tensor], tokenize
     else:
         _fill(fresh, weights)
     fresh.config.use_cache = True
+    fresh.generation_config = _generation(base, stops)
 
     def write(folder: Path) -> None:
         fresh.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
     return write
+
+
+def _generation(base: PreTrainedModel, stops: Sequence[int]) -> GenerationConfig:
+    """How the model generates: as the one that the training began with, with a cache, and until an answer ends."""
+    found: GenerationConfig | None = base.generation_config
+    made = transformers.GenerationConfig() if found is None else copy.deepcopy(found)
+    made.use_cache = True
+    known = made.eos_token_id
+    ids = known if isinstance(known, list) else [] if known is None else [known]
+    ends = [*stops, *(i for i in ids if i not in stops)]
+    made.eos_token_id = ends if len(ends) > 1 else ends[0] if ends else None
+    if not made.do_sample and any(getattr(made, name, None) is not None for name in ("temperature", "top_p", "top_k")):
+        made.do_sample = True  # transformers refuses to save these without it, though models are published so
+    return made
 
 
 def _fill(fresh: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raylib.chat import Renderer
 from raylib.errors import LockedError, TrainingError
 from raylib.locking import locked
 from tests.texts import ARTICLE, conversations
 from tests.training.setup import pairs, write
 from training.data import encoder, encoding, shuffle, tokens
 from training.data.counting import count_tokens
+from training.data.encoded import TokenOptions
 from training.data.rows import rows_of
-from training.data.templates import Renderer
 from training.data.token_set import TokenSet
 from training.data.tokenizer import Tokenizer
-from training.data.tokens import TokenOptions, tokenize
+from training.data.tokens import tokenize
 
 
 @pytest.mark.slow
@@ -31,7 +32,7 @@ def test_token_files_hold_every_sample_once_in_another_order(
     assert (info["samples"], info["dropped"], info["kind"]) == (50, {"no_targets": 1}, "sft")
     made = TokenSet(tmp_path / "out")
     renderer = Renderer(tokenizer)
-    expected = [renderer.conversation(r["messages"]).ids for r in rows[:50]]
+    expected = [renderer.conversation(r["messages"])[0].ids for r in rows[:50]]
     found = [made.sequence(i)[0].tolist() for i in range(len(made))]
     assert sorted(found) == sorted(expected)
     assert found != expected
