@@ -72,7 +72,10 @@ def _truncated(text: str, fenced: bool) -> bool:
 
 
 def _role_problem(roles: str) -> str:
-    """The first mistake in the order of roles; empty if it is system? developer? (user (assistant tool+)* assistant)+."""
+    """The first mistake in the order of roles.
+
+    Empty if it is system? developer? (user (assistant tool+)* assistant)+.
+    """
     turns = roles.split(" ") if roles else []
     if not turns:
         return ""

@@ -237,13 +237,11 @@ class Exchange:
 
 def exchanges(table: pa.Table) -> Iterator[Exchange]:
     """Yield the exchange of each record. A document counts as an answer to nothing."""
-    name, answer = _columns(table)
-    if not name:
+    whole = _whole(table)
+    if whole is None:
         for text in table["text"].to_pylist():
             yield Exchange([], {"role": "assistant", "content": text or ""})
         return
-    whole = _whole(table)
-    assert whole is not None
     begins = np.searchsorted(whole.owner, np.arange(len(table)))
     places = np.where(whole.last < 0, -1, whole.last - begins).tolist()
     for turns, place, tools in zip(messages_of(table), places, _tools_of(table), strict=True):
