@@ -7,6 +7,7 @@ records with and without extra fields share one schema and nothing is lost.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -91,6 +92,9 @@ def _said(flat: pa.StructArray) -> pa.Array:
             parts.insert(0 if name == "reasoning_content" else len(parts), flat.field(name))
     if len(parts) == 1:
         return pc.fill_null(parts[0], "")
+    # joined with "skip", a row of nulls alone would be missing from the result
+    silent = functools.reduce(pc.and_, (part.is_null() for part in parts))
+    parts[0] = pc.if_else(silent, pa.scalar("", pa.large_string()), parts[0])
     return pc.binary_join_element_wise(*parts, pa.scalar("\n", pa.large_string()), null_handling="skip")
 
 

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 
 from quality.diversity_report.drawing import DiversityOptions, Drawing
 from raylib.errors import ParameterError
+from raylib.messages import LISTS
 
 __all__ = ["colourings", "colours_of"]
 
@@ -40,7 +41,7 @@ PALETTE = (
 )
 _OTHER = "#b3bac2"
 _MODES = 14  # colourings that a page offers
-_OWN = {"id", "text", "messages", "prompt", "chosen", "rejected", "meta", "embedding", "cluster", "topic", "source"}
+_OWN = {"id", "text", *LISTS, "tools", "meta", "embedding", "cluster", "topic", "source"}
 
 
 def colourings(drawing: Drawing, options: DiversityOptions) -> list[str]:

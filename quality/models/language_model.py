@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from quality.models.tokenizer import Tokenizer, chat_prompt
+from quality.models.rendering import chat_prompt
+from quality.models.tokenizer import Tokenizer
 from raylib.errors import ParameterError
 from raylib.extras import require
 from raylib.model_folders import model_folder

@@ -14,7 +14,7 @@ from quality.models.labelled import safe_label
 from quality.models.stage import ModelStage
 from quality.models.text_classifier import TextClassifier
 from quality.text.turns import instruction_of, response_of
-from raylib.errors import ParameterError
+from raylib.errors import ParameterError, StageError
 from raylib.extras import require
 from raylib.paths import PathName
 from raylib.schema import text_of
@@ -37,7 +37,8 @@ class Classify(ModelStage[TextClassifier]):
         model: Folder that `raylib classifier train` wrote, or a plain fastText .bin file.
         column: Name of the new column.
         label: Label whose probability is wanted; empty means the most probable label.
-        part: Part of a record that is looked at: `all` of it, its `instruction` or its `response`.
+        part: Part of a record that is looked at: `all` of it; its `instruction`, without what tools returned; or its
+            `response`, without reasoning.
     """
 
     model: PathName
@@ -64,7 +65,9 @@ class Classify(ModelStage[TextClassifier]):
         return model
 
     def __call__(self, table: pa.Table) -> Outcome:
-        """Add the columns."""
+        """Add the columns. Raises StageError if one of them would take the place of what a record says itself."""
+        if self.column == "label" and "answer" in table.column_names:
+            raise StageError("classify: column: feedback has a column 'label' of its own; give another name")
         texts: list[str] = pc.fill_null(_TEXT_OF[self.part](table), "").to_pylist() if len(table) else []
         if self.label:
             values = np.zeros(0)

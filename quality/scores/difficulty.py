@@ -57,7 +57,7 @@ class DifficultyFeatures(LocalStage):
     `rare_words` is the mean of -log10 of the relative frequency of words in both (jieba's dictionary; for Latin words
     a proxy by length). `difficulty` is 1 + 4 x the weighted mean of constraints, reasoning, instruction length, steps,
     response length and rarity, each brought to 0..1 by x / (x + half). It is our own heuristic, for a first sorting:
-    `ifd` and `judge` say more.
+    `ifd` and `judge` say more. What tools returned and how an answer was reasoned do not count.
 
     Attributes:
         column: Name of the column of the score.

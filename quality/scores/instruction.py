@@ -26,7 +26,8 @@ from quality.text.patterns import (
     is_refusal,
     matches,
 )
-from quality.text.turns import Message, instruction_of, response_of, roles_of
+from quality.text.shown import answer_text
+from quality.text.turns import Message, instruction_of, messages_of, response_of, roles_of
 from raylib.schema import single_chunk
 from raylib.stage import LocalStage, Outcome, keep_all, stage, with_columns
 
@@ -71,20 +72,34 @@ def _truncated(text: str, fenced: bool) -> bool:
 
 
 def _role_problem(roles: str) -> str:
-    """The first mistake in the order of roles; empty if it is system? (user assistant)+."""
+    """The first mistake in the order of roles.
+
+    Empty if it is system? developer? (user (assistant tool+)* assistant)+.
+    """
     turns = roles.split(" ") if roles else []
     if not turns:
         return ""
-    if turns[0] == "system":
-        turns = turns[1:]
-    if "system" in turns:
+    for leading in ("system", "developer"):
+        if turns[:1] == [leading]:
+            turns = turns[1:]
+    if "system" in turns or "developer" in turns:
         return "system_not_first"
     if not turns or turns[0] != "user":
         return "starts_without_user"
-    plain = [t for t in turns if t != "tool"]
-    if any(a == b for a, b in itertools.pairwise(plain)):
+    pairs = list(itertools.pairwise(turns))
+    if any(a == b != "tool" for a, b in pairs) or ("tool", "user") in pairs:
         return "not_alternating"
+    if ("user", "tool") in pairs:
+        return "tool_without_call"
     return "" if turns[-1] == "assistant" else "ends_without_answer"
+
+
+def _answers(roles: str) -> int:
+    """Number of questions that were answered: the calls of tools on the way to an answer are none of their own."""
+    return _CALLS.sub("", roles).count("assistant")
+
+
+_CALLS = re.compile(r"assistant(?: tool)+ (?=assistant)")
 
 
 def _repetition(texts: pa.Array) -> npt.NDArray[np.float64]:
@@ -101,12 +116,15 @@ def _of_prose(texts: pa.Array) -> npt.NDArray[np.float64]:
     return np.where(lengths[0] * 2 >= lengths[1], _repetition(prose), 0.0)
 
 
-def _messages(table: pa.Table) -> list[list[Message]]:
-    """Turns of each record; none for documents."""
-    for name in ("messages", "prompt"):
-        if name in table.column_names:
-            return [turns or [] for turns in table[name].to_pylist()]
-    return [[] for _ in range(len(table))]
+def _is_empty(message: Message) -> bool:
+    """Whether a turn says nothing. One that only calls tools says something, and a tool may have nothing to return."""
+    return message.get("role") != "tool" and not message.get("tool_calls") and not _content(message)
+
+
+def _content(message: Message) -> str:
+    """What a message says, without white space around it; empty if it has no content."""
+    content = message.get("content")
+    return content.strip() if isinstance(content, str) else ""
 
 
 @stage("instruction_features", kind="score")
@@ -121,6 +139,9 @@ class InstructionFeatures(LocalStage):
     question or to an earlier answer). Text: `role_order`, the first mistake in the order of roles, and `flags`, the
     names of all that are true, joined by commas, to look at or to cut by: `keep_where: flags == ""`.
 
+    The response is the last answer with its calls of tools, without its reasoning. What tools returned counts for the
+    order of roles alone; an answer that calls tools first is one turn, and one that only calls tools is not empty.
+
     Attributes:
         max_repetition: Share of repeated 8-grams above which `flags` names `repetition`.
     """
@@ -130,13 +151,13 @@ class InstructionFeatures(LocalStage):
     def __call__(self, table: pa.Table) -> Outcome:
         """Add the columns."""
         instruction, response = (pc.fill_null(a, "") for a in (instruction_of(table), response_of(table)))
-        messages = _messages(table)
+        messages = messages_of(table)
         roles = roles_of(table).to_pylist()
         # long texts are judged by their start, except for their end
         heads = pc.utf8_slice_codeunits(response, 0, 4000)
         repetition = _of_prose(single_chunk(heads))
         flags = _flags(instruction, response, heads, messages)
-        empty = np.array([sum(not (m["content"] or "").strip() for m in turns) for turns in messages], np.int32)
+        empty = np.array([sum(map(_is_empty, turns)) for turns in messages], np.int32)
         order = [_role_problem(r) for r in roles]
         shown = {
             **flags,
@@ -147,7 +168,7 @@ class InstructionFeatures(LocalStage):
         columns: dict[str, pa.Array] = {
             "instruction_length": pc.utf8_length(instruction),
             "response_length": pc.utf8_length(response),
-            "turns": pa.array([r.count("assistant") for r in roles], pa.int32()),
+            "turns": pa.array([_answers(r) for r in roles], pa.int32()),
             "repetition": pa.array(repetition),
             "empty_turns": pa.array(empty),
             **{name: pa.array(values.astype(np.bool_)) for name, values in flags.items()},
@@ -233,7 +254,7 @@ def _duplicated(question: str, answer: str, messages: Sequence[Message]) -> bool
         return False
     if len(stripped) >= 8 and stripped == question.strip():
         return True
-    answers = [(m["content"] or "").strip() for m in messages if m["role"] == "assistant"]
+    answers = [answer_text(m).strip() for m in messages if m.get("role") == "assistant"]
     return len(stripped) >= 8 and stripped in answers[:-1]
 
 

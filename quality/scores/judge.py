@@ -14,6 +14,7 @@ from quality.models.endpoint import Endpoint
 from quality.models.stage import ModelStage
 from quality.scores.rubrics import RUBRICS, Rubric
 from quality.text.language import prompt_language
+from quality.text.shown import shortened
 from quality.text.turns import Exchange, Message, exchanges
 from raylib.errors import ParameterError
 from raylib.extras import require
@@ -72,6 +73,10 @@ class Judge(ModelStage[Endpoint]):
     a record has no score: its answer cannot be read, or the server refuses it. Nothing is cut. An endpoint that refuses
     every request (wrong key, no such model) or does not answer stops the run, and the same command continues it.
 
+    The judge sees the last answer without its reasoning, with its calls of tools as `[tool call] name(arguments)`. Of
+    what came before it sees what was asked; if there are earlier answers or tools, all turns by role, with reasoning,
+    calls and what tools returned.
+
     Attributes:
         model: Name of the model at the endpoint.
         rubric: What is scored: `quality` (helpfulness, relevance, accuracy, detail) or `difficulty` (knowledge,
@@ -83,7 +88,7 @@ class Judge(ModelStage[Endpoint]):
         samples: Number of answers per record.
         temperature: Temperature of the judge. Several samples need one above 0.
         max_tokens: Number of tokens of the longest answer.
-        max_characters: Number of characters of an instruction or response; longer ones lose their middle.
+        max_characters: Number of characters of a question or response; longer ones lose their middle.
         concurrency: Number of requests of a worker in flight.
         requests_per_minute: Largest number of requests of a worker per minute; 0 means no limit.
         timeout: Seconds that one request may take.
@@ -208,14 +213,9 @@ class Judge(ModelStage[Endpoint]):
         language = self.language
         if language == "auto":
             language = prompt_language(pair.instruction, letters_per_character=4)
-        asked, answered = (_shortened(t, self.max_characters) for t in (pair.instruction, pair.response))
+        asked, answered = (shortened(t, self.max_characters) for t in (pair.question, pair.response))
         titles = ("指令", "回答") if language == "zh" else ("Instruction", "Response")
         return f"{rubric.prompts[language]}\n\n[{titles[0]}]\n{asked}\n\n[{titles[1]}]\n{answered}"
-
-
-def _shortened(text: str, limit: int) -> str:
-    """The text without its middle, if it is longer than `limit` characters."""
-    return text if len(text) <= limit else f"{text[: limit // 2]}\n[...]\n{text[-limit // 2 :]}"
 
 
 def _mean(answers: Sequence[_Scores], criteria: Sequence[str]) -> _Verdict:

@@ -52,7 +52,8 @@ class _ByTokens:
 class Perplexity(ModelStage[PerplexityModel]):
     """Add the perplexity of each record's text: the exponential of the mean loss per token or character.
 
-    Null for texts without anything to predict.
+    Null for texts without anything to predict. Of a chat it is the text of all messages with their reasoning and the
+    JSON of their calls of tools, joined by newlines: no template is applied. `ifd` looks at an answer after its prompt.
 
     Attributes:
         model: Folder of a causal transformers model (perplexity per token), file of a character n-gram model from

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from quality.models.language_model import LanguageModel, check_model
+from quality.models.rendering import Chats, check_template
 from quality.models.sequence_classifier import SequenceClassifier
 from quality.models.stage import ModelStage
-from quality.models.tokenizer import Template, Tokenizer, chat_prompt, uses_chat_template
-from quality.text.turns import Exchange, Message, exchanges
+from quality.models.tokenizer import Template
+from quality.text.turns import Exchange, exchanges
 from raylib.errors import ParameterError
 from raylib.paths import PathName
 from raylib.stage import Outcome, keep_all, stage, with_columns
@@ -22,13 +23,23 @@ from raylib.stage import Outcome, keep_all, stage, with_columns
 __all__ = ["Deita", "RewardModel"]
 
 
+class _Rewarding(NamedTuple):
+    """A reward model, and what writes its chats."""
+
+    model: SequenceClassifier
+    chats: Chats
+
+
 @stage("reward_model", kind="score")
 @dataclass(frozen=True)
-class RewardModel(ModelStage[SequenceClassifier]):
+class RewardModel(ModelStage[_Rewarding]):
     """Add the score of a reward model for the last answer of each record.
 
     The logit of a model with one output is the reward; of two outputs it is the log-odds of the second. Longer
-    conversations are cut at their start. Null where there is no answer.
+    conversations are cut at their start. Null where there is no answer, and where the template refuses the record; the
+    report counts these by reason. The model sees the whole conversation up to that answer with the tools of the record:
+    reasoning where the template writes it, calls of tools and what they returned. Of a preference the chosen answer
+    counts.
 
     Attributes:
         model: Folder of a transformers sequence classification model with one or two outputs.
@@ -36,8 +47,12 @@ class RewardModel(ModelStage[SequenceClassifier]):
         max_tokens: Number of tokens of a conversation that are kept, from its end.
         batch_tokens: Number of tokens in a batch; 0 means 4,096 on a CPU and 32,768 on a GPU.
         template: How the conversation is written: `chat` (the tokenizer's template), `plain` (every message and a
-            newline), or `auto` (`chat` if the tokenizer has a template).
+            newline), `auto` (`chat` if the tokenizer has a template), or a template of training by its name.
+        template_options: Variables of the template, such as `enable_thinking: false`.
         device: Device of torch; `auto` means a GPU if there is one.
+
+    Raises:
+        ParameterError: If `template_options` sets what is not for users to set.
     """
 
     model: PathName
@@ -45,15 +60,24 @@ class RewardModel(ModelStage[SequenceClassifier]):
     max_tokens: int = 2048
     batch_tokens: int = 0
     template: Template = "auto"
+    template_options: dict[str, object] = field(default_factory=dict)
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_template(self.template, self.template_options)
 
     def check(self) -> None:
         """Check that the model is there. Raises ParameterError."""
         check_model(self.model, "reward_model")
 
-    def load(self) -> SequenceClassifier:
-        """Load the model."""
-        return SequenceClassifier.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
+    def load(self) -> _Rewarding:
+        """Load the model. Raises ParameterError if its tokenizer lacks the template that is wanted."""
+        model = SequenceClassifier.load(self.model, device=self.device, batch_tokens=self.batch_tokens)
+        return _Rewarding(model, Chats.of(model.tokenizer, self.template, self.template_options, self.model))
+
+    def notes(self) -> Mapping[str, float]:
+        """Records that were not rendered since the last call."""
+        return self.loaded.chats.take_refused() if self.is_loaded else {}
 
     def __call__(self, table: pa.Table) -> Outcome:
         """Add the column."""
@@ -63,19 +87,10 @@ class RewardModel(ModelStage[SequenceClassifier]):
 
     def _rewards(self, pairs: Sequence[Exchange]) -> npt.NDArray[np.float64]:
         """Rewards of all exchanges, `[N]`; NaN where there is no answer."""
-        model = self.loaded
+        model, chats = self.loaded
         limit = model.limit(self.max_tokens)
-        texts = [self._whole(model.tokenizer, p) for p in pairs]
-        encoded = model.tokenizer(texts, add_special_tokens=self.template == "plain")["input_ids"]
-        known = {i: ids[-limit:] for i, ids in enumerate(encoded) if ids and pairs[i].response}
+        known = {i: ids[-limit:] for i, ids in enumerate(chats.whole(pairs)) if ids}
         return model.scores(known, len(pairs))
-
-    def _whole(self, tokenizer: Tokenizer, pair: Exchange) -> str:
-        """The conversation with its answer, as text."""
-        if uses_chat_template(tokenizer, self.template):
-            answer: Message = {"role": "assistant", "content": pair.response}
-            return tokenizer.apply_chat_template([*pair.messages, answer], tokenize=False)
-        return chat_prompt(tokenizer, pair.messages, "plain") + pair.response
 
 
 # The prompts that the published scorers were trained on: with other words their answers mean nothing.
@@ -104,7 +119,9 @@ class Deita(ModelStage[_Scorer]):
     """Add `quality` or `complexity` from 1 to 6 by a Deita-style scorer: a causal model that answers with one digit.
 
     The score is the expectation over the probabilities of the digits 1 to 6 as the next token. Null where there is
-    no instruction. Source: Liu et al., "What Makes Good Data for Alignment?", ICLR 2024.
+    no instruction. The prompt is that of the published scorers, no chat template. It holds what system, developer and
+    user said, and the last answer without its reasoning, its calls of tools as `[tool call] name(arguments)`.
+    Source: Liu et al., "What Makes Good Data for Alignment?", ICLR 2024.
 
     Attributes:
         model: Folder of a causal transformers model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from quality.models.endpoint import Endpoint
 from quality.models.stage import ModelStage
 from quality.scores.classify import Classify
 from quality.scores.screening import ANSWER, CATEGORIES, ask, categories_of, declines, harmless_stance
-from quality.text.turns import instruction_of, response_of
+from quality.text.turns import exchanges, instruction_of, reasoning_of_answers, response_of
 from raylib.errors import ParameterError
 from raylib.extras import require
 from raylib.paths import MadePath, PathName
@@ -66,6 +66,9 @@ class SafetyScreen(ModelStage[_Helpers]):
     `refused`, a harmful prompt with a proper refusal, worth keeping as safety data; `answered`, a risky prompt with an
     answer in which nothing harmful was found; or `unsafe`, a harmful response or document. Nothing is cut:
     `keep_where: safety != "unsafe"` does that.
+
+    The reasoning of an answer and its calls of tools are part of the response, for they are learnt with it; whether it
+    declines is seen from the answer alone. What tools returned was neither asked nor answered: only the judge sees it.
 
     Attributes:
         lexicon: Lexicon of harmful words: `safety` (built in), or a file with `word=>category` per line.
@@ -158,10 +161,10 @@ class SafetyScreen(ModelStage[_Helpers]):
         """Add the columns."""
         prompts, responses = (pc.fill_null(a, "") for a in (instruction_of(table), response_of(table)))
         refusal = declines(responses)
-        found = self._by_lexicon(prompts.to_pylist(), responses.to_pylist())
+        found = self._by_lexicon(prompts.to_pylist(), _with_reasoning(responses, reasoning_of_answers(table)))
         if len(table) and (self.classifier or self.judge):
             self._by_classifier(table, found)
-            self._by_judge(found)
+            self._by_judge(table, found)
         safety = _verdicts(found, refusal, harmless_stance(responses))
         columns: dict[str, pa.Array] = {
             "prompt_risk": pa.array(found.prompt_risk, pa.string()),
@@ -195,16 +198,23 @@ class SafetyScreen(ModelStage[_Helpers]):
                 if p >= self.min_probability and texts[i] and not risks[i]:
                     risks[i] = self.classifier_category
 
-    def _by_judge(self, found: _Findings) -> None:
+    def _by_judge(self, table: pa.Table, found: _Findings) -> None:
         """Put the judge's findings in place of all others."""
         if self.loaded.judge is None:
             return
-        for i, answer in enumerate(ask(self.loaded.judge, found.prompts, found.responses)):
+        questions = [pair.question for pair in exchanges(table)]
+        for i, answer in enumerate(ask(self.loaded.judge, questions, found.responses)):
             if answer.value is None:
                 found.unjudged[i] = answer.error
             else:
                 found.prompt_risk[i], found.response_risk[i] = answer.value.prompt, answer.value.response
                 found.judged[i] = True
+
+
+def _with_reasoning(responses: pa.Array, reasoning: Sequence[str]) -> list[str]:
+    """Responses with the reasoning that led to them behind them, where a judge's view of a long one ends last."""
+    pairs = zip(responses.to_pylist(), reasoning, strict=True)
+    return [f"{said}\n\n[reasoning] {thought}" if thought and thought != said else said for said, thought in pairs]
 
 
 def _verdicts(found: _Findings, refusal: npt.NDArray[np.bool_], harmless: npt.NDArray[np.bool_]) -> list[str]:

@@ -14,6 +14,7 @@ from quality.models.answer import Answer, Malformed, read_json
 from quality.models.endpoint import Endpoint
 from quality.text.language import prompt_language
 from quality.text.patterns import discusses, dissuades, is_refusal
+from quality.text.shown import shortened
 from quality.text.turns import Message
 
 __all__ = ["ANSWER", "CATEGORIES", "Harm", "ask", "categories_of", "declines", "harmless_stance"]
@@ -71,7 +72,7 @@ def ask(endpoint: Endpoint, prompts: Sequence[str], responses: Sequence[str]) ->
 
     Args:
         endpoint: The judge.
-        prompts: N prompts; the first 3,000 characters of each are shown.
+        prompts: N prompts; of longer ones the first and the last 1,500 characters are shown.
         responses: Their N responses; the first 3,000 characters of each are shown.
 
     Returns:
@@ -83,7 +84,7 @@ def ask(endpoint: Endpoint, prompts: Sequence[str], responses: Sequence[str]) ->
     messages: list[list[Message]] = []
     for prompt, response in zip(prompts, responses, strict=True):
         asked = _JUDGE[prompt_language(prompt + response)].format(categories=", ".join(CATEGORIES))
-        content = f"{asked}\n\n[prompt]\n{prompt[:3000]}\n\n[response]\n{response[:3000]}"
+        content = f"{asked}\n\n[prompt]\n{shortened(prompt, 3000)}\n\n[response]\n{response[:3000]}"
         messages.append([{"role": "user", "content": content}])
     return endpoint.ask(messages, _harm, numbers=None, **ANSWER)
 

@@ -12,6 +12,9 @@ from raylib.stage import LocalStage, Outcome, keep_all, stage
 
 __all__ = ["DropColumns"]
 
+_OWN = "belongs to the record and cannot be dropped"
+_LABEL = "label"  # of feedback; for other kinds it is what the stage `classify` adds
+
 
 @stage("drop_columns", kind="rewrite")
 @dataclass(frozen=True)
@@ -34,14 +37,16 @@ class DropColumns(LocalStage):
         given: object = self.columns  # recipes may give a single name
         if isinstance(given, str):
             object.__setattr__(self, "columns", (given,))
-        own = {name for schema in SCHEMAS.values() for name in schema.names}
+        own = {name for schema in SCHEMAS.values() for name in schema.names} - {_LABEL}
         for name in self.columns:
             if name in own:
-                raise ParameterError(f"columns: {name!r} belongs to the record and cannot be dropped")
+                raise ParameterError(f"columns: {name!r} {_OWN}")
 
     def __call__(self, table: pa.Table) -> Outcome:
-        """Drop the columns. Raises StageError if one is missing."""
+        """Drop the columns. Raises StageError if one is missing, or is the label of feedback."""
         for name in self.columns:
+            if name == _LABEL and "answer" in table.column_names:
+                raise StageError(f"drop_columns: {name!r} {_OWN}")
             if name not in table.column_names:
                 raise StageError(f"drop_columns: no column {name!r}{nearest(name, table.column_names)}")
         return keep_all(table.drop_columns(list(self.columns)))

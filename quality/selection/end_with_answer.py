@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from quality.text.turns import Message
 from raylib.schema import single_chunk
 from raylib.stage import LocalStage, Outcome, keep_all, stage, with_columns
 
@@ -19,30 +19,29 @@ __all__ = ["EndWithAnswer"]
 class EndWithAnswer(LocalStage):
     """Cut the turns behind the last answer of a conversation: a closing thanks, a question that nobody answered.
 
-    Adds `turns_cut`, the number of turns that went. A conversation without any answer stays as it is, and so do
-    records of other kinds.
+    Adds `turns_cut`, the number of turns that went. A message that only calls tools is an answer too: the results that
+    nobody answered go. A conversation without any answer stays as it is, and so do records of other kinds.
     """
 
     def __call__(self, table: pa.Table) -> Outcome:
         """Cut the turns and add the column."""
-        cut = np.zeros(len(table), np.int32)
         if "messages" not in table.column_names:
             return keep_all(table)
-        column = single_chunk(table["messages"])
-        changed: dict[int, list[Message]] = {}
-        for row, turns in enumerate(column.to_pylist()):
-            answers = [i for i, turn in enumerate(turns or []) if turn["role"] == "assistant"]
-            if answers and answers[-1] < len(turns) - 1:
-                changed[row] = turns[: answers[-1] + 1]
-                cut[row] = len(turns) - 1 - answers[-1]
-        if changed:
-            mask = np.zeros(len(table), np.bool_)
-            mask[list(changed)] = True
-            new = pa.array([changed[row] for row in sorted(changed)], column.type)
-            # kept rows and new ones, taken in order: lists cannot be replaced under a mask
-            order = np.arange(len(table))
-            order[mask] = len(table) + np.arange(len(new))
-            column = pa.concat_arrays([column, new]).take(pa.array(order))
-            at = table.column_names.index("messages")
-            table = table.set_column(at, table.schema.field(at), column)
-        return keep_all(with_columns(table, {"turns_cut": pa.array(cut)}))
+        lists = single_chunk(table["messages"])
+        flat = lists.flatten()
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        owner, at = np.repeat(np.arange(len(lists)), lengths), np.arange(len(flat))
+        last = np.full(len(lists), -1, np.int64)
+        answers = at[flat.field("role").to_numpy(zero_copy_only=False) == "assistant"]
+        last[owner[answers]] = answers  # the last assignment wins
+        kept = (at <= last[owner]) | (last[owner] < 0)
+        cut = lengths - np.bincount(owner[kept], minlength=len(lists))
+        if not kept.all():
+            ends = np.concatenate([[0], np.cumsum(lengths - cut)]).astype(np.int32)
+            # messages are taken whole, with whatever keys they have
+            messages = flat.filter(pa.array(kept))
+            offsets = pa.array(ends, mask=np.append(lists.is_null().to_numpy(zero_copy_only=False), False))
+            new = pa.ListArray.from_arrays(offsets, messages, type=pa.list_(lists.type.value_field))
+            place = table.column_names.index("messages")
+            table = table.set_column(place, table.schema.field(place), new.cast(lists.type))
+        return keep_all(with_columns(table, {"turns_cut": pa.array(cut.astype(np.int32))}))

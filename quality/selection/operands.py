@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raylib.errors import ParameterError, nearest
+from raylib.messages import is_messages
 from raylib.schema import text_of
 
 __all__ = [
@@ -92,7 +94,7 @@ class Scope:
     def column(self, name: str) -> Column:
         """The column of this name. Raises ExpressionError."""
         if self.has(name):
-            return self.table[name]
+            return _as_text(self.table, name) if is_messages(self.table[name].type) else self.table[name]
         if name == "text":
             return text_of(self.table)
         if self.has("meta") and any(isinstance(m, dict) and name in m for m in self._meta):
@@ -111,6 +113,12 @@ class Scope:
     def refusal(self, what: ast.AST) -> ExpressionError:
         """The error for something that the language does not have."""
         return ExpressionError(f"{type(what).__name__} is not allowed in {self.expression!r}")
+
+
+def _as_text(table: pa.Table, name: str) -> pa.Array:
+    """A column of messages as the text that conditions can look at: `length(chosen)`, `contains(prompt, "x")`."""
+    said = text_of(table.select([name]))
+    return pc.if_else(table[name].is_valid(), said, pa.scalar(None, said.type))
 
 
 def _object(text: str | None) -> object:
