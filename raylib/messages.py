@@ -8,6 +8,7 @@ transformers takes it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import orjson
 import pyarrow as pa
@@ -22,6 +23,7 @@ __all__ = [
     "message_lists",
     "messages_array",
     "rows_of",
+    "said",
     "stored_message",
 ]
 
@@ -49,6 +51,7 @@ LISTS = ("messages", "prompt", "chosen", "rejected", "answer")
 """Columns of `MESSAGES` in records of any kind."""
 
 _NAMES = tuple(f.name for f in _FIELDS)
+_PLAIN = frozenset(("role", "content"))
 _JSON = ("tool_calls", "extra")
 
 
@@ -78,7 +81,19 @@ def messages_array(lists: Sequence[Sequence[Mapping[str, object]] | None]) -> pa
     Args:
         lists: The messages of each record; None for none.
     """
-    return pa.array([None if m is None else [stored_message(x) for x in m] for m in lists], MESSAGES)
+    offsets = [0, *accumulate(0 if m is None else len(m) for m in lists)]
+    flat = [m for messages in lists if messages for m in messages]
+    names = frozenset[str]().union(*flat)
+    if not names <= _PLAIN:
+        flat = [stored_message(m) for m in flat]
+        names = names.union(*flat)
+    children = [
+        pa.array([m.get(f.name) for m in flat], f.type) if f.name in names else pa.nulls(len(flat), f.type)
+        for f in _FIELDS
+    ]
+    missing = pa.array([m is None for m in lists]) if None in lists else None
+    structs = pa.StructArray.from_arrays(children, fields=list(_FIELDS))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs, type=MESSAGES, mask=missing)
 
 
 def message_lists(column: pa.Array | pa.ChunkedArray) -> list[list[Message]]:
@@ -142,6 +157,30 @@ def rows_of(table: pa.Table) -> list[dict[str, object]]:
             columns[name] = column.to_pylist()
     names = list(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def said(message: Mapping[str, object]) -> str:
+    """A message in readable lines: its role, what it thinks, says and calls.
+
+    Args:
+        message: A message in its Python form.
+    """
+    parts = []
+    if message.get("reasoning_content"):
+        parts.append(f"<think>{message['reasoning_content']}</think>")
+    if message.get("content"):
+        parts.append(str(message["content"]))
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
+        function = call.get("function") if isinstance(call, Mapping) else None
+        parts.append(_called(function if isinstance(function, Mapping) else {"name": call}))
+    return f"[{message['role']}] " + "\n".join(parts)
+
+
+def _called(function: Mapping[str, object]) -> str:
+    arguments = function.get("arguments", "")
+    shown = arguments if isinstance(arguments, str) else orjson.dumps(arguments, default=str).decode()
+    return f"{function.get('name')}({shown})"
 
 
 def is_messages(kind: pa.DataType) -> bool:

@@ -19,6 +19,7 @@ from raylib.dataset.results import Cache, Row, as_pandas, first_rows, head, kept
 from raylib.dataset.stage_method import stage_method
 from raylib.engine import RunResult, run
 from raylib.errors import UnknownNameError
+from raylib.messages import rows_of
 from raylib.plugins import tool
 from raylib.recipe import EngineOptions, InputOptions, Recipe, StageSpec
 from raylib.recipe.chains import source_chain
@@ -249,7 +250,7 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Row]:
         for table in self.iter_tables():
-            yield from table.to_pylist()
+            yield from rows_of(table)
 
     def __len__(self) -> int:
         return self.count()

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raylib.messages import LISTS, said
 from raylib.recipe import EngineOptions, InputOptions, StageSpec
 
 __all__ = ["html_of", "plan_text", "text_of_row"]
@@ -40,10 +41,17 @@ def html_of(plan: str, summary: Mapping[str, Any] | None) -> str:
     )
 
 
-def text_of_row(row: dict[str, object]) -> str:
-    """The text of a record; messages with their roles, one per line."""
+def text_of_row(row: Mapping[str, object]) -> str:
+    """The text of a record; messages with their roles, one per line, each answer of a pair under its name."""
     if row.get("text") is not None:
         return str(row["text"])
-    messages = row.get("messages") or row.get("prompt")
-    turns = messages if isinstance(messages, list) else []
-    return "\n".join(f"[{turn['role']}] {turn['content']}" for turn in turns)
+    lines: list[str] = []
+    for name in LISTS:
+        messages = row.get(name)
+        if not isinstance(messages, list) or not messages:
+            continue
+        if name in ("chosen", "rejected", "answer"):
+            label = "" if row.get("label") is None or name != "answer" else f", label {str(row['label']).lower()}"
+            lines.append(f"--- {name}{label}")
+        lines += [said(message) for message in messages]
+    return "\n".join(lines)

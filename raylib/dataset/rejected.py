@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from raylib.dataset.results import Row, as_pandas
 from raylib.engine import RunResult
+from raylib.messages import rows_of
 from raylib.schema import text_of
 from raylib.storage.store import Store
 
@@ -48,7 +49,7 @@ class Rejected:
         return self.count()
 
     def __iter__(self) -> Iterator[Row]:
-        yield from self.to_arrow().to_pylist()
+        yield from rows_of(self.to_arrow())
 
     def show(self, n: int = 5, width: int = 200) -> None:
         """Print the first `n` rejects with stage, reason and detail."""

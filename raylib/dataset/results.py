@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from raylib.engine import RunResult, run
 from raylib.extras import require
+from raylib.messages import rows_of
 from raylib.recipe import Recipe
 from raylib.storage.store import Store
 
@@ -59,7 +60,7 @@ def first_rows(tables: Iterator[pa.Table], n: int) -> list[Row]:
     """The first `n` records of some tables."""
     rows: list[Row] = []
     for table in tables:
-        rows += table.slice(0, n - len(rows)).to_pylist()
+        rows += rows_of(table.slice(0, n - len(rows)))
         if len(rows) >= n:
             break
     return rows
@@ -77,7 +78,7 @@ def head(recipe: Recipe, n: int) -> list[Row] | None:
     """
     limit = max(1000, 20 * n)
     result = run(recipe, limit=limit)
-    rows = [row for table in kept_tables(result.path) for row in table.to_pylist()]
+    rows = [row for table in kept_tables(result.path) for row in rows_of(table)]
     whole = result.summary["records_in"] < limit
     return rows[:n] if len(rows) >= n or whole else None
 

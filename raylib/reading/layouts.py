@@ -1,332 +1,235 @@
-"""Known layouts of records (Alpaca, ShareGPT, OpenAI messages, preference pairs) and how to recognise them."""
+"""The layouts of records that are known, and how they are recognised."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 
 from raylib.errors import RecordError
+from raylib.reading.dialogues import belle_turns
+from raylib.reading.fields import Fields, alternatives, first_field, listed, named, present
+from raylib.reading.turns import truth
 
 __all__ = [
+    "ANSWER_FIELDS",
+    "CHOSEN_FIELDS",
     "ID_FIELDS",
-    "Fields",
-    "Message",
-    "conversation_of",
-    "document_text",
-    "first_field",
+    "LAYOUTS",
+    "QUESTION_FIELDS",
+    "REASONING_FIELDS",
+    "REJECTED_FIELDS",
+    "TEXT_FIELDS",
+    "TURN_FIELDS",
+    "Layout",
+    "conversation_layout",
     "guess_kind",
+    "is_preference",
+    "label_field",
     "layout",
-    "preference_of",
-    "safety_of",
-    "type_name",
+    "unknown_layout",
 ]
 
-
-_ROLES = {
-    "human": "user",
-    "user": "user",
-    "prompter": "user",
-    "question": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "bot": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-    "answer": "assistant",
-    "system": "system",
-    "tool": "tool",
-    "function": "tool",
-    "observation": "tool",
-    "function_call": "assistant",
-}
-_TEXT_FIELDS = ("text", "content", "raw_content", "body", "document", "正文", "内容")
-_QUESTION_FIELDS = ("question", "ask", "query", "instruction", "问")
-_ANSWER_FIELDS = ("answer", "std_answer", "output", "response", "答")
 ID_FIELDS = ("id", "uniqueKey", "uuid", "doc_id")
-_REJECTED_FIELDS = ("rejected", "reject")
-Fields = Mapping[str, object]
-Message = dict[str, str]
-_LAYOUTS = (  # the first whose fields are all there
-    ("sharegpt", ("conversations",)),
-    ("openai", ("messages",)),
-    ("alpaca", ("instruction", "output")),
-)
+TEXT_FIELDS = ("text", "content", "raw_content", "body", "document", "正文", "内容")
+QUESTION_FIELDS = ("question", "ask", "query", "instruction", "problem", "Question", "问")
+ANSWER_FIELDS = ("answer", "std_answer", "output", "response", "solution", "Response", "答")
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "think", "cot", "Complex_CoT")
+CHOSEN_FIELDS = ("chosen", "response_chosen", "chosen_response")
+REJECTED_FIELDS = ("rejected", "reject", "response_rejected", "rejected_response")
+TURN_FIELDS = ("conversations", "conversation", "dialog", "dialogue", "dialogs", "dialogues")
 
 
-def _text(record: Fields, name: str, used: set[str]) -> str:
-    """The string in a field, which counts as used from then on."""
-    value = record[name]
-    used.add(name)
-    if not isinstance(value, str):
-        raise RecordError("wrong_type", f"field {name!r} should be a string, is {type_name(value)}")
-    return value
+@dataclass(frozen=True)
+class Layout:
+    """A layout of records.
+
+    Attributes:
+        name: Its name, as `raylib inspect` shows it.
+        needs: The fields that it is recognised by; of each group, one.
+        takes: Other fields that are read where they are there. What is in none of them stays in `meta`.
+        becomes: What the fields become.
+        fits: Whether the values are such as this layout has; looked at only if the fields are there.
+    """
+
+    name: str
+    needs: tuple[tuple[str, ...], ...]
+    takes: tuple[str, ...]
+    becomes: str
+    fits: Callable[[Fields], bool] | None = None
+
+    def missing(self, record: Collection[str]) -> list[tuple[str, ...]]:
+        """The groups of fields of which a record has none."""
+        return [names for names in self.needs if not any(name in record for name in names)]
 
 
-def _optional_text(record: Fields, name: str, used: set[str]) -> str:
-    """The string in a field; empty if the field is missing or null."""
-    if record.get(name) is None:
-        used.add(name)
-        return ""
-    return _text(record, name, used)
+def _list_in(*names: str) -> Callable[[Fields], bool]:
+    """Whether the first of these fields is a list, or the JSON of one."""
+    return lambda record: isinstance(listed(record[first_field(record, names) or ""]), list)
 
 
-def first_field(record: Fields, names: tuple[str, ...]) -> str | None:
-    """The first of these fields that a record has."""
-    return next((n for n in names if n in record), None)
+def _string_in(*names: str) -> Callable[[Fields], bool]:
+    return lambda record: isinstance(record[first_field(record, names) or ""], str)
 
 
-_TYPE_NAMES = {dict: "an object", list: "a list", bool: "a boolean", int: "a number", float: "a number"}
+def _of_belle(record: Fields) -> bool:
+    instruction = record["instruction"]
+    return isinstance(instruction, str) and "Human" in instruction[:20] and belle_turns(instruction) is not None
 
 
-def type_name(value: object) -> str:
-    """The type of a value in the words of JSON, for error messages."""
-    return "null" if value is None else _TYPE_NAMES.get(type(value), type(value).__name__)
+_WITH = ("system", "system_prompt", "tools", "functions")
+_ASKED = ("question", "instruction", "prompt", "query", "problem", "input", "Question", "问")
+_ANSWERED = ("output", "answer", "response", "completion", "content", "solution", "Response", "答")
+_CONVERSATIONS = (
+    Layout("data", (("data",),), _WITH, "strings that alternate between user and assistant", _list_in("data")),
+    Layout(
+        "moss", (("chat",),), ("meta_instruction", *_WITH),
+        "the turns of `chat` (`turn_1`, ...): `Human`, `Inner Thoughts`, `Commands`, `Tool Responses`, `MOSS`",
+        lambda record: isinstance(record["chat"], dict),
+    ),
+    Layout("sharegpt", (("conversations",),), _WITH, "messages with `from` and `value`, of any spelling"),
+    Layout("sharegpt", (TURN_FIELDS[1:],), _WITH, "messages, or objects of a question and its answer",
+           _list_in(*TURN_FIELDS[1:])),
+    Layout("openai", (("messages",),), _WITH, "messages with `role` and `content`"),
+    Layout("mnbvc", (("问",), ("答",)), ("来源", "history", *_WITH), "a question and its answer; `来源` is the source"),
+    Layout(
+        "r1", (_ASKED, REASONING_FIELDS, _ANSWERED), ("input", "history", *_WITH),
+        "a question (with `input`), and an answer with its reasoning", _string_in(*REASONING_FIELDS),
+    ),
+    Layout("firefly", (("input",), ("target",)), ("instruction", "history", *_WITH), "a question and its answer"),
+    Layout(
+        "belle", (("instruction",), ("output",)), ("input", "history", *_WITH),
+        "the turns `Human:` and `Assistant:` inside the instruction, and the last answer", _of_belle,
+    ),
+    Layout("alpaca", (("instruction",), ("output",)), ("input", "history", *_WITH), "a question and its answer"),
+)  # fmt: skip
+_AFTER_DOCUMENTS = (  # text beside these makes a document of a record whose kind is guessed
+    Layout(
+        "qa", (QUESTION_FIELDS, (*ANSWER_FIELDS, "completion")), ("title", "context", "history", *_WITH),
+        "a question (with the `title` of an `ask`, or the `context` of an `instruction`) and its answer",
+    ),
+    Layout(
+        "prompt", (("prompt",), (*ANSWER_FIELDS, "completion")), ("history", *_WITH),
+        "a prompt and its answer; either may be a list of messages",
+    ),
+    Layout("pair", (("input",), ("output",)), ("history", *_WITH), "a question and its answer"),
+)  # fmt: skip
+_PREFERENCES = (
+    Layout(
+        "preference", (CHOSEN_FIELDS, REJECTED_FIELDS),
+        ("prompt", *TURN_FIELDS, "messages", "question", "instruction", "input", "history", *_WITH),
+        "two answers, each a string, a message, the messages after the prompt or the whole dialogue",
+    ),
+    Layout(
+        "preference", (("messages",), ("rejected_response", "rejected_messages")), _WITH,
+        "a dialogue, and what might stand in place of its last message",
+    ),
+)  # fmt: skip
+_DOCUMENT = Layout("document", (TEXT_FIELDS,), (), "the text")
+LAYOUTS: dict[str, tuple[Layout, ...]] = {
+    "preference": _PREFERENCES,
+    "conversation": (*_CONVERSATIONS, *_AFTER_DOCUMENTS),
+    "document": (_DOCUMENT,),
+}
+"""The layouts of each kind, in the order in which they are looked for."""
 
 
-def _message(role: object, content: object, where: str) -> Message:
-    """A message with one of our roles; of OpenAI's content parts only text can be kept."""
-    if role not in _ROLES:
-        raise RecordError("wrong_value", f"{where}: unknown role {role!r}")
-    if isinstance(content, list):
-        parts: list[object] = [p.get("text") for p in content if isinstance(p, dict) and p.get("type") == "text"]
-        texts = [p for p in parts if isinstance(p, str)]
-        if len(texts) != len(content):
-            raise RecordError("wrong_type", f"{where}: only text content parts are supported")
-        content = "".join(texts)
-    if not isinstance(content, str):
-        raise RecordError("wrong_type", f"{where}: content should be a string, is {type_name(content)}")
-    return {"role": _ROLES[str(role)], "content": content}
+@lru_cache(maxsize=1024)
+def _possible(fields: frozenset[str]) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
+    """The layouts of preferences and those of conversations whose fields are all there."""
+    kinds = (LAYOUTS["preference"], LAYOUTS["conversation"])
+    first, second = (tuple(known for known in kind if not known.missing(fields)) for kind in kinds)
+    return first, second
 
 
-def _turns(value: object, field: str) -> list[Message]:
-    """Messages from an OpenAI list, a ShareGPT list or alternating strings."""
-    if not isinstance(value, list):
-        raise RecordError("wrong_type", f"field {field!r} should be a list, is {type_name(value)}")
-    messages: list[Message] = []
-    for i, turn in enumerate(value):
-        where = f"{field}[{i}]"
-        if isinstance(turn, str):
-            messages.append({"role": "user" if i % 2 == 0 else "assistant", "content": turn})
-        elif isinstance(turn, dict) and "role" in turn:
-            messages.append(_message(turn["role"], turn.get("content"), where))
-        elif isinstance(turn, dict) and "from" in turn:
-            messages.append(_message(turn["from"], turn.get("value"), where))
-        else:
-            raise RecordError("wrong_type", f"{where} is neither a string nor a message with role/from")
-    return messages
+def _first(possible: Iterable[Layout], record: Fields) -> Layout | None:
+    """The first of these layouts whose values are as they should be."""
+    for known in possible:
+        if known.fits is None or known.fits(record):
+            return known
+    return None
 
 
 def layout(record: Fields) -> str:
-    """Name the layout of a raw record: data, sharegpt, openai, alpaca, qa, preference, document or unknown."""
-    if "chosen" in record and first_field(record, _REJECTED_FIELDS):
-        return "preference"
-    if isinstance(record.get("data"), list):
-        return "data"
-    for name, fields in _LAYOUTS:
-        if all(field in record for field in fields):
-            return name
-    if first_field(record, _TEXT_FIELDS):
-        return "document"
-    if first_field(record, _QUESTION_FIELDS) and first_field(record, _ANSWER_FIELDS):
-        return "qa"
-    if "prompt" in record and first_field(record, (*_ANSWER_FIELDS, "completion")):
-        return "prompt"
-    return "unknown"
+    """Name the layout of a raw record.
+
+    Args:
+        record: The record; null fields count as absent.
+
+    Returns:
+        A name from `LAYOUTS`, or `unknown`.
+    """
+    record = present(record)
+    preferences, conversations = _possible(frozenset(record))
+    found = _first((*preferences, *conversations), record)
+    if (found is None or found in _AFTER_DOCUMENTS) and not _DOCUMENT.missing(record):
+        return _DOCUMENT.name
+    return "unknown" if found is None else found.name
+
+
+def is_preference(record: Fields) -> bool:
+    """Whether a record, null fields left out, has the layout of a preference."""
+    return _first(_possible(frozenset(record))[0], record) is not None
+
+
+def conversation_layout(record: Fields) -> str:
+    """The layout by which a record, null fields left out, holds a conversation; empty if it holds none."""
+    found = _first(_possible(frozenset(record))[1], record)
+    return "" if found is None else found.name
+
+
+def label_field(record: Fields) -> str | None:
+    """The field that says whether an answer is good, as records of feedback have one.
+
+    A `label` counts if it is true or false; 0 and 1 beside a `completion`, as TRL has it. Others may be classes.
+
+    Args:
+        record: The record, null fields left out.
+    """
+    if "kto_tag" in record and truth(record["kto_tag"]) is not None:
+        return "kto_tag"
+    if "label" not in record or truth(record["label"]) is None:
+        return None
+    label = record["label"]
+    boolean = isinstance(label, bool) or (isinstance(label, str) and not label.strip().isdecimal())
+    return "label" if boolean or "completion" in record else None
 
 
 def guess_kind(record: Fields) -> str:
-    """The kind that a raw record most likely is, by its layout; unknown layouts count as documents."""
+    """The kind that a raw record most likely is, by its layout; unknown layouts count as documents.
+
+    Args:
+        record: The record; null fields count as absent.
+    """
+    record = present(record)
     found = layout(record)
     if found == "preference":
         return "preference"
-    if found in ("data", "sharegpt", "openai", "alpaca", "qa", "prompt"):
-        return "conversation"
-    return "document"
+    if found in ("document", "unknown"):
+        return "document"
+    return "feedback" if label_field(record) else "conversation"
 
 
-_TURN_FIELDS = {"data": "data", "sharegpt": "conversations", "openai": "messages"}
+def unknown_layout(record: Fields) -> RecordError:
+    """The error for a record that holds no conversation: what was seen, and what the nearest layout would need."""
+    nearest = max(LAYOUTS["conversation"], key=lambda known: _nearness(known, record))
+    needed = " and ".join(alternatives(names) for names in nearest.needs)
+    missing = " and ".join(alternatives(names) for names in nearest.missing(record))
+    lack = f"{missing} is missing" if missing else "its values are of another type"
+    return RecordError(
+        "unknown_layout",
+        f"no conversation in fields {named(record)}; the nearest layout is {nearest.name}, with {needed}: {lack}",
+    )
 
 
-def conversation_of(record: Fields, used: set[str]) -> list[Message]:
-    """The messages of a record in any layout that holds a conversation.
-
-    Args:
-        record: The record.
-        used: Names of fields; those that the messages come from are added.
-
-    Raises:
-        RecordError: The record holds no conversation, or a field has a wrong type.
-    """
-    found = layout(record)
-    if found in _TURN_FIELDS:
-        field = _TURN_FIELDS[found]
-        used.add(field)
-        messages = _turns(record[field], field)
-        system = record.get("system")
-        if isinstance(system, str) and system and not (messages and messages[0]["role"] == "system"):
-            messages.insert(0, {"role": "system", "content": system})
-        used.add("system")
-    elif found in ("alpaca", "qa", "prompt"):
-        messages = _question_and_answer(record, found, used)
-    else:
-        raise RecordError(
-            "unknown_layout",
-            f"no conversation in fields {_names(record)}; expected messages, conversations, "
-            "data, instruction+output, prompt+response or question+answer",
-        )
-    if not any(m["content"].strip() for m in messages):
-        raise RecordError("empty_text", "the conversation has no text")
-    return messages
-
-
-def _names(record: Fields) -> str:
-    """The fields of a record, for messages."""
-    return ", ".join(sorted(map(str, record))[:12]) or "none"
-
-
-def _lacking(record: Fields, needed: str) -> RecordError:
-    """The error for a record without the fields that its kind needs."""
-    return RecordError("missing_field", f"{needed}; fields are {_names(record)}")
-
-
-def _question_and_answer(record: Fields, found: str, used: set[str]) -> list[Message]:
-    """The messages of a record whose question and answer are fields, with history and system prompt."""
-    question = "prompt" if found == "prompt" else first_field(record, _QUESTION_FIELDS)
-    answer = first_field(record, (*_ANSWER_FIELDS, "completion"))
-    assert question is not None
-    assert answer is not None
-    asked = _text(record, question, used)
-    if found == "alpaca":
-        extra = _optional_text(record, "input", used)
-        asked = f"{asked}\n{extra}" if extra else asked
-    elif question == "ask":
-        title = record.get("title")
-        if isinstance(title, str) and title not in asked:
-            asked = f"{_text(record, 'title', used)}\n{asked}"
-    messages = _history(record, used)
-    messages += [
-        {"role": "user", "content": asked},
-        {"role": "assistant", "content": _text(record, answer, used)},
-    ]
-    if isinstance(record.get("system"), str) and record["system"]:
-        messages.insert(0, {"role": "system", "content": _text(record, "system", used)})
-    return messages
-
-
-def _history(record: Fields, used: set[str]) -> list[Message]:
-    """Earlier turns in `history`, a list of (question, answer)."""
-    history = record.get("history")
-    if history is None:
-        return []
-    used.add("history")
-    messages: list[Message] = []
-    for i, pair in enumerate(history if isinstance(history, list) else [history]):
-        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)):
-            raise RecordError("wrong_type", f"history[{i}] should be [question, answer]")
-        messages += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
-    return messages
-
-
-def _document_fields(record: Fields) -> tuple[str, ...]:
-    """The fields that hold a document's text: a text, or title, question and answer."""
-    found = first_field(record, _TEXT_FIELDS)
-    if found:
-        return (found,)
-    question, answer = first_field(record, _QUESTION_FIELDS), first_field(record, _ANSWER_FIELDS)
-    if not (question or answer):
-        return ()
-    return tuple(n for n in ("title", question, answer) if n is not None and n in record)
-
-
-def document_text(record: Fields, used: set[str], text_fields: tuple[str, ...]) -> str:
-    """The text of a document.
-
-    Args:
-        record: The record.
-        used: Names of fields; those that the text comes from are added.
-        text_fields: Fields whose values, joined by newlines, are the text; if empty, the usual ones are looked for.
-
-    Raises:
-        RecordError: A field is missing or not a string, or all are empty.
-    """
-    names = text_fields or _document_fields(record)
-    missing = [n for n in names if n not in record]
-    if not names or missing:
-        wanted = missing[0] if missing else "text"
-        raise _lacking(record, f"no field {wanted!r}")
-    parts = [_text(record, n, used) for n in names]
-    text = "\n".join(p for p in parts if p)
-    if not text.strip():
-        raise RecordError("empty_text", f"field {'+'.join(names)} is empty")
-    return text
-
-
-def _answer(value: object, field: str) -> str:
-    """An answer given as a string, as a message, or as a whole dialogue (its last turn)."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        return _turns([value], field)[0]["content"]
-    if isinstance(value, list):
-        turns = _turns(value, field)
-        if turns and isinstance(value[0], dict):
-            return turns[-1]["content"]
-        if len(value) == 1:
-            return turns[0]["content"]
-    raise RecordError("wrong_type", f"field {field!r} should be a string or a message, is {type_name(value)}")
-
-
-def preference_of(record: Fields, used: set[str]) -> dict[str, object]:
-    """Prompt, chosen and rejected answer of a preference.
-
-    Args:
-        record: The record.
-        used: Names of fields; those that the values come from are added.
-
-    Raises:
-        RecordError: A part is missing, or a field has a wrong type.
-    """
-    rejected_field = first_field(record, _REJECTED_FIELDS)
-    if "chosen" not in record or rejected_field is None:
-        raise _lacking(record, "a preference needs 'chosen' and 'rejected' (or 'reject')")
-    used.update(("chosen", rejected_field))
-    prompt_field = first_field(record, ("prompt", "conversations", "messages", "question", "instruction"))
-    if prompt_field is None:
-        chosen = record["chosen"]
-        if not (isinstance(chosen, list) and len(chosen) > 1):
-            raise _lacking(record, "a preference needs 'prompt' or 'conversations'")
-        prompt = _turns(chosen, "chosen")[:-1]
-    else:
-        used.add(prompt_field)
-        value = record[prompt_field]
-        if isinstance(value, str):
-            extra = _optional_text(record, "input", used) if prompt_field == "instruction" else ""
-            prompt = [{"role": "user", "content": f"{value}\n{extra}" if extra else value}]
-        else:
-            prompt = _turns(value, prompt_field)
-    system = record.get("system")
-    if isinstance(system, str) and system:
-        used.add("system")
-        prompt.insert(0, {"role": "system", "content": system})
-    return {
-        "prompt": prompt,
-        "chosen": _answer(record["chosen"], "chosen"),
-        "rejected": _answer(record[rejected_field], rejected_field),
-    }
-
-
-def safety_of(record: Fields, used: set[str]) -> list[Message]:
-    """The messages of a safety record: a conversation, or a prompt alone.
-
-    Args:
-        record: The record.
-        used: Names of fields; those that the messages come from are added.
-
-    Raises:
-        RecordError: The record holds neither, or a field has a wrong type.
-    """
-    if layout(record) in ("unknown", "document"):
-        field = first_field(record, ("prompt", *_TEXT_FIELDS, *_QUESTION_FIELDS))
-        if field is None:
-            raise _lacking(record, "a safety record needs a conversation or a prompt")
-        return [{"role": "user", "content": _text(record, field, used)}]
-    return conversation_of(record, used)
+def _nearness(known: Layout, record: Fields) -> float:
+    """How much of a layout a record has; a field with a similar name counts half."""
+    names = [str(name) for name in record]
+    there = 0.0
+    for group in known.needs:
+        if first_field(record, group) is not None:
+            there += 1.0
+        elif any(difflib.get_close_matches(name, names, 1, 0.75) for name in group):
+            there += 0.5
+    return there / len(known.needs)

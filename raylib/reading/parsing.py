@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import orjson
@@ -14,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import RecordError
+from raylib.messages import LISTS, MESSAGES, Message, messages_array, rows_of
 from raylib.reading.block import Block
 from raylib.reading.coercion import coerce, plain_document
+from raylib.reading.layouts import layout
 from raylib.schema import SCHEMAS
 from raylib.stage import mark_rejected
 
@@ -89,7 +92,7 @@ class _Builder:
     def take(self) -> Parsed:
         """Everything held, as tables; the builder is empty afterwards."""
         schema = SCHEMAS[self.kind]
-        columns = [pa.array([r.get(f.name) for r in self.rows], f.type) for f in schema]
+        columns = [_column([r.get(f.name) for r in self.rows], f.type) for f in schema]
         table = pa.Table.from_arrays(columns, schema=schema)
         rejected = pa.Table.from_arrays(
             [pa.array([r[0].get(f.name) for r in self.rejects], f.type) for f in schema], schema=schema
@@ -100,6 +103,13 @@ class _Builder:
         rejected = rejected.set_column(rejected.column_names.index("reason"), "reason", reasons)
         self.rows, self.rejects, self.size = [], [], 0
         return Parsed(table, rejected)
+
+
+def _column(values: list[object], wanted: pa.DataType) -> pa.Array:
+    """Values as a column of a schema."""
+    if wanted != MESSAGES:
+        return pa.array(values, wanted)
+    return messages_array(cast("list[list[Message] | None]", values))
 
 
 def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterator[Parsed]:
@@ -122,9 +132,7 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
         if direct is not None:
             yield direct
             return
-        records = block.table.to_pylist() if block.table is not None else []
-        for line, record in enumerate(records, block.first_line):
-            record = {k: v for k, v in record.items() if v is not None}
+        for line, record in enumerate(_records(block.table, kind), block.first_line):
             builder.add(record, line, None, text_fields)
             if builder.full():
                 yield builder.take()
@@ -133,6 +141,24 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
             yield builder.take()
     if builder.rows or builder.rejects:
         yield builder.take()
+
+
+def _records(table: pa.Table | None, kind: str) -> list[object]:
+    """The rows of a table as records of JSON would be: what is null in one is not there."""
+    if table is None:
+        return []
+    if kind == "document":
+        return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+    ours = any(name in LISTS and table.schema.field(name).type == MESSAGES for name in table.column_names)
+    rows = rows_of(table) if ours else table.to_pylist()
+    return [_without_nulls(row) for row in rows]
+
+
+def _without_nulls(value: object) -> object:
+    """A value without the fields that Arrow fills with null where a record has none, at any depth."""
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
 
 
 def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | None:
@@ -296,10 +322,20 @@ def _feed_csv(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> 
                 detail = f"{len(row)} columns, the header has {len(names)}"
                 builder.reject(line, "wrong_columns", detail, delimiter.join(row))
             else:
-                builder.add(dict(zip(names, row, strict=True)), line, delimiter.join(row), text_fields)
+                record = _csv_record(names, row, builder.kind)
+                builder.add(record, line, delimiter.join(row), text_fields)
         line = block.first_line + reader.line_num
         if builder.full():
             yield
+
+
+def _csv_record(names: Sequence[str], row: Sequence[str], kind: str) -> dict[str, str]:
+    """A row as a record; of conversations empty cells are absent, unless what is left has no layout."""
+    record = dict(zip(names, row, strict=True))
+    if kind == "document" or "" not in row:
+        return record
+    filled = {name: cell for name, cell in record.items() if cell}
+    return record if layout(filled) in ("unknown", "document") else filled
 
 
 def _decodable_lines(block: Block, builder: _Builder) -> Iterator[str]:

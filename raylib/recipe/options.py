@@ -60,10 +60,10 @@ class OutputOptions(Options):
     format: Literal["parquet", "jsonl", "arrow"] = Field(
         "parquet", description="Format of the kept records. `jsonl` files are compressed by zstd."
     )
-    layout: Literal["", "data", "alpaca", "sharegpt", "openai"] = Field(
+    layout: Literal["", "data", "alpaca", "sharegpt", "openai", "firefly", "r1", "moss", "mnbvc", "belle"] = Field(
         "",
-        description="Layout in which conversations and preferences are written to `jsonl` files. If empty, the "
-        "columns of the record's kind.",
+        description="Layout in which conversations, preferences and feedback are written to `jsonl` files. If empty, "
+        "the columns of the record's kind.",
     )
     samples: int = Field(
         100, ge=0, le=1000, description="Number of kept and number of rejected records that the report shows."

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from raylib.messages import rows_of
 from raylib.storage.layouts import json_row
 
 __all__ = ["EXTENSIONS", "TableWriter"]
@@ -82,7 +83,7 @@ class _JsonLines:
     def write(self, table: pa.Table) -> None:
         if self._compressed is None:
             self._compressed = zstandard.ZstdCompressor(level=3).stream_writer(self._stream, closefd=False)
-        for row in table.to_pylist():
+        for row in rows_of(table):
             self._compressed.write(orjson.dumps(json_row(row, self._layout)) + b"\n")
 
     def close(self) -> None:

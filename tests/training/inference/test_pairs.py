@@ -32,7 +32,8 @@ def test_best_against_worst_over_a_margin() -> None:
         answer("d", "短", 1),
     ]
     pairs, report = build_pairs(rows)
-    assert [(p["id"], p["chosen"], p["rejected"]) for p in pairs] == [("a", "好的回答在这里", "差的回答")]
+    said = [(p["id"], p["chosen"][0]["content"], p["rejected"][0]["content"]) for p in pairs]
+    assert said == [("a", "好的回答在这里", "差的回答")]
     assert report["without_pair"] == {"unscored": 1, "one_answer": 1, "margin": 1, "length": 1}
     assert report["chosen_longer"] == 1.0
     assert len(build_pairs(rows, PairOptions(max_length_ratio=0))[0]) == 2
@@ -49,7 +50,7 @@ def test_pairs_always_hold_the_margin(drawn: list[tuple[str, str, float | None]]
     pairs, report = build_pairs([answer(*d) for d in drawn], PairOptions(margin=margin, per_prompt=3))
     for p in pairs:
         assert p["chosen_score"] - p["rejected_score"] >= margin
-        assert p["chosen"].strip() != p["rejected"].strip()
+        assert str(p["chosen"][0]["content"]).strip() != str(p["rejected"][0]["content"]).strip()
         assert p["chosen_score"] > p["rejected_score"]
     assert report["pairs"] == len(pairs)
 
