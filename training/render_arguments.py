@@ -45,7 +45,7 @@ ReasoningArgument = Annotated[
     str,
     typer.Option(
         help="Place of reasoning: where the chat template writes it (template), or between <think> and </think> at the "
-        "start of the answer (inline)."
+        "start of the answer (inline), or nowhere (drop)."
     ),
 ]
 DeveloperArgument = Annotated[

@@ -12,7 +12,7 @@ from raylib.errors import ParameterError
 __all__ = ["Developer", "Learn", "Reasoning", "RenderOptions"]
 
 Learn = Literal["all", "last"]
-Reasoning = Literal["template", "inline"]
+Reasoning = Literal["template", "inline", "drop"]
 Developer = Literal["developer", "system"]
 
 
@@ -26,7 +26,7 @@ class RenderOptions:
         learn: Answers of a conversation that are learnt: `all`, or the `last` alone.
         learn_reasoning: Whether the reasoning before an answer is learnt, too.
         reasoning: Where reasoning stands: where the `template` writes it, or `inline`, between `<think>` and
-            `</think>` at the start of the answer, for templates that know none.
+            `</think>` at the start of the answer, for templates that know none; `drop` leaves it out.
         developer: Role of developer messages: `developer`, or `system` for templates that know no developer.
         end_token: Token that ends an answer if the template writes none; empty means the model's own.
         max_samples_a_record: Largest number of samples of a conversation whose template rewrites earlier turns, the
@@ -51,7 +51,7 @@ class RenderOptions:
         for name, choices in (("learn", Learn), ("reasoning", Reasoning), ("developer", Developer)):
             value, valid = getattr(self, name), get_args(choices)
             if value not in valid:
-                raise ParameterError(f"{name} {value!r}: valid are {' or '.join(valid)}")
+                raise ParameterError(f"{name} {value!r}: valid are {', '.join(valid)}")
         if self.max_samples_a_record < 0:
             raise ParameterError(f"max_samples_a_record must be 0 or more, is {self.max_samples_a_record}")
         reserved = {"messages", "tools", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"}

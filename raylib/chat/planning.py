@@ -109,7 +109,7 @@ class Writer:
             RecordError: The template refuses the messages or leaves one out.
         """
         guarded, wanted = self._prepared(messages), self._controls.guarded_tools(tools)
-        return self._in_some_form(guarded, lambda form: self._before(form, wanted))
+        return self._in_some_form(guarded, lambda form: self._before(form, guarded, wanted))
 
     def plan(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> Plan:
         """The samples of a conversation.
@@ -169,6 +169,8 @@ class Writer:
             made = [{**m, "role": "system"} if m.get("role") == "developer" else m for m in made]
         if self._options.reasoning == "inline":
             made = [_inlined(m) for m in made]
+        elif self._options.reasoning == "drop":
+            made = [{k: v for k, v in m.items() if k != "reasoning_content"} for m in made]
         return made
 
     def _turns(self, messages: Sequence[AnyMessage], plan: Plan) -> list[int]:
@@ -198,9 +200,9 @@ class Writer:
             plan.unlearnt["after_last_answer"] += len(messages) - 1 - last
         return turns
 
-    def _before(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> str:
-        before = self._template.write(messages, tools, generation=True)
-        check_shown(messages, before)
+    def _before(self, form: Sequence[AnyMessage], guarded: Sequence[AnyMessage], tools: Sequence[object] | None) -> str:
+        before = self._template.write(form, tools, generation=True)
+        check_shown(guarded, before)
         check_tools(tools, before)
         return before
 
@@ -208,11 +210,14 @@ class Writer:
         self, form: Sequence[AnyMessage], guarded: Sequence[AnyMessage], tools: Sequence[object] | None, turn: int
     ) -> Answer:
         """The answer of one turn."""
-        before = self._before(form[:turn], tools)
+        before = self._before(form[:turn], guarded[:turn], tools)
         after = self._template.write(form[: turn + 1], tools, generation=False)
         message = guarded[turn]
         reasoning = str(message.get("reasoning_content") or "")
-        text, written = target_of(before, after, reasoning)
+        target = attempt(lambda: target_of(before, after, reasoning))
+        if isinstance(target, RecordError):
+            target = self._without_system(form[: turn + 1], tools, reasoning, target)
+        text, written = target
         content = str(message.get("content") or "")
         self._check_answer(message, text, turn, reasoning)
         learnt, gap, stops = ending(text, self._controls.special, self._stops)
@@ -222,6 +227,20 @@ class Writer:
             learnt = learnt.rstrip("\n")
         begin = 0 if self._options.learn_reasoning else split_reasoning(learnt, reasoning, content)
         return Answer(turn, before, Target(learnt[:begin], learnt[begin:], gap), stops, written and stops)
+
+    def _without_system(
+        self, form: Sequence[AnyMessage], tools: Sequence[object] | None, reasoning: str, problem: RecordError
+    ) -> tuple[str, bool]:
+        """The answer as the template writes it without the system message.
+
+        Some templates write that message before the last question, and leave it out once the question is answered.
+        """
+        others = [m for m in form if m.get("role") != "system"]
+        if problem.reason != "template_rewrites" or len(others) == len(form) or len(others) < 2:
+            raise problem
+        before = self._template.write(others[:-1], tools, generation=True)
+        text, _ = target_of(before, self._template.write(others, tools, generation=False), reasoning)
+        return text, False
 
     def _check_answer(self, message: AnyMessage, text: str, turn: int, reasoning: str) -> None:
         """Check that an answer stands in what is learnt, with its reasoning and its calls of tools."""

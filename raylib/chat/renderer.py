@@ -100,7 +100,9 @@ class Renderer:
     @property
     def served(self) -> str:
         """The template with the options as its defaults, for whoever serves the model."""
-        return with_defaults(self.template.source, self.options.template_options)
+        return with_defaults(
+            self.template.source, {**self.template.defaults(self.tokenizer), **self.options.template_options}
+        )
 
     def samples(self, samples: Sequence[TextSample]) -> list[Sample | RecordError]:
         """Samples as tokens; in place of one that cannot be encoded, why.

@@ -63,7 +63,9 @@ def check_shown(messages: Sequence[AnyMessage], written: str) -> None:
         content = message.get("content")
         if isinstance(content, str) and not is_shown(content, written):
             raise RecordError(
-                "not_rendered", f"the chat template leaves out message {number} (role {message.get('role')})"
+                "not_rendered",
+                f"the chat template leaves out what message {number} says (role {message.get('role')})"
+                + ("; developer: system renders it as a system message" if message.get("role") == "developer" else ""),
             )
         check_calls(message, written, number)
 

@@ -45,8 +45,12 @@ class ChatTemplate:
         self.name = options.template if options.template != "auto" or own else "plain"
         self.source = str(own) if self.name == "auto" else TEMPLATES[self.name]
         self._render: Any = getattr(tokenizer, "apply_chat_template")  # noqa: B009 - transformers types it too narrowly
-        self._options = {"chat_template": self.source, **options.template_options}
+        self._options = {"chat_template": self.source, **self.defaults(tokenizer), **options.template_options}
         self.reasoning_key = self._find_reasoning_key()
+
+    def defaults(self, tokenizer: ChatTokenizer) -> dict[str, object]:
+        """Variables that the template needs and the tokenizer does not give: of a model without it, no first token."""
+        return {"bos_token": ""} if tokenizer.bos_token is None and "bos_token" in self.source else {}
 
     def write(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None, *, generation: bool) -> str:
         """Messages as the template writes them.

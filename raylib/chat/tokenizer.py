@@ -26,6 +26,10 @@ class ChatTokenizer(Protocol):
     chat_template: object
 
     @property
+    def bos_token(self) -> str | None:
+        """Token that begins a text, if there is one."""
+
+    @property
     def eos_token(self) -> str | None:
         """Token that ends a text, if there is one."""
 

@@ -16,10 +16,6 @@ class Tokenizer(ChatTokenizer, Protocol):
     """A tokenizer as transformers loads it."""
 
     @property
-    def bos_token(self) -> str | None:
-        """Token that begins a text, if there is one."""
-
-    @property
     def bos_token_id(self) -> int | None:
         """Id of `bos_token`."""
 
