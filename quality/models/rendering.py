@@ -20,7 +20,7 @@ from raylib.errors import ParameterError, RecordError
 __all__ = ["Chats", "Prompted", "chat_prompt", "check_template"]
 
 
-def check_template(template: str, options: Mapping[str, object]) -> None:
+def check_template(template: str, options: Mapping[str, object] | None) -> None:
     """Check what a stage was given.
 
     Args:
@@ -30,7 +30,7 @@ def check_template(template: str, options: Mapping[str, object]) -> None:
     Raises:
         ParameterError: `template_options` sets what is not for users to set, or there is no template to set it for.
     """
-    RenderOptions(template_options=options)
+    RenderOptions(template_options=options or {})
     if options and template == "plain":
         raise ParameterError("template_options: plain is no template, and has no options")
 
