@@ -124,6 +124,18 @@ def test_reasoning_that_the_template_leaves_out_is_no_part_of_the_response(tiny_
     assert sum(chats.take_refused().values()) == 1
 
 
+def test_reasoning_is_left_out_where_the_generation_prompt_has_closed_it(tiny_model: Path) -> None:
+    closing = REASONING.replace("{{- 'assistant: ' -}}", "{{- 'assistant: <think></think>' -}}").replace(
+        "{{- '(' + m.reasoning_content + ') ' -}}", "{{- '<think>' + m.reasoning_content + '</think>' -}}"
+    )
+    chats = chats_of(tiny_model, closing)
+    (found,) = decoded(chats, chat_table([agent()]))
+    assert found is not None
+    assert found[0].endswith("<think></think>")
+    assert found[1] == "杭州明天有小雨，气温最高二十一度，出门请带好雨伞。"
+    assert not chats.take_refused()
+
+
 def test_a_template_without_tools_refuses_records_that_need_them(tiny_model: Path) -> None:
     plain = "{%- for m in messages -%}{{- m['role'] + ': ' + (m['content'] or '') + '</s>' -}}{%- endfor -%}"
     chats = chats_of(tiny_model, plain + "{%- if add_generation_prompt -%}{{- 'assistant: ' -}}{%- endif -%}")
@@ -157,6 +169,8 @@ def test_without_a_template_every_message_stands_before_a_newline(tiny_model: Pa
         assert "None" not in found[0]
     with pytest.raises(ParameterError, match="no chat template"):
         Chats.of(tokenizer, "chat")
+    with pytest.raises(ParameterError, match="no chat template that could take them"):
+        Chats.of(tokenizer, "auto", {"enable_thinking": False})
     (found,) = decoded(Chats.of(tokenizer, "llama2"), chat_table([GOOD]))
     assert found is not None
     assert "[INST] 请介绍西湖 [/INST]" in found[0]
