@@ -25,6 +25,7 @@ def rewrite(
     examples: Examples = (),
     adds: AddedColumns | None = None,
     tells: Facts | None = None,
+    arguments: bool = False,
 ) -> Callable[[RuleFunction], RewritingRule]:
     """Declare a rule that changes texts.
 
@@ -35,6 +36,7 @@ def rewrite(
         examples: Texts before and after.
         adds: Function that computes additional columns from the texts before and after.
         tells: Function of the texts before that gives facts about them, by position; they go into `meta`.
+        arguments: Whether it rewrites the arguments of calls of tools, too, value by value.
 
     Returns:
         A decorator of a function of a string array that returns the rewritten array.
@@ -42,7 +44,7 @@ def rewrite(
 
     def decorate(function: RuleFunction) -> RewritingRule:
         info = _info(function, name, "cut" if cuts else "rewrite", unit=unit, examples=examples)
-        return _registered(RewritingRule(function, info, adds, tells))
+        return _registered(RewritingRule(function, info, adds, tells, arguments))
 
     return decorate
 

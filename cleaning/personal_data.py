@@ -60,6 +60,7 @@ def _without_personal_data(text: str, mode: str, kinds: tuple[Kind, ...]) -> str
 
 
 @rewrite(
+    arguments=True,
     examples=(
         ("邮箱 a.b@example.com，电话+86 139-0000-0000。", "邮箱 [邮箱]，电话[手机]。"),
         (
@@ -68,7 +69,7 @@ def _without_personal_data(text: str, mode: str, kinds: tuple[Kind, ...]) -> str
         ),
         ("加微信号：abc_12345了解", "加微信号：[账号]了解"),
         ("姓名：王小明，电话一三九零零零零零零零零", "姓名：[姓名]，电话[手机]"),
-    )
+    ),
 )
 def remove_personal_data(
     texts: pa.Array,
@@ -84,6 +85,9 @@ def remove_personal_data(
     home addresses and positions behind a label. Digits may be full-width, circled or Chinese numerals. A number counts
     as personal by its checksum (ID card: GB 11643, ISO 7064 MOD 11-2), its shape, or a label before it. Orders, amounts,
     private and documentation IP addresses, versions, licence keys, hotlines and ISBN stay, as does code in fences.
+
+    Of chats the reasoning is searched, too, and the arguments of calls of tools, where the name of an argument is the
+    label of its value: `{"姓名": "王小明"}` becomes `{"姓名": "[姓名]"}`, and a number that goes becomes a string.
 
     Args:
         texts: String array.

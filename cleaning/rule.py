@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaning.calls import map_arguments
 from raylib.errors import ParameterError
 from raylib.schema import map_texts, text_of
 from raylib.stage import LocalStage, Outcome, StageInfo, keep_all, split_rejected, with_columns
@@ -144,16 +145,20 @@ class RewritingRule(Rule):
         info: Its registry entry.
         adds: Function that computes additional columns from the texts before and after.
         tells: Function of the texts before that gives facts about them, by position; they go into `meta`.
+        arguments: Whether the rule rewrites the arguments of calls of tools, too; most would break what they mean.
     """
 
     adds: AddedColumns | None = None
     tells: Facts | None = None
+    arguments: bool = False
 
     def apply(self, table: pa.Table, parameters: Mapping[str, object]) -> Outcome:
         """Rewrite every text of the records and add the columns of `adds`; no record is rejected."""
         if len(table) == 0 and self.adds is None:
             return keep_all(table)
         changed = map_texts(table, lambda texts: self.function(texts, **parameters))
+        if self.arguments:
+            changed = map_arguments(changed, lambda texts: self.function(texts, **parameters))
         if self.adds is not None:
             changed = with_columns(changed, self.adds(text_of(table), text_of(changed)))
         if self.tells is not None and "meta" in changed.column_names:

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.folding import fold_hashes, raw_hashes
+from dedup.sameness import compared_texts, mark_hashes
 from dedup.verdicts import priority_columns, verdict_places
-from raylib.schema import single_chunk, text_of
+from raylib.schema import single_chunk
 from raylib.stage import (
     Applier,
     GlobalStage,
@@ -36,6 +37,11 @@ class ExactDedup(GlobalStage):
     Texts are compared by 128-bit hashes. Of a group stays the record that comes first by `priority`, then the one with
     the smallest id, then the one that comes first in the input; never the one that happened to arrive first.
 
+    The text of a chat is what all its messages say, with reasoning and calls of tools; ids of calls do not count. Chats
+    with equal texts are not equal if they reason or call tools in different places, or offer different tools;
+    preferences not if their answers are swapped; feedback not if its labels differ. Roles, names and other keys of
+    messages do not count.
+
     Attributes:
         on: Whether the folded texts (NFKC, case, white space and punctuation folded) or the raw `bytes` must be equal.
         priority: What decides who stays, in order: `longest`, `shortest`, `column`, `-column` or `source:a,b,c`.
@@ -50,8 +56,8 @@ class ExactDedup(GlobalStage):
 
     def sketch(self, table: pa.Table) -> pa.Table:
         """The hash, id and priorities of each record."""
-        texts = text_of(table)
-        hashes = fold_hashes(texts) if self.on == "folded" else raw_hashes(texts)
+        texts = compared_texts(table)
+        hashes = (fold_hashes(texts) if self.on == "folded" else raw_hashes(texts)) ^ mark_hashes(table)
         return pa.table(
             {
                 "row": pa.array(np.arange(len(table), dtype=np.int32)),

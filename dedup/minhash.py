@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from dedup.candidates import Rows, verified
 from dedup.clusters import Nodes, contract, distinct_pairs, label_components, node_keys, nodes_of, star_rows
 from dedup.lsh import band_keys, optimal_bands
+from dedup.sameness import compared_texts, label_keys
 from dedup.section import Shingles, cluster_notes, cluster_section
 from dedup.shingles import Unit
 from dedup.signatures import (
@@ -31,7 +32,7 @@ from dedup.signatures import (
 from dedup.verdicts import priority_columns, verdict_places
 from raylib.errors import ParameterError
 from raylib.hashing import id_hashes
-from raylib.schema import single_chunk, text_of
+from raylib.schema import single_chunk
 from raylib.stage import (
     Applier,
     GlobalStage,
@@ -60,6 +61,9 @@ class MinHashDedup(GlobalStage):
     Shingles are folded characters (Chinese) or words (English) in a row. Of a cluster stays the record that comes first
     by `priority`, then the one with the smallest id. Components of over `giant` records, often template pages that are
     chained together, are reported. Texts shorter than a shingle only match their equals.
+
+    Of chats all messages count, with reasoning and calls of tools. Feedback of different labels is never near: a good
+    and a bad answer that differ little are what is learnt from. A preference with its answers swapped is near.
 
     Attributes:
         threshold: Least Jaccard similarity of duplicates, over 0 up to 1.
@@ -132,11 +136,11 @@ class MinHashDedup(GlobalStage):
 
     def sketch(self, table: pa.Table) -> pa.Table:
         """Keys of the bands of each record's signature."""
-        return self._band_rows(self.signatures(text_of(table)))
+        return self._band_rows(self.signatures(compared_texts(table)), label_keys(table))
 
     def sketch_with_facts(self, table: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Keys of bands, and the signature, id, source and priorities of each record; signatures are computed once."""
-        matrix = self.signatures(text_of(table))
+        matrix = self.signatures(compared_texts(table))
         facts = {
             "signature": signature_column(matrix),
             "rank": pa.array(id_hashes(table)),
@@ -144,11 +148,12 @@ class MinHashDedup(GlobalStage):
             "source": table["source"],
             **priority_columns(table, self.priority),
         }
-        return self._band_rows(matrix), pa.table(facts)
+        return self._band_rows(matrix, label_keys(table)), pa.table(facts)
 
-    def _band_rows(self, matrix: npt.NDArray[np.uint32]) -> pa.Table:
+    def _band_rows(self, matrix: npt.NDArray[np.uint32], apart: npt.NDArray[np.uint64]) -> pa.Table:
+        """Keys of the bands of N signatures; records with different keys `apart`, [N], never share one."""
         bands, rows = self.layout
-        keys = band_keys(matrix, bands, rows)
+        keys = band_keys(matrix, bands, rows) ^ apart[:, None]
         row = np.repeat(np.arange(len(matrix), dtype=np.int32), bands)
         return pa.table({"row": pa.array(row), "key": pa.array(keys.ravel())})
 

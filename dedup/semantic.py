@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from dedup.clusters import nodes_of
 from dedup.kmeans import fit_centroids, nearest_centroid
+from dedup.sameness import label_codes
 from dedup.section import ClusterNotes, cluster_notes, cluster_section
 from dedup.verdicts import priority_columns, verdict_places
 from raylib.errors import ParameterError
@@ -80,7 +81,7 @@ class SemanticDedup(GlobalStage):
 
     Needs the column that the stage `embed` adds. Records are cut into clusters by mini-batch k-means, and only records
     of a cluster are compared. Among equals, the one with the smallest id stays. With the built-in embedding, a text and
-    a copy with a tenth of its characters changed have a cosine of 0.95.
+    a copy with a tenth of its characters changed have a cosine of 0.95. Feedback of different labels is not compared.
 
     Attributes:
         threshold: Least cosine of duplicates, over 0 up to 1.
@@ -114,6 +115,7 @@ class SemanticDedup(GlobalStage):
                 "vector": packed_vectors(embedding_matrix(table, self.column)),
                 "id": table["id"],
                 "source": table["source"],
+                "label": pa.array(label_codes(table)),
                 **priority_columns(table, self.priority),
             }
         )
@@ -139,8 +141,9 @@ class SemanticDedup(GlobalStage):
         table = pa.concat_tables(list(store.tables()))
         order = pc.sort_indices(self._preferences(table), sort_keys=self._sort_keys())
         table = table.take(order).combine_chunks()
-        key = table["key"].to_numpy()
-        borders = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]]))
+        key, label = table["key"].to_numpy(), table["label"].to_numpy()
+        opens = (key[1:] != key[:-1]) | (label[1:] != label[:-1])
+        borders = np.flatnonzero(np.concatenate([[True], opens, [True]]))
         parent = np.full(len(table), -1, np.int64)
         similarity = np.zeros(len(table), np.float32)
         for first, last in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
@@ -161,13 +164,14 @@ class SemanticDedup(GlobalStage):
         else:
             cosine = table["cosine"].to_numpy()
             ranks = {"distance": pa.array(cosine if self.keep == "far" else -cosine)}
-        return pa.table({"key": table["key"], **ranks, "id": table["id"], "shard": table["shard"], "row": table["row"]})
+        groups = {name: table[name] for name in ("key", "label")}
+        return pa.table({**groups, **ranks, "id": table["id"], "shard": table["shard"], "row": table["row"]})
 
     def _rank_names(self) -> list[str]:
         return [f"priority_{i}" for i in range(len(self.priority))] if self.priority else ["distance"]
 
     def _sort_keys(self) -> list[tuple[str, str]]:
-        return [(name, "ascending") for name in ("key", *self._rank_names(), "id", "shard", "row")]
+        return [(name, "ascending") for name in ("key", "label", *self._rank_names(), "id", "shard", "row")]
 
     def applier(self, shared: Sequence[pa.Table]) -> Applier:
         """Reject the records that mean the same as another one."""

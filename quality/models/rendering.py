@@ -20,7 +20,7 @@ from raylib.errors import ParameterError, RecordError
 __all__ = ["Chats", "Prompted", "chat_prompt", "check_template"]
 
 
-def check_template(template: str, options: Mapping[str, object]) -> None:
+def check_template(template: str, options: Mapping[str, object] | None) -> None:
     """Check what a stage was given.
 
     Args:
@@ -30,7 +30,7 @@ def check_template(template: str, options: Mapping[str, object]) -> None:
     Raises:
         ParameterError: `template_options` sets what is not for users to set, or there is no template to set it for.
     """
-    RenderOptions(template_options=options)
+    RenderOptions(template_options=options or {})
     if options and template == "plain":
         raise ParameterError("template_options: plain is no template, and has no options")
 
@@ -80,12 +80,15 @@ class Chats:
             folder: Folder of the model, which may say at what tokens it stops.
 
         Raises:
-            ParameterError: The tokenizer has no template, or one that is not valid.
+            ParameterError: The tokenizer has no template that is wanted or that options are for, or one that is not
+                valid.
         """
         own = bool(tokenizer.chat_template)
         if template == "chat" and not own:
             raise ParameterError("template: chat: the tokenizer has no chat template; name one, or write plain")
         if template == "plain" or (template == "auto" and not own):
+            if options:
+                raise ParameterError("template_options: the tokenizer has no chat template that could take them")
             return cls(tokenizer, None)
         wanted = RenderOptions("auto" if template == "chat" else template, options or {})
         return cls(tokenizer, Renderer(tokenizer, wanted, stops=stop_ids(folder) if folder else ()))
@@ -120,16 +123,13 @@ class Chats:
         response = pair.response
         if self.renderer is None or not pair.messages or not response.strip() or pair.answer is None:
             return _plain(pair.messages), response
-        forms = _with_and_without_reasoning(pair.answer)
-        for answer in forms:
-            try:
-                (prompt, _), *parts = self.renderer.reply(pair.messages, [answer], pair.tools).pieces
-            except RecordError as error:
-                if error.reason == "reasoning_not_rendered" and answer is not forms[-1]:
-                    continue
-                self.refused[error.reason] += 1
-                return None
-            return prompt, self._without_end("".join(text for text, _ in parts))
+        first: RecordError | None = None
+        for answer in _with_and_without_reasoning(pair.answer):
+            found = _replied(self.renderer, pair, answer)
+            if not isinstance(found, RecordError):
+                return found[0], self._without_end(found[1])
+            first = first or found
+        self.refused[first.reason if first is not None else "template"] += 1
         return None
 
     def _without_end(self, text: str) -> str:
@@ -193,13 +193,22 @@ class Chats:
 
 
 def _with_and_without_reasoning(answer: Message) -> list[Message]:
-    """An answer, and as a second try without its reasoning: not every template knows any."""
+    """An answer, and as a second try without its reasoning: not every template knows any, or is asked to write it."""
     without = {k: v for k, v in answer.items() if k != "reasoning_content"}
     return [answer, without] if answer.get("reasoning_content") and _says_something(without) else [answer]
 
 
 def _says_something(answer: Message) -> bool:
     return bool(answer_text(answer).strip())
+
+
+def _replied(renderer: Renderer, pair: Exchange, answer: Message) -> tuple[str, str] | RecordError:
+    """The text before an answer and what has to be written after it, or why the template does not write it."""
+    try:
+        (prompt, _), *parts = renderer.reply(pair.messages, [answer], pair.tools).pieces
+    except RecordError as error:
+        return error
+    return prompt, "".join(text for text, _ in parts)
 
 
 def _written(renderer: Renderer, messages: Sequence[Message], tools: Sequence[object] | None) -> str | RecordError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ class Ifd(ModelStage[_Asked]):
     model: PathName
     max_tokens: int = 2048
     template: Template = "auto"
-    template_options: dict[str, object] = field(default_factory=dict)
+    template_options: dict[str, object] | None = None
     batch_tokens: int = 0
     device: str = "auto"
     min_parameters: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -60,7 +60,7 @@ class RewardModel(ModelStage[_Rewarding]):
     max_tokens: int = 2048
     batch_tokens: int = 0
     template: Template = "auto"
-    template_options: dict[str, object] = field(default_factory=dict)
+    template_options: dict[str, object] | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
