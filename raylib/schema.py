@@ -17,6 +17,7 @@ from raylib.messages import LISTS, MESSAGES, is_messages
 
 __all__ = ["KINDS", "MESSAGES", "SCHEMAS", "map_texts", "single_chunk", "text_of"]
 
+
 def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
     """The columns of a kind, between those that every kind has."""
     return pa.schema([("id", pa.string()), *columns, ("source", pa.string()), ("meta", pa.large_string())])

@@ -213,7 +213,7 @@ def guess_kind(record: Fields) -> str:
 
 def unknown_layout(record: Fields) -> RecordError:
     """The error for a record that holds no conversation: what was seen, and what the nearest layout would need."""
-    nearest = max(LAYOUTS["conversation"], key=lambda known: _nearness(known, record))
+    nearest = max(LAYOUTS["conversation"], key=lambda known: (_nearness(known, record), known.fits is None))
     needed = " and ".join(alternatives(names) for names in nearest.needs)
     missing = " and ".join(alternatives(names) for names in nearest.missing(record))
     lack = f"{missing} is missing" if missing else "its values are of another type"

@@ -7,7 +7,6 @@ answers to one question. Training on it would say nothing of that, so the record
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 from raylib.errors import RecordError
 from raylib.messages import Message
@@ -68,8 +67,8 @@ def _plain_pair(record: Fields) -> _Parts | None:
     for text in texts:  # a list as JSON, a dialogue, a thought, the prompt once more: none of them is plain
         if not isinstance(text, str) or text[:1] in "[H< \n\r\t" or (text is not prompt and text.startswith(prompt)):
             return None
-    answers = [[{"role": "assistant", "content": text}] for text in texts[1:]]
-    return [{"role": "user", "content": prompt}], cast("list[Message]", answers[0]), cast("list[Message]", answers[1])
+    question: list[Message] = [{"role": "user", "content": prompt}]
+    return question, [{"role": "assistant", "content": texts[1]}], [{"role": "assistant", "content": texts[2]}]
 
 
 def _parts(record: Fields, used: set[str]) -> _Parts:
@@ -85,7 +84,7 @@ def _parts(record: Fields, used: set[str]) -> _Parts:
     answers = [_answer(record[name], name) for name in (chosen_field, rejected_field)]
     before, stated = _context(record, used)
     chosen, rejected = _as_messages(answers, stated)
-    if before and before == chosen and _asks(chosen):
+    if before == chosen and _asks(chosen) and chosen[-1]["role"] == "assistant":
         before = []  # the chosen dialogue once more
     prompt, chosen, rejected = _apart(before, chosen, rejected)
     if stated is not None:
