@@ -22,7 +22,7 @@ from raylib.reading.layouts import (
     layout,
     unknown_layout,
 )
-from raylib.reading.turns import answer_message, is_message_list, paired, turns_of
+from raylib.reading.turns import answer_message, is_message_list, messages_in, paired, turns_of
 
 __all__ = ["conversation_of", "history_of", "messages_of", "prompt_and_answer", "safety_of", "tools_of", "with_system"]
 
@@ -226,7 +226,7 @@ def _question_and_answer(record: Fields, found: str, used: set[str]) -> tuple[li
 
 def _asked(record: Fields, field: str, used: set[str]) -> list[Message]:
     """The messages of a question: mostly one, but a prompt may be a list, and an instruction of BELLE a dialogue."""
-    value = listed(record[field])
+    value = messages_in(record[field])
     if is_message_list(value):
         used.add(field)
         return turns_of(value, field)
@@ -251,7 +251,7 @@ def _asked(record: Fields, field: str, used: set[str]) -> list[Message]:
 
 def _answered(record: Fields, field: str, used: set[str]) -> list[Message]:
     """The messages of an answer: mostly one."""
-    value = listed(record[field])
+    value = messages_in(record[field])
     if is_message_list(value) or (isinstance(value, dict) and is_message_list([value])):
         used.add(field)
         return turns_of(value if isinstance(value, list) else [value], field)

@@ -14,10 +14,11 @@ from raylib.reading.conversations import history_of, prompt_and_answer, with_sys
 from raylib.reading.dialogues import anthropic_turns
 from raylib.reading.fields import Fields, first_field, lacking, listed, optional_text, type_name
 from raylib.reading.layouts import CHOSEN_FIELDS, REJECTED_FIELDS, TURN_FIELDS, label_field
-from raylib.reading.turns import answer_message, is_message_list, truth, turns_of
+from raylib.reading.turns import answer_message, is_message_list, messages_in, truth, turns_of
 
 __all__ = ["feedback_of", "preference_of"]
 
+_TEXT_PROMPTS = ("prompt", "question", "instruction")
 _PROMPT_FIELDS = ("prompt", *TURN_FIELDS, "messages", "question", "instruction")
 _VERDICT_FIELDS = ("label", "winner", "preference", "verdict")
 _Answer = str | list[Message]
@@ -110,7 +111,7 @@ def _context(record: Fields, used: set[str]) -> tuple[list[Message], str | None]
     field = first_field(record, _PROMPT_FIELDS)
     if field is None:
         return history, None
-    value = listed(record[field])
+    value = messages_in(record[field]) if field in _TEXT_PROMPTS else listed(record[field])
     if not isinstance(value, str):
         used.add(field)
         return [*history, *turns_of(value, field)], None
@@ -127,7 +128,7 @@ def _context(record: Fields, used: set[str]) -> tuple[list[Message], str | None]
 
 def _answer(value: object, field: str) -> _Answer:
     """An answer as it is given: a string, or messages."""
-    value = listed(value)
+    value = messages_in(value)
     if isinstance(value, dict):
         return turns_of([value], field)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):

@@ -114,6 +114,12 @@ def test_what_proves_nothing_is_refused(raw: dict[str, Any], reason: str, names:
     assert (caught.value.reason, names in caught.value.detail) == (reason, True), caught.value.detail
 
 
+def test_texts_that_look_like_lists_are_texts() -> None:
+    row = coerce({"prompt": "[3, 1]", "chosen": "[1, 3]", "rejected": "[3]"}, "preference")
+    assert shown(row) == (["[3, 1]"], ["[1, 3]"], ["[3]"])
+    assert coerce({"question": "[3, 1]", "answer": "[1, 3]"}, "conversation")["messages"] == [u("[3, 1]"), a("[1, 3]")]
+
+
 def test_scores_are_kept() -> None:
     raw = {"prompt": "早", "chosen": "好", "rejected": "坏", "score_chosen": 8.5, "margin": 2}
     assert orjson.loads(str(coerce(raw, "preference")["meta"])) == {"score_chosen": 8.5, "margin": 2}

@@ -168,7 +168,7 @@ def test_no_key_of_a_message_is_lost(others: dict[str, Any], role: str) -> None:
     again = turns_of([stored], "messages")
     assert message_lists(messages_array([again])) == [[stored]], "what was stored is read as it was"
     for key, value in turn.items():
-        if key in (*MESSAGE_KEYS["loss"], "tool_call_id", "name", "extra") or value in (None, []):
+        if key in (*MESSAGE_KEYS["loss"], "tool_call_id", "name", "extra") or value in (None, [], ""):
             continue
         if isinstance(value, list) and key == "content":
             continue
