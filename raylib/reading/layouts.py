@@ -84,48 +84,68 @@ _ANSWERED = ("output", "answer", "response", "completion", "content", "solution"
 _CONVERSATIONS = (
     Layout("data", (("data",),), _WITH, "strings that alternate between user and assistant", _list_in("data")),
     Layout(
-        "moss", (("chat",),), ("meta_instruction", *_WITH),
+        "moss",
+        (("chat",),),
+        ("meta_instruction", *_WITH),
         "the turns of `chat` (`turn_1`, ...): `Human`, `Inner Thoughts`, `Commands`, `Tool Responses`, `MOSS`",
         lambda record: isinstance(record["chat"], dict),
     ),
     Layout("sharegpt", (("conversations",),), _WITH, "messages with `from` and `value`, of any spelling"),
-    Layout("sharegpt", (TURN_FIELDS[1:],), _WITH, "messages, or objects of a question and its answer",
-           _list_in(*TURN_FIELDS[1:])),
+    Layout(
+        "sharegpt",
+        (TURN_FIELDS[1:],),
+        _WITH,
+        "messages, or objects of a question and its answer",
+        _list_in(*TURN_FIELDS[1:]),
+    ),
     Layout("openai", (("messages",),), _WITH, "messages with `role` and `content`"),
     Layout("mnbvc", (("问",), ("答",)), ("来源", "history", *_WITH), "a question and its answer; `来源` is the source"),
     Layout(
-        "r1", (_ASKED, REASONING_FIELDS, _ANSWERED), ("input", "history", *_WITH),
-        "a question (with `input`), and an answer with its reasoning", _string_in(*REASONING_FIELDS),
+        "r1",
+        (_ASKED, REASONING_FIELDS, _ANSWERED),
+        ("input", "history", *_WITH),
+        "a question (with `input`), and an answer with its reasoning",
+        _string_in(*REASONING_FIELDS),
     ),
     Layout("firefly", (("input",), ("target",)), ("instruction", "history", *_WITH), "a question and its answer"),
     Layout(
-        "belle", (("instruction",), ("output",)), ("input", "history", *_WITH),
-        "the turns `Human:` and `Assistant:` inside the instruction, and the last answer", _of_belle,
+        "belle",
+        (("instruction",), ("output",)),
+        ("input", "history", *_WITH),
+        "the turns `Human:` and `Assistant:` inside the instruction, and the last answer",
+        _of_belle,
     ),
     Layout("alpaca", (("instruction",), ("output",)), ("input", "history", *_WITH), "a question and its answer"),
-)  # fmt: skip
+)
 _AFTER_DOCUMENTS = (  # text beside these makes a document of a record whose kind is guessed
     Layout(
-        "qa", (QUESTION_FIELDS, (*ANSWER_FIELDS, "completion")), ("title", "context", "history", *_WITH),
+        "qa",
+        (QUESTION_FIELDS, (*ANSWER_FIELDS, "completion")),
+        ("title", "context", "history", *_WITH),
         "a question (with the `title` of an `ask`, or the `context` of an `instruction`) and its answer",
     ),
     Layout(
-        "prompt", (("prompt",), (*ANSWER_FIELDS, "completion")), ("history", *_WITH),
+        "prompt",
+        (("prompt",), (*ANSWER_FIELDS, "completion")),
+        ("history", *_WITH),
         "a prompt and its answer; either may be a list of messages",
     ),
     Layout("pair", (("input",), ("output",)), ("history", *_WITH), "a question and its answer"),
-)  # fmt: skip
+)
 _PREFERENCES = (
     Layout(
-        "preference", (CHOSEN_FIELDS, REJECTED_FIELDS),
+        "preference",
+        (CHOSEN_FIELDS, REJECTED_FIELDS),
         ("prompt", *TURN_FIELDS, "messages", "question", "instruction", "input", "history", *_WITH),
         "two answers, each a string, a message, the messages after the prompt or the whole dialogue",
     ),
     Layout(
-        "preference", (("messages",), ("rejected_response", "rejected_messages")), _WITH,
+        "preference",
+        (("messages",), ("rejected_response", "rejected_messages")),
+        _WITH,
         "a dialogue, and what might stand in place of its last message",
     ),
-)  # fmt: skip
+)
 _DOCUMENT = Layout("document", (TEXT_FIELDS,), (), "the text")
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "preference": _PREFERENCES,

@@ -80,8 +80,9 @@ message of the user. Such a record read as a conversation is refused.
 
 ## Layouts that are written
 
-`output.layout` of a recipe with `format: jsonl`. A record that a layout cannot hold, such as one with tools in Alpaca's,
-is rejected as `wrong_layout`; the detail names what does not fit. Without a layout the lines have our own columns.
+`output.layout` of a recipe with `format: jsonl`. A record that a layout cannot hold, such as one with tools in
+Alpaca's, is rejected as `wrong_layout`; the detail names what does not fit. Without a layout the lines have our own
+columns.
 
 | layout | kinds |
 |---|---|"""

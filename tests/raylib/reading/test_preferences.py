@@ -77,7 +77,7 @@ TOOL = {"role": "tool", "content": "三级"}
 )  # fmt: skip
 def test_the_prompt_is_everything_before_the_answer(raw: dict[str, Any], prompt: list[str], chosen: list[str]) -> None:
     assert guess_kind(raw) == "preference"
-    row = coerce(raw, "preference")
+    row: dict[str, Any] = coerce(raw, "preference")
     assert shown(row)[:2] == (prompt, chosen)
     assert shown(row)[2][-1] == "无"
     assert [m["role"] for m in (row["chosen"][0], row["chosen"][-1])] == ["assistant", "assistant"]

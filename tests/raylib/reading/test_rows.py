@@ -24,7 +24,7 @@ def read(path: Path, kind: str = "auto") -> list[dict[str, Any]]:
 def test_structs_of_different_keys(tmp_path: Path) -> None:
     """Arrow gives every message, and every call, all keys that any of them has."""
     other = {"type": "function", "function": {"name": "rain", "arguments": {"day": 3}}}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"messages": [*TURN, {"role": "assistant", "content": None, "tool_calls": [CALL]}], "mark": None},
         {"messages": [TURN[0], {"role": "assistant", "content": None, "tool_calls": [other]}], "mark": {"x": 1}},
     ]
@@ -35,7 +35,10 @@ def test_structs_of_different_keys(tmp_path: Path) -> None:
 
 
 def test_our_own_columns_are_read_again(tmp_path: Path) -> None:
-    messages = [TURN[0], {"role": "assistant", "content": None, "tool_calls": [CALL], "mark": 5}]
+    messages: list[dict[str, Any]] = [
+        TURN[0],
+        {"role": "assistant", "content": None, "tool_calls": [CALL], "mark": 5},
+    ]
     table = pa.table({"id": ["1"], "messages": messages_array([messages]), "score": [0.5]})
     pq.write_table(table, tmp_path / "x.parquet")
     [row] = read(tmp_path / "x.parquet")

@@ -84,7 +84,11 @@ def test_what_does_not_fit_is_named(target: str, messages: list[Any], tools: Any
 
 @pytest.mark.parametrize("target", ["", "openai", "sharegpt", "data", "alpaca"])
 def test_preferences_come_back(target: str) -> None:
-    columns = {"prompt": [SYSTEM, PLAIN[0]], "chosen": [PLAIN[1]], "rejected": [{**PLAIN[1], "content": "无。"}]}
+    columns: dict[str, Any] = {
+        "prompt": [SYSTEM, PLAIN[0]],
+        "chosen": [PLAIN[1]],
+        "rejected": [{**PLAIN[1], "content": "无。"}],
+    }
     row = again("preference", target, **columns)
     assert {name: row[name] for name in columns} == columns
     if target in ("", "openai", "sharegpt"):
