@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from raylib.errors import RecordError
 from raylib.reading.dialogues import belle_turns
@@ -24,10 +25,11 @@ __all__ = [
     "TURN_FIELDS",
     "Layout",
     "conversation_layout",
+    "first_fit",
     "guess_kind",
-    "is_preference",
     "label_field",
     "layout",
+    "possible",
     "unknown_layout",
 ]
 
@@ -155,17 +157,31 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
 """The layouts of each kind, in the order in which they are looked for."""
 
 
+class Possible(NamedTuple):
+    """What the names of a record's fields say about it, once for all records that have the same ones.
+
+    Attributes:
+        preferences: The layouts of preferences whose fields are all there.
+        conversations: Those of conversations.
+        labelled: Whether there is a field that may be the label of feedback.
+    """
+
+    preferences: tuple[Layout, ...]
+    conversations: tuple[Layout, ...]
+    labelled: bool
+
+
 @lru_cache(maxsize=1024)
-def _possible(fields: frozenset[str]) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
-    """The layouts of preferences and those of conversations whose fields are all there."""
+def possible(fields: frozenset[str]) -> Possible:
+    """What a record with these fields may be."""
     kinds = (LAYOUTS["preference"], LAYOUTS["conversation"])
     first, second = (tuple(known for known in kind if not known.missing(fields)) for kind in kinds)
-    return first, second
+    return Possible(first, second, bool(fields & {"label", "kto_tag"}))
 
 
-def _first(possible: Iterable[Layout], record: Fields) -> Layout | None:
+def first_fit(layouts: Iterable[Layout], record: Fields) -> Layout | None:
     """The first of these layouts whose values are as they should be."""
-    for known in possible:
+    for known in layouts:
         if known.fits is None or known.fits(record):
             return known
     return None
@@ -181,21 +197,16 @@ def layout(record: Fields) -> str:
         A name from `LAYOUTS`, or `unknown`.
     """
     record = present(record)
-    preferences, conversations = _possible(frozenset(record))
-    found = _first((*preferences, *conversations), record)
+    seen = possible(frozenset(record))
+    found = first_fit((*seen.preferences, *seen.conversations), record)
     if (found is None or found in _AFTER_DOCUMENTS) and not _DOCUMENT.missing(record):
         return _DOCUMENT.name
     return "unknown" if found is None else found.name
 
 
-def is_preference(record: Fields) -> bool:
-    """Whether a record, null fields left out, has the layout of a preference."""
-    return _first(_possible(frozenset(record))[0], record) is not None
-
-
 def conversation_layout(record: Fields) -> str:
     """The layout by which a record, null fields left out, holds a conversation; empty if it holds none."""
-    found = _first(_possible(frozenset(record))[1], record)
+    found = first_fit(possible(frozenset(record)).conversations, record)
     return "" if found is None else found.name
 
 

@@ -76,6 +76,8 @@ def is_message_list(value: object) -> bool:
 
 def messages_in(value: object) -> object:
     """The messages that a JSON string spells; any other value as it is, for a text may look like a list, too."""
+    if isinstance(value, str) and "[" not in value[:20]:
+        return value
     found = listed(value)
     return found if is_message_list(found) else value
 

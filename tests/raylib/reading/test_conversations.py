@@ -185,6 +185,13 @@ def leaves(value: object) -> set[str]:
     return {part for part in str(value).replace("<think>", "|").replace("</think>", "|").split("|") if part}
 
 
+def coerced(raw: dict[str, Any], kind: str) -> dict[str, Any] | RecordError:
+    try:
+        return coerce(raw, kind)
+    except RecordError as error:
+        return error
+
+
 @given(
     st.dictionaries(names, anything, min_size=1, max_size=6),
     st.sampled_from(["conversation", "preference", "feedback"]),
