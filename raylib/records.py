@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raylib.messages import LISTS, MESSAGES, Message, message_lists, messages_array
 from raylib.reading.block import ReadOptions
 from raylib.reading.filesystems import stem_of
 from raylib.reading.layouts import guess_kind
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import first_record, parse
 from raylib.reading.sources import SourceFile, find_files
+from raylib.reading.turns import answer_message
 from raylib.reading.units import Piece
 from raylib.schema import single_chunk
 from raylib.storage.store import Store
@@ -24,6 +26,8 @@ __all__ = ["RecordFile", "files_of", "tables_of", "with_source"]
 
 _MANIFEST = "manifest.jsonl"
 _BATCH_ROWS = 5000
+_EARLIER = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
+_ANSWERS = ("chosen", "rejected")  # an earlier version stored them as strings
 
 
 class RecordFile(NamedTuple):
@@ -46,13 +50,45 @@ class RecordFile(NamedTuple):
             kind: Kind that records of other files become; `auto` decides by the first record.
             rejected: Called with the records that cannot be read, with `reason` and `detail`.
         """
-        if self.path.endswith(".parquet"):
-            names = set(pq.read_schema(self.path).names)
-            if "id" in names and names & {"messages", "text", "prompt"}:
-                for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
-                    yield pa.Table.from_batches([batch])
-                return
+        if self.path.endswith(".parquet") and _is_ours(pq.read_schema(self.path)):
+            for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
+                yield _as_stored_now(pa.Table.from_batches([batch]))
+            return
         yield from _parsed(find_files(self.path)[0], kind, rejected)
+
+
+def _is_ours(schema: pa.Schema) -> bool:
+    """Whether a file holds records as this or an earlier version stores them.
+
+    Messages of another type may have keys that would be lost, and roles of another spelling: they are to be read.
+    """
+    if "id" not in schema.names:
+        return False
+    columns = {name: schema.field(name).type for name in LISTS if name in schema.names}
+    if not any(pa.types.is_nested(kind) for kind in columns.values()):
+        return "text" in schema.names
+    return all(
+        kind in (MESSAGES, _EARLIER) or (name in _ANSWERS and pa.types.is_large_string(kind))
+        for name, kind in columns.items()
+    )
+
+
+def _as_stored_now(table: pa.Table) -> pa.Table:
+    """A table of our columns, of which those that an earlier version wrote get the type that they have now."""
+    for place, name in enumerate(table.column_names):
+        kind = table.schema.field(name).type
+        if name in LISTS and kind == _EARLIER:
+            table = table.set_column(place, name, messages_array(_lists_or_none(table[name])))
+        elif name in _ANSWERS and "prompt" in table.column_names and pa.types.is_large_string(kind):
+            said = [None if text is None else [answer_message(text)] for text in table[name].to_pylist()]
+            table = table.set_column(place, name, messages_array(said))
+    return table
+
+
+def _lists_or_none(column: pa.ChunkedArray) -> list[list[Message] | None]:
+    """The messages of each record; None where the column is null."""
+    present = column.is_valid().to_pylist()
+    return [found if there else None for found, there in zip(message_lists(column), present, strict=True)]
 
 
 def files_of(sources: Sequence[str]) -> list[RecordFile]:
@@ -94,7 +130,7 @@ def tables_of(
         store = Store(path)
         names = [name for name in store.names("kept") if name.endswith((".parquet", ".arrow"))]
         if names:
-            yield from (_stored_table(store, name) for name in names)
+            yield from (_as_stored_now(_stored_table(store, name)) for name in names)
             return
         if store.exists(_MANIFEST):  # a run that wrote JSON lines
             place = f"{path}/kept"

@@ -33,7 +33,7 @@ def read(
     Args:
         path: Path of a file, glob, folder or URI, or a list of these. Formats are jsonl, JSON arrays, Parquet, Arrow,
             CSV, TSV, text, zip and tar, also compressed by gzip, zstd, bz2 or xz.
-        kind: Kind of the records: auto, document, conversation, preference or safety.
+        kind: Kind of the records: auto, document, conversation, preference, feedback or safety.
         encoding: Character encoding: the name of a codec, or `auto`.
         text: For documents, the field (or fields) that hold the text.
         options: Further keys of the recipe's `input` section.

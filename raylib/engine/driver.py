@@ -17,6 +17,7 @@ from raylib.engine.earlier import check_earlier, is_finished
 from raylib.engine.executor import Executor, InlineExecutor
 from raylib.engine.faults import Fault, end_of_run
 from raylib.engine.feed import first_tasks, next_tasks
+from raylib.engine.fingerprints import FORMAT
 from raylib.engine.ledger import Ledger
 from raylib.engine.places import needed_paths, output_path
 from raylib.engine.planning import Plan, make_plan
@@ -179,7 +180,8 @@ def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:
     """Write the header of the manifest and the resolved recipe."""
     logger.info("%s: %d units, %d segments", plan.recipe.name, len(plan.units), len(plan.job.segments))
     titles = tuple(segment.title for segment in plan.job.segments)
-    ledger.start(RunHeader(plan.chain[-1], time.time(), versions(), plan.input_bytes, titles))
+    made_by = {**versions(), "format": str(FORMAT)}
+    ledger.start(RunHeader(plan.chain[-1], time.time(), made_by, plan.input_bytes, titles))
     store.write(RunFiles.RECIPE, plan.recipe.to_yaml().encode())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import orjson
 import yaml
 
+from raylib.engine.fingerprints import FORMAT
 from raylib.engine.planning import Plan
 from raylib.errors import RecipeError
 from raylib.paths import located
@@ -18,6 +19,7 @@ from raylib.versions import versions
 __all__ = ["check_earlier", "is_finished"]
 
 _WITHOUT_INFLUENCE = {"name", "output.path", "output.check_space"}  # keys that no fingerprint depends on
+_FIRST_FORMAT = "1"  # of folders that do not say
 _ENGINE = {"engine.batch_mb", "engine.seed"}  # those of this section that one depends on
 
 
@@ -40,10 +42,13 @@ def check_earlier(store: Store, header: RunHeader | None, plan: Plan) -> None:
     if header.run == plan.chain[-1] and same_input:
         return
     changed = list(_differences(old, new)) if old else []
-    changed = changed or [_other_reason(header, plan)]
+    other_form = header.versions.get("format", _FIRST_FORMAT) != str(FORMAT)
+    if other_form or not changed:
+        changed = [_other_reason(header, plan), *changed]
+    where = "from the beginning" if other_form else _from_where(old, new)
     raise RecipeError(
         f"{plan.recipe.output.path} holds another run. Different: {', '.join(changed[:5])}"
-        f"{', ...' if len(changed) > 5 else ''}. Work would be done again {_from_where(old, new)}, and what that run "
+        f"{', ...' if len(changed) > 5 else ''}. Work would be done again {where}, and what that run "
         "kept would be replaced. Add --update (in Python: update=True) to do that, --fresh (fresh=True) to delete it "
         "and start over, or give another output.path"
     )
@@ -94,6 +99,12 @@ def _differences(old: object, new: object, place: str = "") -> Iterator[str]:
 
 def _other_reason(header: RunHeader, plan: Plan) -> str:
     """What differs when the recipes are the same."""
+    form = header.versions.get("format", _FIRST_FORMAT)
+    if form != str(FORMAT):
+        return (
+            f"raylib {header.versions.get('raylib')} wrote it, with records in format {form}; this is "
+            f"{versions()['raylib']}, which reads that format and writes format {FORMAT}"
+        )
     if header.versions.get("raylib") != versions()["raylib"]:
         return f"raylib {header.versions.get('raylib')} began it, this is {versions()['raylib']}"
     return f"{'the first' if plan.limit else 'all'} records are read; or a file that a stage names has changed"

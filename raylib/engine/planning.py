@@ -82,7 +82,7 @@ def make_plan(recipe: Recipe, limit: int | None) -> Plan:
     read = _read_options(recipe.input, recipe.engine.batch_mb or _default_batch_mb(input_bytes))
     units = tuple(plan(files, read.block_bytes)) if limit is None else (Unit(0, tuple(Piece(f) for f in files)),)
     job = _job(recipe, stages, units, read)
-    if job.layout and job.kind not in ("conversation", "preference"):
+    if job.layout and job.kind not in ("conversation", "preference", "feedback"):
         raise RecipeError(f"output.layout: {job.layout!r} is for conversations and preferences, not for {job.kind}s")
     # fingerprints are those of the recipe as it is written, so that a run can be continued from another folder
     chain = chain_keys(job, limit)

@@ -17,16 +17,19 @@ from raylib.reading.layouts import (
     TEXT_FIELDS,
     TURN_FIELDS,
     conversation_layout,
-    is_preference,
+    first_fit,
     label_field,
     layout,
+    possible,
     unknown_layout,
 )
-from raylib.reading.turns import answer_message, is_message_list, paired, turns_of
+from raylib.reading.turns import answer_message, is_message_list, messages_in, paired, turns_of
 
 __all__ = ["conversation_of", "history_of", "messages_of", "prompt_and_answer", "safety_of", "tools_of", "with_system"]
 
 _QUESTIONS: dict[str, tuple[str, ...]] = {
+    "alpaca": ("instruction",),
+    "belle": ("instruction",),
     "mnbvc": ("问",),
     "firefly": ("input",),
     "pair": ("input",),
@@ -34,6 +37,8 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "r1": ("question", "instruction", "prompt", "query", "problem", "Question", "问", "input"),
 }
 _ANSWERS: dict[str, tuple[str, ...]] = {
+    "alpaca": ("output",),
+    "belle": ("output",),
     "mnbvc": ("答",),
     "firefly": ("target",),
     "r1": ("output", "answer", "response", "completion", "content", "solution", "Response", "答"),
@@ -50,10 +55,12 @@ def conversation_of(record: Fields, used: set[str]) -> list[Message]:
     Raises:
         RecordError: The record holds no conversation, or is of another kind, or a field has a wrong type.
     """
-    if is_preference(record):
+    seen = possible(frozenset(record))
+    if seen.preferences and first_fit(seen.preferences, record) is not None:
         raise RecordError("preference", "the record has a chosen and a rejected answer: it belongs to kind preference")
-    messages = messages_of(record, used)
-    label = label_field(record)
+    found = first_fit(seen.conversations, record)
+    messages = _messages(record, "" if found is None else found.name, used)
+    label = label_field(record) if seen.labelled else None
     if label is not None:
         raise RecordError(
             "feedback",
@@ -73,7 +80,11 @@ def messages_of(record: Fields, used: set[str]) -> list[Message]:
     Raises:
         RecordError: The record holds no conversation, or a field has a wrong type.
     """
-    found = conversation_layout(record)
+    return _messages(record, conversation_layout(record), used)
+
+
+def _messages(record: Fields, found: str, used: set[str]) -> list[Message]:
+    """The messages of a record in a layout; the empty name is none."""
     if not found:
         raise unknown_layout(record)
     read = _READERS.get(found)
@@ -83,7 +94,10 @@ def messages_of(record: Fields, used: set[str]) -> list[Message]:
         asked, answered = _question_and_answer(record, found, used)
         messages = [*asked, *answered]
     messages = with_system(messages, record, used)
-    if not any(_says(message) for message in messages):
+    for message in messages:
+        if _says(message):
+            break
+    else:
         raise RecordError("empty_text", "the conversation has no text")
     return messages
 
@@ -226,7 +240,7 @@ def _question_and_answer(record: Fields, found: str, used: set[str]) -> tuple[li
 
 def _asked(record: Fields, field: str, used: set[str]) -> list[Message]:
     """The messages of a question: mostly one, but a prompt may be a list, and an instruction of BELLE a dialogue."""
-    value = listed(record[field])
+    value = messages_in(record[field])
     if is_message_list(value):
         used.add(field)
         return turns_of(value, field)
@@ -251,7 +265,10 @@ def _asked(record: Fields, field: str, used: set[str]) -> list[Message]:
 
 def _answered(record: Fields, field: str, used: set[str]) -> list[Message]:
     """The messages of an answer: mostly one."""
-    value = listed(record[field])
+    value = messages_in(record[field])
+    if isinstance(value, str):
+        used.add(field)
+        return [answer_message(value)]
     if is_message_list(value) or (isinstance(value, dict) and is_message_list([value])):
         used.add(field)
         return turns_of(value if isinstance(value, list) else [value], field)

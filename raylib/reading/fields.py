@@ -36,7 +36,10 @@ def present(record: Fields) -> Fields:
 
 def first_field(record: Fields, names: Iterable[str]) -> str | None:
     """The first of these fields that a record has."""
-    return next((n for n in names if n in record), None)
+    for name in names:
+        if name in record:
+            return name
+    return None
 
 
 def text_in(record: Fields, name: str, used: set[str]) -> str:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from raylib.errors import RecordError
 from raylib.reading.dialogues import belle_turns
@@ -24,10 +25,11 @@ __all__ = [
     "TURN_FIELDS",
     "Layout",
     "conversation_layout",
+    "first_fit",
     "guess_kind",
-    "is_preference",
     "label_field",
     "layout",
+    "possible",
     "unknown_layout",
 ]
 
@@ -84,48 +86,68 @@ _ANSWERED = ("output", "answer", "response", "completion", "content", "solution"
 _CONVERSATIONS = (
     Layout("data", (("data",),), _WITH, "strings that alternate between user and assistant", _list_in("data")),
     Layout(
-        "moss", (("chat",),), ("meta_instruction", *_WITH),
+        "moss",
+        (("chat",),),
+        ("meta_instruction", *_WITH),
         "the turns of `chat` (`turn_1`, ...): `Human`, `Inner Thoughts`, `Commands`, `Tool Responses`, `MOSS`",
         lambda record: isinstance(record["chat"], dict),
     ),
     Layout("sharegpt", (("conversations",),), _WITH, "messages with `from` and `value`, of any spelling"),
-    Layout("sharegpt", (TURN_FIELDS[1:],), _WITH, "messages, or objects of a question and its answer",
-           _list_in(*TURN_FIELDS[1:])),
+    Layout(
+        "sharegpt",
+        (TURN_FIELDS[1:],),
+        _WITH,
+        "messages, or objects of a question and its answer",
+        _list_in(*TURN_FIELDS[1:]),
+    ),
     Layout("openai", (("messages",),), _WITH, "messages with `role` and `content`"),
     Layout("mnbvc", (("问",), ("答",)), ("来源", "history", *_WITH), "a question and its answer; `来源` is the source"),
     Layout(
-        "r1", (_ASKED, REASONING_FIELDS, _ANSWERED), ("input", "history", *_WITH),
-        "a question (with `input`), and an answer with its reasoning", _string_in(*REASONING_FIELDS),
+        "r1",
+        (_ASKED, REASONING_FIELDS, _ANSWERED),
+        ("input", "history", *_WITH),
+        "a question (with `input`), and an answer with its reasoning",
+        _string_in(*REASONING_FIELDS),
     ),
     Layout("firefly", (("input",), ("target",)), ("instruction", "history", *_WITH), "a question and its answer"),
     Layout(
-        "belle", (("instruction",), ("output",)), ("input", "history", *_WITH),
-        "the turns `Human:` and `Assistant:` inside the instruction, and the last answer", _of_belle,
+        "belle",
+        (("instruction",), ("output",)),
+        ("input", "history", *_WITH),
+        "the turns `Human:` and `Assistant:` inside the instruction, and the last answer",
+        _of_belle,
     ),
     Layout("alpaca", (("instruction",), ("output",)), ("input", "history", *_WITH), "a question and its answer"),
-)  # fmt: skip
+)
 _AFTER_DOCUMENTS = (  # text beside these makes a document of a record whose kind is guessed
     Layout(
-        "qa", (QUESTION_FIELDS, (*ANSWER_FIELDS, "completion")), ("title", "context", "history", *_WITH),
+        "qa",
+        (QUESTION_FIELDS, (*ANSWER_FIELDS, "completion")),
+        ("title", "context", "history", *_WITH),
         "a question (with the `title` of an `ask`, or the `context` of an `instruction`) and its answer",
     ),
     Layout(
-        "prompt", (("prompt",), (*ANSWER_FIELDS, "completion")), ("history", *_WITH),
+        "prompt",
+        (("prompt",), (*ANSWER_FIELDS, "completion")),
+        ("history", *_WITH),
         "a prompt and its answer; either may be a list of messages",
     ),
     Layout("pair", (("input",), ("output",)), ("history", *_WITH), "a question and its answer"),
-)  # fmt: skip
+)
 _PREFERENCES = (
     Layout(
-        "preference", (CHOSEN_FIELDS, REJECTED_FIELDS),
+        "preference",
+        (CHOSEN_FIELDS, REJECTED_FIELDS),
         ("prompt", *TURN_FIELDS, "messages", "question", "instruction", "input", "history", *_WITH),
         "two answers, each a string, a message, the messages after the prompt or the whole dialogue",
     ),
     Layout(
-        "preference", (("messages",), ("rejected_response", "rejected_messages")), _WITH,
+        "preference",
+        (("messages",), ("rejected_response", "rejected_messages")),
+        _WITH,
         "a dialogue, and what might stand in place of its last message",
     ),
-)  # fmt: skip
+)
 _DOCUMENT = Layout("document", (TEXT_FIELDS,), (), "the text")
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "preference": _PREFERENCES,
@@ -135,17 +157,31 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
 """The layouts of each kind, in the order in which they are looked for."""
 
 
+class Possible(NamedTuple):
+    """What the names of a record's fields say about it, once for all records that have the same ones.
+
+    Attributes:
+        preferences: The layouts of preferences whose fields are all there.
+        conversations: Those of conversations.
+        labelled: Whether there is a field that may be the label of feedback.
+    """
+
+    preferences: tuple[Layout, ...]
+    conversations: tuple[Layout, ...]
+    labelled: bool
+
+
 @lru_cache(maxsize=1024)
-def _possible(fields: frozenset[str]) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
-    """The layouts of preferences and those of conversations whose fields are all there."""
+def possible(fields: frozenset[str]) -> Possible:
+    """What a record with these fields may be."""
     kinds = (LAYOUTS["preference"], LAYOUTS["conversation"])
     first, second = (tuple(known for known in kind if not known.missing(fields)) for kind in kinds)
-    return first, second
+    return Possible(first, second, bool(fields & {"label", "kto_tag"}))
 
 
-def _first(possible: Iterable[Layout], record: Fields) -> Layout | None:
+def first_fit(layouts: Iterable[Layout], record: Fields) -> Layout | None:
     """The first of these layouts whose values are as they should be."""
-    for known in possible:
+    for known in layouts:
         if known.fits is None or known.fits(record):
             return known
     return None
@@ -161,21 +197,16 @@ def layout(record: Fields) -> str:
         A name from `LAYOUTS`, or `unknown`.
     """
     record = present(record)
-    preferences, conversations = _possible(frozenset(record))
-    found = _first((*preferences, *conversations), record)
+    seen = possible(frozenset(record))
+    found = first_fit((*seen.preferences, *seen.conversations), record)
     if (found is None or found in _AFTER_DOCUMENTS) and not _DOCUMENT.missing(record):
         return _DOCUMENT.name
     return "unknown" if found is None else found.name
 
 
-def is_preference(record: Fields) -> bool:
-    """Whether a record, null fields left out, has the layout of a preference."""
-    return _first(_possible(frozenset(record))[0], record) is not None
-
-
 def conversation_layout(record: Fields) -> str:
     """The layout by which a record, null fields left out, holds a conversation; empty if it holds none."""
-    found = _first(_possible(frozenset(record))[1], record)
+    found = first_fit(possible(frozenset(record)).conversations, record)
     return "" if found is None else found.name
 
 
@@ -213,7 +244,7 @@ def guess_kind(record: Fields) -> str:
 
 def unknown_layout(record: Fields) -> RecordError:
     """The error for a record that holds no conversation: what was seen, and what the nearest layout would need."""
-    nearest = max(LAYOUTS["conversation"], key=lambda known: _nearness(known, record))
+    nearest = max(LAYOUTS["conversation"], key=lambda known: (_nearness(known, record), known.fits is None))
     needed = " and ".join(alternatives(names) for names in nearest.needs)
     missing = " and ".join(alternatives(names) for names in nearest.missing(record))
     lack = f"{missing} is missing" if missing else "its values are of another type"

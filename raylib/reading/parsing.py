@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raylib.errors import RecordError
-from raylib.messages import LISTS, MESSAGES, Message, messages_array, rows_of
+from raylib.messages import MESSAGES, Message, messages_array
 from raylib.reading.block import Block
 from raylib.reading.coercion import coerce, plain_document
 from raylib.reading.layouts import layout
+from raylib.reading.rows import plain_documents, records_of
 from raylib.schema import SCHEMAS
 from raylib.stage import mark_rejected
 
@@ -128,11 +127,12 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
         raw = block.data.decode(block.encoding, "replace")
         builder.reject(block.first_line, *block.error, raw)
     elif block.format == "table":
-        direct = _direct(block, kind, text_fields)
+        direct = plain_documents(block) if kind == "document" and not text_fields else None
         if direct is not None:
-            yield direct
+            empty = mark_rejected(direct.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string()))
+            yield Parsed(direct, empty)
             return
-        for line, record in enumerate(_records(block.table, kind), block.first_line):
+        for line, record in enumerate(records_of(block.table, kind), block.first_line):
             builder.add(record, line, None, text_fields)
             if builder.full():
                 yield builder.take()
@@ -141,70 +141,6 @@ def parse(block: Block, kind: str, text_fields: tuple[str, ...] = ()) -> Iterato
             yield builder.take()
     if builder.rows or builder.rejects:
         yield builder.take()
-
-
-def _records(table: pa.Table | None, kind: str) -> list[object]:
-    """The rows of a table as records of JSON would be: what is null in one is not there."""
-    if table is None:
-        return []
-    if kind == "document":
-        return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
-    ours = any(name in LISTS and table.schema.field(name).type == MESSAGES for name in table.column_names)
-    rows = rows_of(table) if ours else table.to_pylist()
-    return [_without_nulls(row) for row in rows]
-
-
-def _without_nulls(value: object) -> object:
-    """A value without the fields that Arrow fills with null where a record has none, at any depth."""
-    if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
-
-
-def _direct(block: Block, kind: str, text_fields: tuple[str, ...]) -> Parsed | None:
-    """A block of plain documents without a flaw, converted without Python; None if it is anything else."""
-    table, schema = block.table, SCHEMAS[kind]
-    if table is None or kind != "document" or text_fields or "text" not in table.column_names:
-        return None
-    if not set(table.column_names) <= set(schema.names):
-        return None  # other columns go to meta, record by record
-    columns = []
-    for name, wanted in zip(schema.names, schema.types, strict=True):
-        if name in table.column_names:
-            column = _direct_column(table[name], name, wanted)
-        else:
-            column = _missing_column(block, name, wanted, len(table))
-        if column is None:
-            return None
-        columns.append(column)
-    text = columns[schema.get_field_index("text")]
-    data = text.buffers()[2]
-    if data is not None and memoryview(data).tobytes().find(0) >= 0:
-        return None
-    if pc.any(pc.or_(pc.utf8_is_space(text), pc.equal(pc.binary_length(text), 0))).as_py():
-        return None
-    whole = pa.Table.from_arrays(columns, schema=schema)
-    empty = mark_rejected(whole.slice(0, 0), stage="read", reason="", detail=pa.nulls(0, pa.large_string()))
-    return Parsed(whole, empty)
-
-
-def _direct_column(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Array | None:
-    """A column as the schema wants it; None if its type or a missing value does not allow that."""
-    try:
-        cast = column.combine_chunks().cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-    if name == "source":
-        return pc.fill_null(cast, "")
-    return None if name != "meta" and cast.null_count else cast
-
-
-def _missing_column(block: Block, name: str, wanted: pa.DataType, rows: int) -> pa.Array:
-    """What stands for a column that a table lacks: `path:line` for ids, empty sources, no meta."""
-    if name == "id":
-        lines = pa.array(np.char.zfill(np.arange(block.first_line, block.first_line + rows).astype(str), 9))
-        return pc.binary_join_element_wise(pa.scalar(block.path), lines, ":")
-    return pa.repeat(pa.scalar("", wanted), rows) if name == "source" else pa.nulls(rows, wanted)
 
 
 def _feed(block: Block, builder: _Builder, text_fields: tuple[str, ...]) -> Iterator[None]:
@@ -353,10 +289,10 @@ def first_record(block: Block) -> dict[str, object] | None:
     if block.error is not None:
         return None
     if block.format == "table":
-        rows = block.table.slice(0, 1).to_pylist() if block.table is not None else []
-        return {k: v for k, v in rows[0].items() if v is not None} if rows else None
+        rows = records_of(None if block.table is None else block.table.slice(0, 1), "document")
+        return rows[0] if rows else None
     if block.format in ("csv", "tsv"):
-        return dict.fromkeys(block.header[1:], "")
+        return _first_row(block)
     if block.format != "jsonl":
         return {"text": ""}
     for raw in block.data.split(b"\n")[:1000]:
@@ -367,3 +303,16 @@ def first_record(block: Block) -> dict[str, object] | None:
         if isinstance(record, dict):
             return record
     return None
+
+
+def _first_row(block: Block) -> dict[str, object]:
+    """The first row of a CSV block; empty cells if there is none that can be read."""
+    delimiter, *names = block.header
+    text = block.data[:_SHOWN].decode(block.encoding, "replace")
+    try:
+        row = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:
+        row = []
+    cells = row if len(row) == len(names) else [""] * len(names)
+    record: dict[str, object] = dict(_csv_record(names, cells, "conversation"))
+    return record

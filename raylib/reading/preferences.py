@@ -7,7 +7,6 @@ answers to one question. Training on it would say nothing of that, so the record
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 from raylib.errors import RecordError
 from raylib.messages import Message
@@ -15,10 +14,11 @@ from raylib.reading.conversations import history_of, prompt_and_answer, with_sys
 from raylib.reading.dialogues import anthropic_turns
 from raylib.reading.fields import Fields, first_field, lacking, listed, optional_text, type_name
 from raylib.reading.layouts import CHOSEN_FIELDS, REJECTED_FIELDS, TURN_FIELDS, label_field
-from raylib.reading.turns import answer_message, is_message_list, truth, turns_of
+from raylib.reading.turns import answer_message, is_message_list, messages_in, truth, turns_of
 
 __all__ = ["feedback_of", "preference_of"]
 
+_TEXT_PROMPTS = ("prompt", "question", "instruction")
 _PROMPT_FIELDS = ("prompt", *TURN_FIELDS, "messages", "question", "instruction")
 _VERDICT_FIELDS = ("label", "winner", "preference", "verdict")
 _Answer = str | list[Message]
@@ -68,8 +68,8 @@ def _plain_pair(record: Fields) -> _Parts | None:
     for text in texts:  # a list as JSON, a dialogue, a thought, the prompt once more: none of them is plain
         if not isinstance(text, str) or text[:1] in "[H< \n\r\t" or (text is not prompt and text.startswith(prompt)):
             return None
-    answers = [[{"role": "assistant", "content": text}] for text in texts[1:]]
-    return [{"role": "user", "content": prompt}], cast("list[Message]", answers[0]), cast("list[Message]", answers[1])
+    question: list[Message] = [{"role": "user", "content": prompt}]
+    return question, [{"role": "assistant", "content": texts[1]}], [{"role": "assistant", "content": texts[2]}]
 
 
 def _parts(record: Fields, used: set[str]) -> _Parts:
@@ -85,7 +85,7 @@ def _parts(record: Fields, used: set[str]) -> _Parts:
     answers = [_answer(record[name], name) for name in (chosen_field, rejected_field)]
     before, stated = _context(record, used)
     chosen, rejected = _as_messages(answers, stated)
-    if before and before == chosen and _asks(chosen):
+    if before == chosen and _asks(chosen) and chosen[-1]["role"] == "assistant":
         before = []  # the chosen dialogue once more
     prompt, chosen, rejected = _apart(before, chosen, rejected)
     if stated is not None:
@@ -111,7 +111,7 @@ def _context(record: Fields, used: set[str]) -> tuple[list[Message], str | None]
     field = first_field(record, _PROMPT_FIELDS)
     if field is None:
         return history, None
-    value = listed(record[field])
+    value = messages_in(record[field]) if field in _TEXT_PROMPTS else listed(record[field])
     if not isinstance(value, str):
         used.add(field)
         return [*history, *turns_of(value, field)], None
@@ -128,7 +128,7 @@ def _context(record: Fields, used: set[str]) -> tuple[list[Message], str | None]
 
 def _answer(value: object, field: str) -> _Answer:
     """An answer as it is given: a string, or messages."""
-    value = listed(value)
+    value = messages_in(value)
     if isinstance(value, dict):
         return turns_of([value], field)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):

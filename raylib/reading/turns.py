@@ -9,10 +9,10 @@ import orjson
 
 from raylib.errors import RecordError
 from raylib.messages import Message
-from raylib.reading.fields import first_field, storable, type_name
+from raylib.reading.fields import first_field, listed, storable, type_name
 from raylib.reading.roles import PLAIN_ROLES, role_of
 
-__all__ = ["MESSAGE_KEYS", "answer_message", "is_message_list", "paired", "truth", "turns_of"]
+__all__ = ["MESSAGE_KEYS", "answer_message", "is_message_list", "messages_in", "paired", "truth", "turns_of"]
 
 MESSAGE_KEYS: dict[str, tuple[str, ...]] = {
     "role": ("role", "from", "speaker"),
@@ -72,6 +72,14 @@ def paired(turn: object, where: str, otherwise: str) -> list[Message]:
 def is_message_list(value: object) -> bool:
     """Whether a value is a list of messages: of objects that name a role."""
     return isinstance(value, list) and bool(value) and all(isinstance(m, dict) and _role_key(m) for m in value)
+
+
+def messages_in(value: object) -> object:
+    """The messages that a JSON string spells; any other value as it is, for a text may look like a list, too."""
+    if isinstance(value, str) and "[" not in value[:20]:
+        return value
+    found = listed(value)
+    return found if is_message_list(found) else value
 
 
 def answer_message(text: str) -> Message:

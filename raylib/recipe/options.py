@@ -23,7 +23,7 @@ class InputOptions(Options):
         description="Path of the input: a file, glob, folder or URI, or a list of these. A folder stands for all files "
         "below it whose extension is known."
     )
-    kind: Literal["auto", "document", "conversation", "preference", "safety"] = Field(
+    kind: Literal["auto", "document", "conversation", "preference", "feedback", "safety"] = Field(
         "auto", description="Kind of the records. `auto` decides by the first record."
     )
     encoding: str = Field(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raylib import plugins
+from raylib.reference.layouts import layouts_markdown
 from raylib.reference.migration import migration_markdown
 from raylib.reference.recipes import recipe_markdown
 from raylib.reference.stages import reference_markdown
@@ -25,6 +26,7 @@ def pages(root: Path = ROOT) -> dict[str, str]:
         root: Folder of the checkout; pages that are generated in part are read from it.
     """
     made = {"docs/rules.md": reference_markdown(), "docs/recipes.md": recipe_markdown()}
+    made["docs/layouts.md"] = layouts_markdown()
     made[_MIGRATION] = migration_markdown((root / _MIGRATION).read_text("utf-8"))
     for reference in plugins.references():
         made |= reference()

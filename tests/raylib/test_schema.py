@@ -61,7 +61,8 @@ def test_preference_layouts(raw: dict[str, Any], key: str) -> None:
     if "conversations" in raw:
         rejected = {"from": "gpt", "value": "哼"}
     row = coerce({**raw, key: rejected}, "preference")
-    assert (row["prompt"], row["chosen"], row["rejected"]) == ([TURN[0]], "你好！", "哼")
+    answers = [{"role": "assistant", "content": text} for text in ("你好！", "哼")]
+    assert (row["prompt"], row["chosen"], row["rejected"]) == ([TURN[0]], answers[:1], answers[1:])
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_preference_layouts(raw: dict[str, Any], key: str) -> None:
         ({"data": "x"}, "conversation", "unknown_layout", "data"),
         ({"data": [1]}, "conversation", "wrong_type", "data[0]"),
         ({"conversations": "x"}, "conversation", "wrong_type", "conversations"),
-        ({"instruction": None, "output": "x"}, "conversation", "wrong_type", "instruction"),
-        ({"chosen": "a", "rejected": "b"}, "preference", "missing_field", "prompt"),
+        ({"instruction": None, "output": "x"}, "conversation", "unknown_layout", "instruction"),
+        ({"chosen": "a", "rejected": "b"}, "preference", "no_prompt", "prompt"),
         ({"prompt": "p", "chosen": "a"}, "preference", "missing_field", "rejected"),
         ({"prompt": "p", "chosen": 1, "rejected": "b"}, "preference", "wrong_type", "chosen"),
         ({"nothing": 1}, "document", "missing_field", "nothing"),
@@ -119,7 +120,8 @@ def test_text_and_rewriting_of_every_kind() -> None:
     rows = {
         "document": {"id": "1", "text": "甲"},
         "conversation": {"id": "1", "messages": TURN},
-        "preference": {"id": "1", "prompt": [TURN[0]], "chosen": "甲", "rejected": "乙"},
+        "preference": {"id": "1", "prompt": [TURN[0]], "chosen": [TURN[1]], "rejected": [TURN[1]]},
+        "feedback": {"id": "1", "prompt": [TURN[0]], "answer": [TURN[1]], "label": True},
         "safety": {"id": "1", "messages": TURN, "category": "x"},
     }
     for kind, row in rows.items():

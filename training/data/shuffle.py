@@ -26,6 +26,7 @@ __all__ = ["REFUSED", "Spill", "join"]
 
 REFUSED = "refused.jsonl"
 """Name of the file that lists the records that are left out, in a part and in a token folder."""
+_UNREAD = "unread.jsonl"  # those of a part that could not even be read
 
 
 _CHUNK = 1 << 25  # tokens that are held before they are written
@@ -65,15 +66,21 @@ class Spill:
         self._tokens: Counter[str] = Counter()
         self._records: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._unread: Counter[str] = Counter()
         self._unlearnt: Counter[str] = Counter()
         folder.mkdir(parents=True, exist_ok=True)
-        self._refused = (folder / REFUSED).open("wb")
+        for name in (REFUSED, _UNREAD):
+            (folder / name).write_bytes(b"")
 
-    def refuse(self, records: Sequence[Refused]) -> None:
-        """Note records that are left out, in a file of their own."""
-        for record in records:
-            self._dropped[record.reason] += 1
-            self._refused.write(orjson.dumps(record._asdict()) + b"\n")
+    def note_unread(self, records: Sequence[Refused]) -> None:
+        """Note records that cannot be read. Another thread than that of `add` may call it."""
+        self._unread.update(record.reason for record in records)
+        self._note(records, _UNREAD)
+
+    def _note(self, records: Sequence[Refused], name: str) -> None:
+        if records:
+            with (self._folder / name).open("ab") as stream:
+                stream.writelines(orjson.dumps(record._asdict()) + b"\n" for record in records)
 
     def add(self, encoded: Encoded) -> None:
         """Take the next samples of the file."""
@@ -82,7 +89,8 @@ class Spill:
         self._unlearnt.update(encoded.unlearnt)
         self._cut += encoded.cut
         self._expanded += encoded.expanded
-        self.refuse(encoded.refused)
+        self._dropped.update(record.reason for record in encoded.refused)
+        self._note(encoded.refused, REFUSED)
         self._held.append(encoded)
         self._held_tokens += len(encoded.ids)
         if self._held_tokens >= _CHUNK:
@@ -112,11 +120,12 @@ class Spill:
         """Flush buffered samples and mark the part as complete."""
         if self._held_tokens:
             self._write()
-        self._refused.close()
+        with (self._folder / REFUSED).open("ab") as stream:
+            stream.write((self._folder / _UNREAD).read_bytes())
         facts = {
             "tokens": self._tokens,
             "records": self._records,
-            "dropped": self._dropped,
+            "dropped": self._dropped + self._unread,
             "unlearnt": self._unlearnt,
             "expanded": self._expanded,
             "cut": self._cut,

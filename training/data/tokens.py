@@ -221,7 +221,7 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
                 done_before += 1
             else:
                 spill = Spill(part, width=width, buckets=buckets, seed=(job.options.seed, number))
-                for encoded in encoder.encoded(file, spill.refuse):
+                for encoded in encoder.encoded(file, spill.note_unread):
                     spill.add(encoded)
                 spill.close()
             parts.append(part)

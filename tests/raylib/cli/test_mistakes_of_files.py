@@ -54,7 +54,7 @@ def test_an_input(project: Path, said: Said, path: str, error: str) -> None:
         (
             "data",
             "kind=conversation",
-            r"\(unknown_layout\): .*: no conversation in fields id, label, text; expected mess",
+            r"\(unknown_layout\): .*: no conversation in fields id, label, text; the nearest",
         ),
         (
             "chats.jsonl",

@@ -141,6 +141,20 @@ def test_changed_recipe_redoes_only_what_changed(tmp_path: Path, write_jsonl: Wr
     assert content(tmp_path / "out") == content(tmp_path / "fresh")
 
 
+def test_the_folder_of_an_earlier_format_says_who_wrote_it(tmp_path: Path, write_jsonl: Write) -> None:
+    source = write_jsonl(rows(50))
+    run(recipe(source, tmp_path / "out"))
+    manifest = tmp_path / "out" / "manifest.jsonl"
+    header, *others = manifest.read_bytes().splitlines(keepends=True)
+    earlier = orjson.loads(header)
+    del earlier["versions"]["format"]
+    earlier |= {"run": "0" * 32, "versions": {**earlier["versions"], "raylib": "0.0.9"}}
+    manifest.write_bytes(b"".join([orjson.dumps(earlier) + b"\n", *others]))
+    with pytest.raises(RecipeError, match=r"raylib 0\.0\.9 wrote it, with records in format 1.*--update"):
+        run(recipe(source, tmp_path / "out"))
+    assert run(recipe(source, tmp_path / "out"), update=True).summary["records_in"] == 50
+
+
 def test_lost_file_is_redone(tmp_path: Path, write_jsonl: Write) -> None:
     source = write_jsonl(rows(500))
     run(recipe(source, tmp_path / "out"))

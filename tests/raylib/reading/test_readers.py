@@ -217,7 +217,7 @@ def test_csv_with_quotes_newlines_and_flaws(tmp_path: Path) -> None:
         (b"[1, 2]", "not_an_object"),
         (b"42", "not_an_object"),
         (b'{"text": 5}', "wrong_type"),
-        (b'{"text": null}', "wrong_type"),
+        (b'{"text": null}', "missing_field"),
         (b'{"text": ["a"]}', "wrong_type"),
         (b'{"body_html": "x"}', "missing_field"),
         (b'{"text": ""}', "empty_text"),
@@ -361,3 +361,21 @@ def test_real_layouts(real_data: Path, name: str, kind: str) -> None:
     records, rejects = read(real_data / name, kind)
     assert len(records) > 200
     assert len(rejects) <= len(records) // 100
+
+
+def _kind_by_name(name: str) -> str:
+    kinds = {"sft": "conversation", "eval": "conversation", "dpo": "preference", "safety": "safety"}
+    return kinds[name.partition("_")[0]]
+
+
+@pytest.mark.data
+def test_real_chat_files_are_read_nearly_whole(real_data: Path) -> None:
+    files = [
+        f for pattern in ("sft_*", "eval_*", "dpo_*", "safety_*") for f in real_data.glob(f"**/{pattern}.jsonl.gz")
+    ]
+    assert len(files) > 10
+    for file in files:
+        records, rejects = read(file, _kind_by_name(file.name))
+        refused = [reject for reject in rejects if reject["reason"] != "empty_text"]  # these are empty
+        assert len(refused) < 0.005 * len(records), (file.name, refused[:3])
+        assert all(reject["reason"] and reject["detail"] for reject in rejects)
