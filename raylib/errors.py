@@ -106,6 +106,9 @@ def attempt(do: Callable[[], T]) -> T | RecordError:
 
     Args:
         do: Function without arguments.
+
+    Returns:
+        The one or the other.
     """
     try:
         return do()

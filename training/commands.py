@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
@@ -12,6 +12,9 @@ from raylib.outputs import output_file
 from training import render_arguments as given
 from training.template_commands import app as template_app
 from training.template_commands import check_before
+
+if TYPE_CHECKING:
+    from training.data.token_set import TokenInfo
 
 __all__ = ["register"]
 
@@ -70,18 +73,16 @@ def tokenize(
 
     _check_choice("--kind", kind, _SampleKind)
     render = given.render_options(
-        template,
-        template_options,
-        learn=learn,
-        learn_reasoning=learn_reasoning,
-        reasoning=reasoning,
-        developer=developer,
-        end_token=end_token,
-        max_samples=max_samples,
+        template, template_options, learn, learn_reasoning, reasoning, developer, end_token, max_samples
     )
     if check:
         check_before(source, tokenizer, render, kind)
     info = make(source, out, tokenizer, TokenOptions(cast("_SampleKind", kind), max_tokens, max_prompt, seed, render))
+    _show_tokens(info, out)
+
+
+def _show_tokens(info: TokenInfo, out: str) -> None:
+    """What a token folder holds, and what is not in it."""
     for name, tokens in info["tokens_by_source"].items():
         typer.echo(f"{name}: {tokens:,} tokens, {info['samples_by_source'][name]:,} samples")
     lost = ", ".join(f"{n:,} {reason}" for reason, n in info["dropped"].items()) or "none"

@@ -70,7 +70,7 @@ def render_options(
     template_options: list[str] | None = None,
     *,
     learn: str = "all",
-    learn_reasoning: bool = True,
+    learn_reasoning: bool = True,  # noqa: FBT001, FBT002 - as the command gives it
     reasoning: str = "template",
     developer: str = "developer",
     end_token: str = "",

@@ -61,14 +61,7 @@ def check(
     which none can be learnt.
     """
     options = given.render_options(
-        template,
-        template_options,
-        learn=learn,
-        learn_reasoning=learn_reasoning,
-        reasoning=reasoning,
-        developer=developer,
-        end_token=end_token,
-        max_samples=max_samples,
+        template, template_options, learn, learn_reasoning, reasoning, developer, end_token, max_samples
     )
     if json is not None:
         output_file(json)

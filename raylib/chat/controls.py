@@ -28,6 +28,9 @@ class _Backend(Protocol):
 
     def to_str(self) -> str: ...
 
+    @staticmethod
+    def from_str(json: str) -> _Backend: ...
+
     def encode(self, text: str, *, add_special_tokens: bool) -> _Encoding: ...
 
 
@@ -143,8 +146,7 @@ class Controls:
             raise self._refusal(text)
         content = json.loads(backend.to_str())
         content["added_tokens"] = []
-        made: _Backend = type(backend).from_str(json.dumps(content))  # type: ignore[attr-defined]
-        return made
+        return backend.from_str(json.dumps(content))
 
     def _refusal(self, text: str) -> RecordError:
         found = _MARK.search(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from raylib.chat.controls import Controls
@@ -151,7 +152,7 @@ class Writer:
         """What a function makes of the messages in the first form that the template takes."""
         problem: RecordError | None = None
         for form in self._template.forms(messages):
-            made = attempt(lambda form=form: do(form))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            made = attempt(partial(do, form))
             if not isinstance(made, RecordError):
                 return made
             problem = problem or made

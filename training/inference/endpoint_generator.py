@@ -82,7 +82,7 @@ class EndpointGenerator:
 
 def _asked(message: AnyMessage) -> Message:
     """A message as an endpoint takes it."""
-    return {k: v for k, v in message.items() if k != "loss"}  # type: ignore[return-value]  # keys of the protocol
+    return {k: v for k, v in message.items() if k != "loss"}
 
 
 def _by_tools(tools: Sequence[Sequence[object] | None]) -> dict[str, list[int]]:

@@ -12,7 +12,7 @@ from quality.scores.answers import HarmlessRate, SafetyEvaluation, compare, eval
 from raylib.chat import RenderOptions
 from raylib.errors import RaylibError
 from training.inference.generate import Generator
-from training.inference.prompts import prompts_of, split_answer
+from training.inference.prompts import Prompt, prompts_of, split_answer
 from training.inference.sampling import Sampling
 
 __all__ = ["evaluate_safety"]
@@ -56,8 +56,7 @@ def evaluate_safety(
     evaluations = []
     lines: list[str] = []
     for model in models:
-        said = Generator(model, render=render).answer([p.messages for p in asked], Sampling(max_new_tokens))
-        answers = [split_answer(text)[1] for text in said]
+        answers = _answers(model, asked, max_new_tokens, render)
         evaluation = evaluate_answers(texts, answers, given if any(given) else None, endpoint=endpoint)
         evaluations.append(evaluation)
         lines += _lines(model, evaluation)
@@ -69,6 +68,12 @@ def evaluate_safety(
         lines.append(f"categories whose intervals do not overlap: {', '.join(apart) or 'none'}")
     out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return lines
+
+
+def _answers(model: str, asked: Sequence[Prompt], max_new_tokens: int, render: RenderOptions | None) -> list[str]:
+    """A model's answers without their reasoning."""
+    said = Generator(model, render=render).answer([p.messages for p in asked], Sampling(max_new_tokens))
+    return [split_answer(text)[1] for text in said]
 
 
 def _lines(model: str, evaluation: SafetyEvaluation) -> list[str]:
