@@ -68,9 +68,8 @@ MaxSamples = Annotated[
 def render_options(
     template: str = "auto",
     template_options: list[str] | None = None,
-    *,
     learn: str = "all",
-    learn_reasoning: bool = True,  # noqa: FBT001, FBT002 - as the command gives it
+    learn_reasoning: bool = True,
     reasoning: str = "template",
     developer: str = "developer",
     end_token: str = "",
