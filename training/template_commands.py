@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "check_before", "run_check", "summary_lines"]
 
 app = typer.Typer(help="Look at what a chat template makes of records.")
+_PLACES = {"": "unknown to the template", "content": "<think> at the start of the content"}
 _FIRST = 200  # records that `raylib tokenize` looks at before its work
 
 
@@ -215,7 +216,7 @@ def summary_lines(found: Check) -> list[str]:
     name, key = renderer.template.name, renderer.template.reasoning_key
     lines = [
         f"template: {'the own one of the tokenizer' if name == 'auto' else name}; reasoning: "
-        f"{'key ' + key if key else 'unknown to the template'}; generation stops at {stops or 'nothing'}",
+        f"{_PLACES.get(key, f'key {key}')}; generation stops at {stops or 'nothing'}",
         f"{found.records:,} records, {found.answers:,} answers to learn, {len(found.refused):,} records refused",
     ]
     reasons: dict[str, list[Refused]] = {}

@@ -12,7 +12,7 @@ from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
 from raylib.chat.shown import check_calls, check_shown, check_tools, is_shown
 from raylib.chat.targets import Target, ending, split_reasoning, target_of
-from raylib.chat.template import ChatTemplate
+from raylib.chat.template import ChatTemplate, inlined
 from raylib.errors import RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
@@ -169,7 +169,7 @@ class Writer:
         if self._options.developer == "system":
             made = [{**m, "role": "system"} if m.get("role") == "developer" else m for m in made]
         if self._options.reasoning == "inline":
-            made = [_inlined(m) for m in made]
+            made = [inlined(m) if m.get("role") == "assistant" else m for m in made]
         elif self._options.reasoning == "drop":
             made = [{k: v for k, v in m.items() if k != "reasoning_content"} for m in made]
         return made
@@ -255,15 +255,6 @@ class Writer:
                 "(often enable_thinking: true), or reasoning: inline writes it into the answer",
             )
         check_calls(message, text, turn)
-
-
-def _inlined(message: Message) -> Message:
-    """A message whose reasoning stands at the start of its content."""
-    reasoning = message.get("reasoning_content")
-    if not isinstance(reasoning, str) or message.get("role") != "assistant":
-        return message
-    made = {k: v for k, v in message.items() if k != "reasoning_content"}
-    return {**made, "content": f"<think>\n{reasoning}\n</think>\n\n{message.get('content') or ''}"}
 
 
 def _groups(answers: Sequence[Answer]) -> list[list[Answer]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from raylib.chat.named import TEMPLATES
 from raylib.chat.options import RenderOptions
 from raylib.chat.tokenizer import ChatTokenizer
-from raylib.errors import ParameterError, RecordError
+from raylib.errors import ParameterError, RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
-__all__ = ["ChatTemplate", "with_defaults"]
+__all__ = ["ChatTemplate", "inlined", "with_defaults"]
 
 _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 _PROBE = "d41d8cd98f00b204"
@@ -30,7 +31,8 @@ class ChatTemplate:
     Attributes:
         source: Jinja source.
         name: Name of the template; `auto` is the tokenizer's own.
-        reasoning_key: Key of a message in which the template looks for reasoning; empty if it knows none.
+        reasoning_key: Key of a message in which the template looks for reasoning; `content` if it takes reasoning from
+            between `<think>` and `</think>` there, empty if it knows none.
 
     Raises:
         ParameterError: The tokenizer has several templates, or the template is not valid.
@@ -97,23 +99,41 @@ class ChatTemplate:
     def _plain(self, message: AnyMessage) -> Message:
         """A message without what is not for templates, and with its reasoning under the template's own key."""
         made = {k: v for k, v in message.items() if k != "loss"}
-        if self.reasoning_key and self.reasoning_key != "reasoning_content" and "reasoning_content" in made:
+        if self.reasoning_key == "content" and message.get("role") == "assistant":
+            return inlined(made)
+        if self.reasoning_key not in ("", "content", "reasoning_content") and "reasoning_content" in made:
             made[self.reasoning_key] = made.pop("reasoning_content")
         return made
 
     def _find_reasoning_key(self) -> str:
         """The key of a message in which the template looks for reasoning."""
         asked: Message = {"role": "user", "content": "1"}
-        for key in _REASONING_KEYS:
-            if key not in self.source:
+        for key, sign in (*((k, k) for k in _REASONING_KEYS), ("content", "</think>")):
+            if sign not in self.source:
                 continue
-            try:
-                text = self.write([asked, {"role": "assistant", "content": "2", key: _PROBE}], None, generation=False)
-            except RecordError:
-                continue
-            if _PROBE in text:
+            answer: Message = {"role": "assistant", "content": "2", key: _PROBE}
+            if key == "content":
+                answer = inlined({**answer, "content": "2", "reasoning_content": _PROBE})
+            text = attempt(partial(self.write, [asked, answer], None, generation=False))
+            if isinstance(text, str) and _PROBE in text:
                 return key
         return ""
+
+
+def inlined(message: AnyMessage) -> Message:
+    """A message whose reasoning stands at the start of its content.
+
+    Args:
+        message: A message of the assistant.
+
+    Returns:
+        The message without `reasoning_content`; a copy if it has none.
+    """
+    made = {k: v for k, v in message.items() if k != "reasoning_content"}
+    reasoning = message.get("reasoning_content")
+    if not isinstance(reasoning, str):
+        return made
+    return {**made, "content": f"<think>\n{reasoning.strip()}\n</think>\n\n{message.get('content') or ''}"}
 
 
 def _in_form(message: AnyMessage, arguments: str, empty: str | None) -> Message:
