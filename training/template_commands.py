@@ -92,7 +92,7 @@ def check_before(sources: list[str], tokenizer: str, options: RenderOptions, kin
     if found_kind == "pretrain":
         return
     record_kind = "preference" if found_kind == "preference" else "conversation"
-    found = run_check(tokenizer, sources, options, kind=record_kind, limit=_FIRST, show=0)
+    found = run_check(tokenizer, sources, options, kind=record_kind, limit=_FIRST, name="tokenizer")
     if found.odd:
         lines = "\n".join(summary_lines(found))
         raise TrainingError(
@@ -110,6 +110,7 @@ def run_check(
     limit: int = 0,
     show: int = 0,
     out: Path | None = None,
+    name: str = "model",
 ) -> Check:
     """Look at records, print some answers, and write all of them to a file.
 
@@ -121,6 +122,7 @@ def run_check(
         limit: Number of records; 0 looks at all.
         show: Number of answers to print, beside those with a mistake.
         out: JSON-lines file to write.
+        name: Name of the argument `model`, for errors.
 
     Returns:
         What was found.
@@ -129,7 +131,7 @@ def run_check(
     from training.data.checking import Check, check_table
     from training.data.tokenizer import saved_tokenizer
 
-    found = Check(Renderer(saved_tokenizer(model, "model"), options, stops=stop_ids(model)))
+    found = Check(Renderer(saved_tokenizer(model, name), options, stops=stop_ids(model)))
     with ExitStack() as opened:
         lines = None if out is None else _Lines(opened.enter_context(out.open("wb")))
         printed: Counter[bool] = Counter()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
 from raylib.chat.planning import Answer, Plan, TextSample, Writer
 from raylib.chat.template import ChatTemplate, with_defaults
 from raylib.chat.tokenizer import ChatTokenizer
-from raylib.errors import ParameterError, RecordError
+from raylib.errors import ParameterError, RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
 __all__ = ["Renderer", "Sample", "TextSample"]
@@ -184,12 +185,24 @@ class Renderer:
             found.add(self.end)
         asked: list[Message] = [{"role": "user", "content": "1"}]
         for reasoning in ({}, {"reasoning_content": "3"}):
-            try:
-                made = self.conversation([*asked, {"role": "assistant", "content": "2", **reasoning}])
-            except RecordError:
-                continue
-            found.add(made[-1].ids[-1])
+            turns: list[Message] = [*asked, {"role": "assistant", "content": "2", **reasoning}]
+            made = attempt(partial(self.conversation, turns))
+            if not isinstance(made, RecordError):
+                found.add(made[-1].ids[-1])
         return sorted(found)
+
+    def tail(self) -> str:
+        """Text between the content of an answer and the token that ends it; templates with two ends write some."""
+        asked: list[Message] = [{"role": "user", "content": "1"}]
+        for answer in ({"content": "2"}, {"content": "2", "reasoning_content": "3"}):
+            plan = attempt(partial(self.plan, [*asked, {"role": "assistant", **answer}]))
+            if isinstance(plan, RecordError):
+                continue
+            text = plan.samples[-1].pieces[-1][0]
+            written = text[text.rindex("2") + 1 :]
+            special = self.controls.special
+            return special.sub("", written) if special else written
+        return ""
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts that the template wrote.
