@@ -79,6 +79,16 @@ PLANTED: dict[str, Planted] = {
     "tools": Planted([ASKED, assistant("", tool_calls=[CALL]), RESULT, FOUND], [1, 3], [TRAINS]),
     "tools with content": Planted([ASKED, assistant("我查查。", tool_calls=[CALL]), RESULT, FOUND], [1, 3], [TRAINS]),
     "content is None": Planted([ASKED, assistant(None, tool_calls=[CALL]), RESULT, FOUND], [1, 3], [TRAINS]),
+    "reasoning with tools": Planted(
+        [
+            ASKED,
+            assistant("", tool_calls=[CALL], reasoning_content="得先查时刻。"),
+            RESULT,
+            thought("有一班。", "查到了。"),
+        ],
+        [1, 3],
+        [TRAINS],
+    ),
     "reasoning": Planted([user("三乘四得几？"), thought("十二。", "三个四相加，得十二。")], [1]),
     "reasoning multi": Planted(
         [user("三乘四得几？"), thought("十二。", "三个四相加。"), user("再加一呢？"), thought("十三。", "十二加一。")],
