@@ -217,7 +217,12 @@ class Writer:
         reasoning = str(message.get("reasoning_content") or "")
         target = attempt(lambda: target_of(before, after, reasoning))
         if isinstance(target, RecordError):
-            target = self._without_system(form[: turn + 1], tools, reasoning, target)
+            again = None
+            if target.reason == "template_rewrites":
+                again = self._elsewhere(form[: turn + 1], tools, reasoning, before)
+            if again is None:
+                raise target
+            target = again
         text, written = target
         content = str(message.get("content") or "")
         self._check_answer(message, text, turn, reasoning)
@@ -229,19 +234,30 @@ class Writer:
         begin = 0 if self._options.learn_reasoning else split_reasoning(learnt, reasoning, content)
         return Answer(turn, before, Target(learnt[:begin], learnt[begin:], gap), stops, written and stops)
 
-    def _without_system(
-        self, form: Sequence[AnyMessage], tools: Sequence[object] | None, reasoning: str, problem: RecordError
-    ) -> tuple[str, bool]:
-        """The answer as the template writes it without the system message.
+    def _elsewhere(
+        self, form: Sequence[AnyMessage], tools: Sequence[object] | None, reasoning: str, before: str
+    ) -> tuple[str, bool] | None:
+        """The answer as the template writes it without the messages that it rewrites; None if it rewrites others.
 
-        Some templates write that message before the last question, and leave it out once the question is answered.
+        Some templates write the system message before the last question, and leave it out once the question is
+        answered. Others do so with what was thought between calls of tools: then the last question is enough, if the
+        same generation prompt follows.
         """
-        others = [m for m in form if m.get("role") != "system"]
-        if problem.reason != "template_rewrites" or len(others) == len(form) or len(others) < 2:
-            raise problem
-        before = self._template.write(others[:-1], tools, generation=True)
-        text, _ = target_of(before, self._template.write(others, tools, generation=False), reasoning)
-        return text, False
+        *asked, answer = form
+        spoken = [m for m in asked if m.get("role") != "system"]
+        question = [m for m in asked if m.get("role") == "user"][-1:]
+        for shorter in (spoken, question):
+            if not shorter or len(shorter) == len(asked):
+                continue
+            other = self._template.write(shorter, tools, generation=True)
+            begin = other.removeprefix(self._template.write(shorter, tools, generation=False))
+            if shorter is question and not (begin and before.endswith(begin)):
+                continue
+            after = self._template.write([*shorter, answer], tools, generation=False)
+            made = attempt(partial(target_of, other, after, reasoning))
+            if not isinstance(made, RecordError):
+                return made[0], False
+        return None
 
     def _check_answer(self, message: AnyMessage, text: str, turn: int, reasoning: str) -> None:
         """Check that an answer stands in what is learnt, with its reasoning and its calls of tools."""
