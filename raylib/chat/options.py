@@ -26,7 +26,7 @@ class RenderOptions:
         learn: Answers of a conversation that are learnt: `all`, or the `last` alone.
         learn_reasoning: Whether the reasoning before an answer is learnt, too.
         reasoning: Where reasoning stands: where the `template` writes it, or `inline`, between `<think>` and
-            `</think>` at the start of the answer, for templates that know none; `drop` leaves it out.
+            `</think>` at the start of the answer that is learnt, for templates that know none; `drop` leaves it out.
         developer: Role of developer messages: `developer`, or `system` for templates that know no developer.
         end_token: Token that ends an answer if the template writes none; empty means the model's own.
         max_samples_a_record: Largest number of samples of a conversation whose template rewrites earlier turns, the

@@ -12,7 +12,7 @@ from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
 from raylib.chat.shown import check_calls, check_shown, check_tools, is_shown
 from raylib.chat.targets import Target, ending, split_reasoning, target_of
-from raylib.chat.template import ChatTemplate, inlined
+from raylib.chat.template import ChatTemplate
 from raylib.errors import RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
@@ -168,9 +168,7 @@ class Writer:
         made = self._controls.guarded(messages)
         if self._options.developer == "system":
             made = [{**m, "role": "system"} if m.get("role") == "developer" else m for m in made]
-        if self._options.reasoning == "inline":
-            made = [inlined(m) if m.get("role") == "assistant" else m for m in made]
-        elif self._options.reasoning == "drop":
+        if self._options.reasoning == "drop":
             made = [{k: v for k, v in m.items() if k != "reasoning_content"} for m in made]
         return made
 
@@ -212,14 +210,15 @@ class Writer:
     ) -> Answer:
         """The answer of one turn."""
         before = self._before(form[:turn], guarded[:turn], tools)
-        after = self._template.write(form[: turn + 1], tools, generation=False)
+        until = [*form[:turn], self._template.learnt(form[turn])]
+        after = self._template.write(until, tools, generation=False)
         message = guarded[turn]
         reasoning = str(message.get("reasoning_content") or "")
         target = attempt(lambda: target_of(before, after, reasoning))
         if isinstance(target, RecordError):
             again = None
             if target.reason == "template_rewrites":
-                again = self._elsewhere(form[: turn + 1], tools, reasoning, before)
+                again = self._elsewhere(until, tools, reasoning, before)
             if again is None:
                 raise target
             target = again

@@ -48,7 +48,7 @@ class ChatTemplate:
         self.source = str(own) if self.name == "auto" else TEMPLATES[self.name]
         self._render: Any = getattr(tokenizer, "apply_chat_template")  # noqa: B009 - transformers types it too narrowly
         self._options = {"chat_template": self.source, **self.defaults(tokenizer), **options.template_options}
-        self.reasoning_key = self._find_reasoning_key()
+        self.reasoning_key = "content" if options.reasoning == "inline" else self._find_reasoning_key()
 
     def defaults(self, tokenizer: ChatTokenizer) -> dict[str, object]:
         """Variables that the template needs and the tokenizer does not give: of a model without it, no first token."""
@@ -96,11 +96,17 @@ class ChatTemplate:
             for arguments in ("object", "text") if calls else ("object",):
                 yield [_in_form(m, arguments, empty) for m in plain]
 
+    def learnt(self, message: AnyMessage) -> Message:
+        """A message of the assistant as it is given to the template when it is learnt.
+
+        Where reasoning belongs into the content, it stands there in this one message alone: who asks a model again
+        sends earlier answers without their reasoning.
+        """
+        return inlined(message) if self.reasoning_key == "content" else dict(message)
+
     def _plain(self, message: AnyMessage) -> Message:
         """A message without what is not for templates, and with its reasoning under the template's own key."""
         made = {k: v for k, v in message.items() if k != "loss"}
-        if self.reasoning_key == "content" and message.get("role") == "assistant":
-            return inlined(made)
         if self.reasoning_key not in ("", "content", "reasoning_content") and "reasoning_content" in made:
             made[self.reasoning_key] = made.pop("reasoning_content")
         return made
