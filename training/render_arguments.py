@@ -77,7 +77,7 @@ def render_options(
 ) -> RenderOptions:
     """The options of a command as `RenderOptions`. Raises ParameterError if one has no valid value."""
     from raylib.chat import RenderOptions  # noqa: PLC0415 - the help has to be light
-    from raylib.cli.settings import overrides  # noqa: PLC0415
+    from raylib.cli.settings import overrides  # noqa: PLC0415 - as above
 
     return RenderOptions(
         template=template,
