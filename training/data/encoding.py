@@ -74,7 +74,7 @@ _MADE: dict[bytes, Tools | BareTools] = {}
 
 def _tools_there(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tools | BareTools:
     """Tools of a worker process, made once."""
-    key = orjson.dumps([place, kind, options.facts()])
+    key = orjson.dumps([list(place), kind, options.facts()])
     if key not in _MADE:
         _MADE.clear()
         _MADE[key] = _new_tools(place, kind, options)
