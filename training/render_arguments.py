@@ -78,7 +78,7 @@ def render_options(
     """The options of a command as `RenderOptions`. Raises ParameterError if one has no valid value."""
     return RenderOptions(
         template=template,
-        template_options=overrides(template_options or [], "--template-option"),
+        template_options=dict(overrides(template_options or [], "--template-option")),
         learn=cast("Learn", learn),
         learn_reasoning=learn_reasoning,
         reasoning=cast("Reasoning", reasoning),
