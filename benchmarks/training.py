@@ -132,13 +132,21 @@ def refusals(folder: Path) -> list[str]:
         renderer = Renderer(saved_tokenizer(chat_model(data, template, folder / f"model-{template}")))
         sets = {name: measured(data, name, renderer) for name in (*CONVERSATIONS, *PREFERENCES)}
         for name, found in sets.items():
-            reasons.setdefault(name, Counter()).update({r: max(0, n - reasons[name][r]) for r, n in found.refused.items()})
-        total = [sum(getattr(m, f) for m in sets.values()) for f in ("records", "samples", "tokens", "expanded", "empty")]
+            reasons.setdefault(name, Counter()).update(
+                {r: max(0, n - reasons[name][r]) for r, n in found.refused.items()}
+            )
+        total = [
+            sum(getattr(m, f) for m in sets.values()) for f in ("records", "samples", "tokens", "expanded", "empty")
+        ]
         other = sum((Counter(m.lost) for m in sets.values()), Counter())
         shown = ", ".join(f"{count:,} {reason}" for reason, count in other.most_common()) or "none"
         lines.append(f"| {template} | " + " | ".join(f"{n:,}" for n in total) + f" | {shown} |")
         print(lines[-1], flush=True)
-    lost = [f"{n} ({', '.join(f'{c:,} {r}' for r, c in found.most_common() if c)})" for n, found in reasons.items() if +found]
+    lost = [
+        f"{n} ({', '.join(f'{c:,} {r}' for r, c in found.most_common() if c)})"
+        for n, found in reasons.items()
+        if +found
+    ]
     return [*lines, "", "Refused records by set, with the template that refuses most: " + "; ".join(lost) + "."]
 
 

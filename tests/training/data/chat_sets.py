@@ -13,11 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 from transformers import AutoTokenizer
 
-from raylib.chat import Renderer, RenderOptions
+from raylib.chat import Renderer
 from raylib.records import tables_of
 from training.data.chats import ChatRecords, pairs, sft_samples
 from training.data.encoded import TokenOptions
-from training.data.tokenizer import saved_tokenizer
 
 __all__ = ["CONVERSATIONS", "PREFERENCES", "TEMPLATES", "Measured", "chat_model", "measured", "template_file"]
 
@@ -101,8 +100,11 @@ def template_file(data: Path, name: str) -> Path:
     if not TEMPLATES[name].startswith("trl/"):
         return data / "chat_templates" / f"{TEMPLATES[name]}.jinja"
     found = importlib.util.find_spec("trl")
-    assert found is not None and found.submodule_search_locations, "trl is not installed"
-    return Path(found.submodule_search_locations[0]) / "chat_templates" / f"{TEMPLATES[name].removeprefix('trl/')}.jinja"
+    assert found is not None
+    assert found.submodule_search_locations
+    return (
+        Path(found.submodule_search_locations[0]) / "chat_templates" / f"{TEMPLATES[name].removeprefix('trl/')}.jinja"
+    )
 
 
 def chat_model(data: Path, name: str, folder: Path) -> Path:
