@@ -1,15 +1,20 @@
 """Training, measured on a CPU: tokenising, what the loop costs over a bare DeepSpeed loop, memory of large token files.
 
-RAYLIB_TEST_DATA=... python benchmarks/training.py [tokenise overhead memory]
+RAYLIB_TEST_DATA=... python benchmarks/training.py [tokenise chats refusals overhead memory] [--before CHECKOUT]
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +62,92 @@ def tokenise(folder: Path) -> list[str]:
         f" lines to shuffled files {ours:,.0f} = **{ours / loop:.1f} times** the loop, {100 * ours / batch:.0f} % of"
         " the batches."
     ]
+
+
+_TOKENISE = """
+import sys, tempfile, time
+sys.path.insert(0, sys.argv[1])
+from training.data.tokens import tokenize
+begun = time.process_time()
+with tempfile.TemporaryDirectory() as folder:
+    info = tokenize([sys.argv[2]], folder + "/tokens", sys.argv[3])
+print(time.process_time() - begun, info["samples"], info["tokens"], sum(info["dropped"].values()))
+"""
+
+
+def chats(folder: Path, before: str = "") -> list[str]:
+    """CPU time of tokenising conversations, beside that of an earlier checkout in turn with this one."""
+    data = data_file("sft_alpaca_zh.jsonl.gz").parent
+    models = {}
+    for name, template in (("Qwen2.5", "Qwen-Qwen2.5-7B-Instruct"), ("Qwen3", "Qwen-Qwen3-0.6B")):
+        models[name] = folder / name
+        shutil.copytree(data / "tokenizers" / "qwen3", models[name], copy_function=shutil.copyfile)
+        models[name].chmod(0o755)
+        shutil.copyfile(data / "chat_templates" / f"{template}.jinja", models[name] / "chat_template.jinja")
+    sets = {
+        "one turn": ("sft_alpaca_zh", 17_000),
+        "about six turns each": ("more/sft_counsel_multiturn_zh", 1500),
+    }
+    trees = {"now": str(ROOT), **({"before": before} if before else {})}
+    lines = [
+        "Whole `raylib tokenize` of JSON lines with the real Qwen vocabulary; CPU time of the process, median of three"
+        " rounds in turn. A sample of several turns with Qwen3's template, which rewrites them, holds one answer.",
+        "",
+        "| records | template | CPU seconds | records/s | tokens/s | samples | refused | before: CPU seconds, refused |"
+        " CPU time a token, now over before |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for title, (name, count) in sets.items():
+        path = folder / "chats.jsonl"
+        with gzip.open(data_file(f"{name}.jsonl.gz")) as stream:
+            rows = list(islice(stream, count))
+        path.write_bytes(b"".join(rows))
+        for model, place in models.items():
+            found: dict[str, list[list[float]]] = {tree: [] for tree in trees}
+            for tree, root in [*trees.items()] * 3:
+                command = [sys.executable, "-c", _TOKENISE, root, str(path), str(place)]
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+                found[tree].append([float(n) for n in done.stdout.split()[-4:]])
+            seconds, samples, tokens, refused = np.median(found["now"], axis=0)
+            line = f"| {len(rows):,}, {title} | {model} | {seconds:.1f} | {len(rows) / seconds:,.0f}"
+            line += f" | {tokens / seconds:,.0f} | {samples:,.0f} | {refused:,.0f} |"
+            if before:
+                theirs, _, their_tokens, lost = np.median(found["before"], axis=0)
+                line += f" {theirs:.1f}, {lost:,.0f} | {(seconds / tokens) / (theirs / their_tokens):.2f} |"
+            lines.append(line if before else line + " | |")
+    return lines
+
+
+def refusals(folder: Path) -> list[str]:
+    """How many records of the real sets of chats cannot be learnt with real templates, by reason."""
+    from raylib.chat import Renderer
+    from tests.training.data.chat_sets import CONVERSATIONS, PREFERENCES, TEMPLATES, chat_model, measured
+    from training.data.tokenizer import saved_tokenizer
+
+    data = data_file("sft_alpaca_zh.jsonl.gz").parent
+    lines = ["| template | records | samples | tokens | expanded | without an answer | otherwise refused |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    reasons: dict[str, Counter[str]] = {}
+    for template in TEMPLATES:
+        renderer = Renderer(saved_tokenizer(chat_model(data, template, folder / f"model-{template}")))
+        sets = {name: measured(data, name, renderer) for name in (*CONVERSATIONS, *PREFERENCES)}
+        for name, found in sets.items():
+            reasons.setdefault(name, Counter()).update(
+                {r: max(0, n - reasons[name][r]) for r, n in found.refused.items()}
+            )
+        total = [
+            sum(getattr(m, f) for m in sets.values()) for f in ("records", "samples", "tokens", "expanded", "empty")
+        ]
+        other = sum((Counter(m.lost) for m in sets.values()), Counter())
+        shown = ", ".join(f"{count:,} {reason}" for reason, count in other.most_common()) or "none"
+        lines.append(f"| {template} | " + " | ".join(f"{n:,}" for n in total) + f" | {shown} |")
+        print(lines[-1], flush=True)
+    lost = [
+        f"{n} ({', '.join(f'{c:,} {r}' for r, c in found.most_common() if c)})"
+        for n, found in reasons.items()
+        if +found
+    ]
+    return [*lines, "", "Refused records by set, with the template that refuses most: " + "; ".join(lost) + "."]
 
 
 def overhead(folder: Path) -> list[str]:
@@ -186,20 +277,26 @@ def memory(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    parts = ["tokenise", "overhead", "memory"]
+    parts = ["tokenise", "chats", "refusals", "overhead", "memory"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(parts)} (default: all)")
-    wanted = parser.parse_args().parts or parts
+    parser.add_argument("--before", default="", help="checkout of an earlier version to measure `chats` with, too")
+    given = parser.parse_args()
+    wanted = given.parts or parts
     if unknown := set(wanted) - set(parts):
         parser.error(f"unknown part {min(unknown)!r}; valid: {', '.join(parts)}")
     titles = {
         "tokenise": "Tokenising",
+        "chats": "Tokenising conversations",
+        "refusals": "Real sets of chats with real templates",
         "overhead": "The training loop over bare DeepSpeed",
         "memory": "Memory of large token files",
     }
+    measures = {"tokenise": tokenise, "refusals": refusals, "overhead": overhead, "memory": memory}
     with tempfile.TemporaryDirectory() as name:
         for part in wanted:
-            lines = {"tokenise": tokenise, "overhead": overhead, "memory": memory}[part](Path(name))
+            place = Path(name)
+            lines = chats(place, given.before) if part == "chats" else measures[part](place)
             print("\n".join(lines), flush=True)
             write_section(titles[part], lines)
 

@@ -7,7 +7,7 @@ import platform
 
 __all__ = ["__version__", "package_version", "versions"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def package_version(package: str) -> str:
