@@ -6,14 +6,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pyarrow as pa
 
 from raylib.chat import Renderer, TextSample
 from raylib.errors import RecordError, TrainingError, attempt
-from raylib.messages import AnyMessage
+from raylib.messages import AnyMessage, Message
 from training.data.chats import ChatRecords, PairTexts, pair_texts
 from training.data.encoded import Refused
 
@@ -21,6 +21,7 @@ __all__ = ["Check", "Finding", "Part", "check_table", "unread"]
 
 _THINKING = re.compile(r"<[^<>\s/]*think[^<>\s]*>|\[THINK\]", re.IGNORECASE)
 _OPEN = re.compile(rf"(?:{_THINKING.pattern})\s*\Z", re.IGNORECASE)
+_TRIED = 20  # prompts on which options are tried
 _CALL_NAMES = re.compile("tool|function", re.IGNORECASE)
 _MARKER = re.compile(r"<[|｜][^<>\s]{1,60}[|｜]>")
 
@@ -80,6 +81,7 @@ class Check:
         unlearnt: Number of turns that are not learnt, by reason.
         odd: Number of answers with something wrong, by its name.
         notes: What is worth knowing, and no mistake.
+        prompts: Some conversations up to an answer, with their tools, on which options are tried.
     """
 
     renderer: Renderer
@@ -89,6 +91,7 @@ class Check:
     unlearnt: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    prompts: list[tuple[list[Message], list[object] | None]] = field(default_factory=list)
 
     @property
     def wrong(self) -> bool:
@@ -102,6 +105,8 @@ class Check:
         for name in options:
             if not re.search(rf"\b{re.escape(name)}\b", source):
                 self.odd[f"option {name} changes nothing: the template does not know it"] += 1
+            elif not self._changes(name):
+                self.notes.append(f"option {name} changes no prompt of these records")
         if "strftime_now" in source:
             self.notes.append("the template can write today's date, so tokens may differ from day to day")
         added = {token.content for token in self.renderer.tokenizer.added_tokens_decoder.values()}
@@ -109,6 +114,16 @@ class Check:
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             self.notes.append(f"the tokenizer has no token for what the template writes as {shown}")
+
+    def _changes(self, name: str) -> bool:
+        """Whether an option changes one of some prompts."""
+        options = {k: v for k, v in self.renderer.options.template_options.items() if k != name}
+        other = Renderer(self.renderer.tokenizer, replace(self.renderer.options, template_options=options))
+        for messages, tools in self.prompts:
+            one, two = (attempt(partial(r.prompt_text, messages, tools)) for r in (self.renderer, other))
+            if str(one) != str(two):
+                return True
+        return not self.prompts
 
 
 def check_table(table: pa.Table, check: Check) -> Iterator[Finding]:
@@ -159,6 +174,8 @@ def _conversations(records: ChatRecords, check: Check) -> Iterator[Finding]:
             check.refused.append(Refused(records.names[i], made.reason, made.detail))
             continue
         check.unlearnt.update(plan.unlearnt)
+        if len(check.prompts) < _TRIED:
+            check.prompts.append((messages[: plan.samples[-1].turns[-1]], records.tools[i]))
         for sample, tokens in zip(plan.samples, made, strict=True):
             turns = iter(sample.turns)
             for end, part in enumerate(tokens, 1):
@@ -176,6 +193,8 @@ def _preferences(records: ChatRecords, check: Check) -> Iterator[Finding]:
         if isinstance(made, RecordError):
             check.refused.append(Refused(records.names[i], made.reason, made.detail))
             continue
+        if len(check.prompts) < _TRIED:
+            check.prompts.append((prompt, records.tools[i]))
         for name, tokens, messages in zip(("chosen", "rejected"), made, (chosen, rejected), strict=True):
             said = [m for m in messages if m.get("role") == "assistant"]
             yield _finding(records.names[i], -1, name, tokens, said, check)
