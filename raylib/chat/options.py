@@ -54,6 +54,9 @@ class RenderOptions:
                 raise ParameterError(f"{name} {value!r}: valid are {', '.join(valid)}")
         if self.max_samples_a_record < 0:
             raise ParameterError(f"max_samples_a_record must be 0 or more, is {self.max_samples_a_record}")
+        wrong = next((name for name in self.template_options if not name.isidentifier()), None)
+        if wrong is not None:
+            raise ParameterError(f"template_options: {wrong!r} is no name of a variable")
         reserved = {"messages", "tools", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"}
         if taken := reserved & set(self.template_options):
             raise ParameterError(f"template_options: {min(taken)!r} is not for users to set")

@@ -85,6 +85,7 @@ class Writer:
         options: How conversations are rendered and which of their answers are learnt.
         stops: Tokens at which the model is known to stop.
         can_stop: Whether there is a token to add to an answer that the template does not end.
+        same_tokens: Whether texts have the same tokens one by one as joined.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class Writer:
         stops: Sequence[str],
         *,
         can_stop: bool,
+        same_tokens: Callable[[Sequence[str]], bool],
     ) -> None:
         self._template, self._controls, self._options = template, controls, options
-        self._stops, self._can_stop = stops, can_stop
+        self._stops, self._can_stop, self._same_tokens = stops, can_stop, same_tokens
 
     def prompt(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> str:
         """Text that a model is given before its answer, with marks for the control tokens that the record spells.
@@ -124,7 +126,7 @@ class Writer:
         """
         plan = Plan()
         turns = self._turns(messages, plan)
-        groups = _groups(self.answers(messages, tools, turns))
+        groups = self._groups(self.answers(messages, tools, turns))
         limit = self._options.max_samples_a_record
         if limit and len(groups) > limit:
             plan.unlearnt["samples_limit"] += sum(len(g) for g in groups[:-limit])
@@ -158,10 +160,22 @@ class Writer:
             problem = problem or made
         raise problem or RecordError("no_targets", "the conversation is empty")
 
-    @staticmethod
-    def joined(answers: Sequence[Answer]) -> list[TextSample]:
+    def joined(self, answers: Sequence[Answer]) -> list[TextSample]:
         """Samples of answers, as few as the template allows."""
-        return [_sample(group) for group in _groups(answers)]
+        return [_sample(group) for group in self._groups(answers)]
+
+    def _groups(self, answers: Sequence[Answer]) -> list[list[Answer]]:
+        """Answers that can share a sample.
+
+        Each is followed, as the template writes it, by what precedes the next; and the text before the last one has the
+        same tokens as a whole, as at inference, as it has in pieces.
+        """
+        groups: list[list[Answer]] = []
+        for group in _chains(answers):
+            pieces = [text for text, _ in _sample(group).pieces]
+            before = pieces[: len(pieces) - len(group[-1].pieces)]
+            groups += [group] if len(group) == 1 or self._same_tokens(before) else [[answer] for answer in group]
+        return groups
 
     def _prepared(self, messages: Sequence[AnyMessage]) -> list[Message]:
         """Messages with marks for control tokens, by the options for developers and reasoning."""
@@ -272,8 +286,8 @@ class Writer:
         check_calls(message, text, turn)
 
 
-def _groups(answers: Sequence[Answer]) -> list[list[Answer]]:
-    """Answers that can share a sample: each is followed, as the template writes it, by what precedes the next."""
+def _chains(answers: Sequence[Answer]) -> list[list[Answer]]:
+    """Answers of which each is followed, as the template writes it, by what precedes the next."""
     groups: list[list[Answer]] = []
     for answer in answers:
         if groups and _follows(groups[-1][-1], answer):

@@ -87,6 +87,10 @@ def test_tokens_that_inference_never_sees_are_odd(monkeypatch: pytest.MonkeyPatc
         return made
 
     monkeypatch.setattr(whole, "encoded", merging)
+    monkeypatch.setattr(whole, "_borders_hold", lambda texts: False)
+    assert odd(whole, talk) == [], "such answers do not share a sample"
+    assert len(whole.plan(talk).samples) == 2
+    monkeypatch.setattr(whole, "_borders_hold", lambda texts: True)
     assert odd(whole, talk) == ["unseen tokens"]
 
 
