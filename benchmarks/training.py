@@ -91,7 +91,8 @@ def chats(folder: Path, before: str = "") -> list[str]:
     trees = {"now": str(ROOT), **({"before": before} if before else {})}
     lines = [
         "Whole `raylib tokenize` of JSON lines with the real Qwen vocabulary; CPU time of the process, median of three"
-        " rounds in turn. A sample of several turns with Qwen3's template, which rewrites them, holds one answer.",
+        " rounds, the version before and this one in turn. With Qwen3's template, which rewrites earlier turns, each"
+        " answer is a sample of its own; the version before refused such records.",
         "",
         "| records | template | CPU seconds | records/s | tokens/s | samples | refused | before: CPU seconds, refused |"
         " CPU time a token, now over before |",
@@ -113,7 +114,8 @@ def chats(folder: Path, before: str = "") -> list[str]:
             line += f" | {tokens / seconds:,.0f} | {samples:,.0f} | {refused:,.0f} |"
             if before:
                 theirs, _, their_tokens, lost = np.median(found["before"], axis=0)
-                line += f" {theirs:.1f}, {lost:,.0f} | {(seconds / tokens) / (theirs / their_tokens):.2f} |"
+                ratio = (seconds / tokens) / (theirs / their_tokens)
+                line += f" {theirs:.1f}, {lost:,.0f} | {f'{ratio:.2f}' if lost < len(rows) / 2 else '-'} |"
             lines.append(line if before else line + " | |")
     return lines
 
