@@ -174,9 +174,8 @@ def test_a_memorised_answer_stops_at_the_end_of_the_turn(place: Path, aligned: P
         "batch": 3,
         "micro_batch": 3,
         "optimizer": {"learning_rate": 1e-2},
-        "data": {"packing": False},
+        "data": {"packing": False, "train": [{"path": str(place / "short")}], "sequence_length": LENGTH},
     }
-    settings["data"] |= {"train": [{"path": str(place / "short")}], "sequence_length": LENGTH}
     run = train(place, "short", place / "short", {"path": str(model)}, **settings)
     out = place / "answers.jsonl"
     call("generate", run / "checkpoints" / "final", path, "-o", out, "--max-new-tokens", "64")
