@@ -152,7 +152,7 @@ def run_check(
 def _tables(sources: list[str], kind: str, limit: int, found: Check) -> Iterator[pa.Table]:
     """The first records; those that cannot be read are noted."""
     from raylib.records import files_of
-    from training.data.checking import unread
+    from training.data.encoded import unread
 
     left = limit
     for file in files_of(sources):

@@ -127,7 +127,7 @@ def asks_as_taught(
         assert targets is not None
         assert ids[-1] == END or len(ids) == LENGTH
         taught.add(tuple(int(i) for i in ids[: int(targets.argmax())]))
-    asked = [tuple(ids) for row in rows if len(ids := renderer.prompt(messages(row))) <= LENGTH // 4]
+    asked = [tuple(p) for row in rows if len(p := renderer.prompt(messages(row))) <= LENGTH // 4]
     assert len(asked) > 10
     return sum(ids in taught for ids in asked) / len(asked)
 

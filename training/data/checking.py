@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from raylib.messages import AnyMessage, Message
 from training.data.chats import ChatRecords, PairTexts, pair_texts
 from training.data.encoded import Refused
 
-__all__ = ["Check", "Finding", "Part", "check_table", "unread"]
+__all__ = ["Check", "Finding", "Part", "check_table"]
 
 _THINKING = re.compile(r"<[^<>\s/]*think[^<>\s]*>|\[THINK\]", re.IGNORECASE)
 _OPEN = re.compile(rf"(?:{_THINKING.pattern})\s*\Z", re.IGNORECASE)
@@ -147,20 +146,6 @@ def check_table(table: pa.Table, check: Check) -> Iterator[Finding]:
         yield from _conversations(records, check)
     else:
         raise TrainingError(f"no conversations or preferences: the columns are {', '.join(names)}")
-
-
-def unread(rejects: pa.Table) -> list[Refused]:
-    """Records that could not be read, each under the id that it has itself, if it has one."""
-    found = []
-    for row in rejects.select(["id", "meta", "reason", "detail"]).to_pylist():
-        name = row["id"]
-        try:
-            raw = json.loads(json.loads(row["meta"] or "{}").get("raw", "{}"))
-            name = str(raw.get("id") or name) if isinstance(raw, dict) else name
-        except ValueError:
-            pass
-        found.append(Refused(name, row["reason"], row["detail"]))
-    return found
 
 
 def _conversations(records: ChatRecords, check: Check) -> Iterator[Finding]:
