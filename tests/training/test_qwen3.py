@@ -149,19 +149,20 @@ def test_the_model_is_asked_with_the_tokens_that_it_was_taught_with(tuned: Path,
 def aligned(place: Path, tuned: Path, real_data: Path) -> Path:
     """The run of preferences, which continues the first."""
     model = tuned / "checkpoints" / "final"
-    write(place / "dpo_zh.jsonl", records(real_data, "dpo_zh", 245))
+    write(place / "dpo_zh.jsonl", records(real_data, "dpo_zh", 40))
     limits = ("--max-tokens", str(LENGTH), "--max-prompt", str(LENGTH // 2))
     said = call("tokenize", place / "dpo_zh.jsonl", "-o", place / "pairs", "--tokenizer", model, *limits)
     assert "(preference)" in said
-    settings = {"objective": "dpo", "steps": 12, "optimizer": {"learning_rate": 2e-3}}
+    settings = {"objective": "dpo", "steps": 24, "optimizer": {"learning_rate": 5e-3}}
     return train(place, "dpo", place / "pairs", {"path": str(model)}, **settings)
 
 
 def test_preferences_are_learnt(aligned: Path) -> None:
     found = metrics(aligned)
     assert found[0]["loss"] == pytest.approx(math.log(2), rel=1e-3)
-    assert min(m["loss"] for m in found[-6:]) < 0.68
-    assert sum(m["rewards/accuracies"] for m in found[-6:]) / 6 > 0.6
+    last = found[-8:]
+    assert sum(m["loss"] for m in last) / len(last) < 0.6
+    assert sum(m["rewards/margins"] for m in last) > 0
 
 
 def test_a_memorised_answer_stops_at_the_end_of_the_turn(place: Path, aligned: Path, real_data: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_memorised_answer_stops_at_the_end_of_the_turn(place: Path, aligned: P
     path = write(place / "short.jsonl", short)
     call("tokenize", path, "-o", place / "short", "--tokenizer", model)
     settings = {
-        "steps": 60,
+        "steps": 120,
         "batch": 3,
         "micro_batch": 3,
         "optimizer": {"learning_rate": 1e-2},
@@ -188,4 +189,6 @@ def test_two_workers_of_deepspeed_learn_the_same(place: Path, talks: Path, qwen3
     model = {"shape": SHAPE, "tokenizer": str(qwen3)}
     parallel = {"backend": "deepspeed", "workers": 2, "zero_stage": 2, "gpus": "no"}
     settings = {"steps": 15, "micro_batch": 1, "optimizer": {"learning_rate": 5e-3}, "parallel": parallel}
-    assert falls(losses(train(place, "two", talks, model, **settings)))
+    found = losses(train(place, "two", talks, model, **settings))
+    assert found[0] == pytest.approx(math.log(151_669), rel=0.05)
+    assert found[-1] < found[0] - 0.5, found

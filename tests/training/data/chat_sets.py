@@ -56,7 +56,8 @@ _BORDERS = {
 _MARKER = re.compile(r"<[|｜][^<>\s|｜]{1,60}[|｜]>|\[gMASK\]|<sop>")
 
 # a record without an answer, or with one that is empty, cannot be learnt by any template
-EMPTY = frozenset({"empty_answer", "empty_text", "missing_field"})
+EMPTY = frozenset({"empty_answer", "empty_text", "missing_field", "prompt_alone"})
+_PROMPT_ALONE = "no conversation in fields category, id, prompt;"  # questions of a test
 
 
 @dataclass
@@ -138,7 +139,8 @@ def measured(data: Path, name: str, renderer: Renderer, limit: int = 0) -> Measu
             return
         for row in rejects.select(["id", "reason", "detail"]).to_pylist():
             found.records += 1
-            found.refuse(row["id"], row["reason"], row["detail"])
+            reason = "prompt_alone" if _PROMPT_ALONE in row["detail"] else row["reason"]
+            found.refuse(row["id"], reason, row["detail"])
 
     kind = "preference" if preference else "conversation"
     options = TokenOptions(render=renderer.options)
