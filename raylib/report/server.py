@@ -231,8 +231,12 @@ def listen(app: web.Application, host: str, port: int, ready: Callable[[], objec
     Raises:
         SourceError: the address or the port cannot be used.
     """
+
+    def listening(_: str) -> None:
+        ready()
+
     try:
-        web.run_app(app, host=host, port=port, print=lambda _: ready(), access_log=None)
+        web.run_app(app, host=host, port=port, print=listening, access_log=None)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SourceError(
