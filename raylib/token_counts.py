@@ -25,6 +25,8 @@ class Encoding(Protocol):
 class Tokenizer(Protocol):
     """What is used of a `tokenizers` tokenizer."""
 
+    encode_special_tokens: bool
+
     def encode_batch_fast(self, input: list[str], *, add_special_tokens: bool) -> Sequence[Encoding]:
         """The tokens of each text, without their offsets."""
         ...
@@ -49,6 +51,7 @@ def load_tokenizer(path: str, option: str = "tokenizer") -> Tokenizer:
         tokenizer: Tokenizer = tokenizers.Tokenizer.from_file(str(file))
     except Exception as error:  # noqa: BLE001 - the package raises nothing more exact
         raise SourceError(f"{option}: {file} is not a tokenizer.json: {error}") from None
+    tokenizer.encode_special_tokens = True  # what a text spells is text, as in the tokens of training
     return tokenizer
 
 

@@ -189,7 +189,7 @@ def _data(theirs: _Settings, objective: str, tokenizer: str, notes: list[str]) -
     length = theirs.count("cutoff_len", 2048)
     sets, held = theirs.names("dataset", "train"), theirs.names("eval_dataset", "")
     template = _TEMPLATES.get(theirs.text("template", "default"), "auto")
-    options = "" if objective == "pretrain" else f" --template {template} --max-tokens {length}"
+    options = "" if objective == "pretrain" else f" --template {template} --max-tokens {length}{_rendering(theirs)}"
     for name in (*sets, *held):
         command = f"raylib tokenize FILES_OF_{name} -o tokens/{name} --tokenizer {tokenizer}{options}"
         notes.append(f"first: {command}")
@@ -201,6 +201,14 @@ def _data(theirs: _Settings, objective: str, tokenizer: str, notes: list[str]) -
     for source, share in zip(sources, theirs.names("interleave_probs", ""), strict=False):
         source["share"] = float(share)
     return settings
+
+
+def _rendering(theirs: _Settings) -> str:
+    """Options of `raylib tokenize` for what is learnt of a conversation."""
+    options = " --learn last" if theirs.take("mask_history", False) else ""
+    if theirs.take("enable_thinking", True) is False:
+        options += " --template-option enable_thinking=false"
+    return options
 
 
 def _optimizer(theirs: _Settings, notes: list[str]) -> dict[str, object]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from raylib.chat import RenderOptions
-from raylib.chat.options import Developer, Learn, Reasoning
-from raylib.cli.settings import overrides
+if TYPE_CHECKING:
+    from raylib.chat import RenderOptions
+    from raylib.chat.options import Developer, Learn, Reasoning
 
 __all__ = [
     "DeveloperArgument",
@@ -76,6 +76,9 @@ def render_options(
     max_samples: int = 0,
 ) -> RenderOptions:
     """The options of a command as `RenderOptions`. Raises ParameterError if one has no valid value."""
+    from raylib.chat import RenderOptions  # noqa: PLC0415 - the help has to be light
+    from raylib.cli.settings import overrides  # noqa: PLC0415 - as above
+
     return RenderOptions(
         template=template,
         template_options=dict(overrides(template_options or [], "--template-option")),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "check_before", "run_check", "summary_lines"]
 
 app = typer.Typer(help="Look at what a chat template makes of records.")
+_PLACES = {"": "unknown to the template", "content": "<think> at the start of the content"}
 _FIRST = 200  # records that `raylib tokenize` looks at before its work
 
 
@@ -91,7 +92,7 @@ def check_before(sources: list[str], tokenizer: str, options: RenderOptions, kin
     if found_kind == "pretrain":
         return
     record_kind = "preference" if found_kind == "preference" else "conversation"
-    found = run_check(tokenizer, sources, options, kind=record_kind, limit=_FIRST, show=0)
+    found = run_check(tokenizer, sources, options, kind=record_kind, limit=_FIRST, name="tokenizer")
     if found.odd:
         lines = "\n".join(summary_lines(found))
         raise TrainingError(
@@ -109,6 +110,7 @@ def run_check(
     limit: int = 0,
     show: int = 0,
     out: Path | None = None,
+    name: str = "model",
 ) -> Check:
     """Look at records, print some answers, and write all of them to a file.
 
@@ -120,6 +122,7 @@ def run_check(
         limit: Number of records; 0 looks at all.
         show: Number of answers to print, beside those with a mistake.
         out: JSON-lines file to write.
+        name: Name of the argument `model`, for errors.
 
     Returns:
         What was found.
@@ -128,7 +131,7 @@ def run_check(
     from training.data.checking import Check, check_table
     from training.data.tokenizer import saved_tokenizer
 
-    found = Check(Renderer(saved_tokenizer(model, "model"), options, stops=stop_ids(model)))
+    found = Check(Renderer(saved_tokenizer(model, name), options, stops=stop_ids(model)))
     with ExitStack() as opened:
         lines = None if out is None else _Lines(opened.enter_context(out.open("wb")))
         printed: Counter[bool] = Counter()
@@ -149,7 +152,7 @@ def run_check(
 def _tables(sources: list[str], kind: str, limit: int, found: Check) -> Iterator[pa.Table]:
     """The first records; those that cannot be read are noted."""
     from raylib.records import files_of
-    from training.data.checking import unread
+    from training.data.encoded import unread
 
     left = limit
     for file in files_of(sources):
@@ -215,7 +218,7 @@ def summary_lines(found: Check) -> list[str]:
     name, key = renderer.template.name, renderer.template.reasoning_key
     lines = [
         f"template: {'the own one of the tokenizer' if name == 'auto' else name}; reasoning: "
-        f"{'key ' + key if key else 'unknown to the template'}; generation stops at {stops or 'nothing'}",
+        f"{_PLACES.get(key, f'key {key}')}; generation stops at {stops or 'nothing'}",
         f"{found.records:,} records, {found.answers:,} answers to learn, {len(found.refused):,} records refused",
     ]
     reasons: dict[str, list[Refused]] = {}

@@ -90,6 +90,14 @@ class Controls:
             return {self._guarded(k): self._guarded(v) for k, v in value.items()}
         return value
 
+    def around(self, before: str, after: str) -> tuple[str, str]:
+        """Ends of two texts up to the control tokens that are nearest to the border between them."""
+        if self._pattern is None:
+            return before, after
+        *_, last = [0, *(found.start() for found in self._pattern.finditer(before))]
+        first = self._pattern.search(after)
+        return before[last:], after[: first.end()] if first else after
+
     def spelt(self, text: str) -> list[str]:
         """Control tokens that a text spells."""
         return self._pattern.findall(text) if self._pattern else []

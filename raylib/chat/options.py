@@ -26,7 +26,7 @@ class RenderOptions:
         learn: Answers of a conversation that are learnt: `all`, or the `last` alone.
         learn_reasoning: Whether the reasoning before an answer is learnt, too.
         reasoning: Where reasoning stands: where the `template` writes it, or `inline`, between `<think>` and
-            `</think>` at the start of the answer, for templates that know none; `drop` leaves it out.
+            `</think>` at the start of the answer that is learnt, for templates that know none; `drop` leaves it out.
         developer: Role of developer messages: `developer`, or `system` for templates that know no developer.
         end_token: Token that ends an answer if the template writes none; empty means the model's own.
         max_samples_a_record: Largest number of samples of a conversation whose template rewrites earlier turns, the
@@ -54,6 +54,9 @@ class RenderOptions:
                 raise ParameterError(f"{name} {value!r}: valid are {', '.join(valid)}")
         if self.max_samples_a_record < 0:
             raise ParameterError(f"max_samples_a_record must be 0 or more, is {self.max_samples_a_record}")
+        wrong = next((name for name in self.template_options if not name.isidentifier()), None)
+        if wrong is not None:
+            raise ParameterError(f"template_options: {wrong!r} is no name of a variable")
         reserved = {"messages", "tools", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"}
         if taken := reserved & set(self.template_options):
             raise ParameterError(f"template_options: {min(taken)!r} is not for users to set")

@@ -85,6 +85,7 @@ class Writer:
         options: How conversations are rendered and which of their answers are learnt.
         stops: Tokens at which the model is known to stop.
         can_stop: Whether there is a token to add to an answer that the template does not end.
+        same_tokens: Whether texts have the same tokens one by one as joined.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class Writer:
         stops: Sequence[str],
         *,
         can_stop: bool,
+        same_tokens: Callable[[Sequence[str]], bool],
     ) -> None:
         self._template, self._controls, self._options = template, controls, options
-        self._stops, self._can_stop = stops, can_stop
+        self._stops, self._can_stop, self._same_tokens = stops, can_stop, same_tokens
 
     def prompt(self, messages: Sequence[AnyMessage], tools: Sequence[object] | None) -> str:
         """Text that a model is given before its answer, with marks for the control tokens that the record spells.
@@ -124,7 +126,7 @@ class Writer:
         """
         plan = Plan()
         turns = self._turns(messages, plan)
-        groups = _groups(self.answers(messages, tools, turns))
+        groups = self._groups(self.answers(messages, tools, turns))
         limit = self._options.max_samples_a_record
         if limit and len(groups) > limit:
             plan.unlearnt["samples_limit"] += sum(len(g) for g in groups[:-limit])
@@ -158,19 +160,29 @@ class Writer:
             problem = problem or made
         raise problem or RecordError("no_targets", "the conversation is empty")
 
-    @staticmethod
-    def joined(answers: Sequence[Answer]) -> list[TextSample]:
+    def joined(self, answers: Sequence[Answer]) -> list[TextSample]:
         """Samples of answers, as few as the template allows."""
-        return [_sample(group) for group in _groups(answers)]
+        return [_sample(group) for group in self._groups(answers)]
+
+    def _groups(self, answers: Sequence[Answer]) -> list[list[Answer]]:
+        """Answers that can share a sample.
+
+        Each is followed, as the template writes it, by what precedes the next; and the text before the last one has the
+        same tokens as a whole, as at inference, as it has in pieces.
+        """
+        groups: list[list[Answer]] = []
+        for group in _chains(answers):
+            pieces = [text for text, _ in _sample(group).pieces]
+            before = pieces[: len(pieces) - len(group[-1].pieces)]
+            groups += [group] if len(group) == 1 or self._same_tokens(before) else [[answer] for answer in group]
+        return groups
 
     def _prepared(self, messages: Sequence[AnyMessage]) -> list[Message]:
         """Messages with marks for control tokens, by the options for developers and reasoning."""
         made = self._controls.guarded(messages)
         if self._options.developer == "system":
             made = [{**m, "role": "system"} if m.get("role") == "developer" else m for m in made]
-        if self._options.reasoning == "inline":
-            made = [_inlined(m) for m in made]
-        elif self._options.reasoning == "drop":
+        if self._options.reasoning == "drop":
             made = [{k: v for k, v in m.items() if k != "reasoning_content"} for m in made]
         return made
 
@@ -212,12 +224,18 @@ class Writer:
     ) -> Answer:
         """The answer of one turn."""
         before = self._before(form[:turn], guarded[:turn], tools)
-        after = self._template.write(form[: turn + 1], tools, generation=False)
+        until = [*form[:turn], self._template.learnt(form[turn])]
+        after = self._template.write(until, tools, generation=False)
         message = guarded[turn]
         reasoning = str(message.get("reasoning_content") or "")
         target = attempt(lambda: target_of(before, after, reasoning))
         if isinstance(target, RecordError):
-            target = self._without_system(form[: turn + 1], tools, reasoning, target)
+            again = None
+            if target.reason == "template_rewrites":
+                again = self._elsewhere(until, tools, reasoning, before)
+            if again is None:
+                raise target
+            target = again
         text, written = target
         content = str(message.get("content") or "")
         self._check_answer(message, text, turn, reasoning)
@@ -229,19 +247,30 @@ class Writer:
         begin = 0 if self._options.learn_reasoning else split_reasoning(learnt, reasoning, content)
         return Answer(turn, before, Target(learnt[:begin], learnt[begin:], gap), stops, written and stops)
 
-    def _without_system(
-        self, form: Sequence[AnyMessage], tools: Sequence[object] | None, reasoning: str, problem: RecordError
-    ) -> tuple[str, bool]:
-        """The answer as the template writes it without the system message.
+    def _elsewhere(
+        self, form: Sequence[AnyMessage], tools: Sequence[object] | None, reasoning: str, before: str
+    ) -> tuple[str, bool] | None:
+        """The answer as the template writes it without the messages that it rewrites; None if it rewrites others.
 
-        Some templates write that message before the last question, and leave it out once the question is answered.
+        Some templates write the system message before the last question, and leave it out once the question is
+        answered. Others do so with what was thought between calls of tools: then the last question is enough, if the
+        same generation prompt follows.
         """
-        others = [m for m in form if m.get("role") != "system"]
-        if problem.reason != "template_rewrites" or len(others) == len(form) or len(others) < 2:
-            raise problem
-        before = self._template.write(others[:-1], tools, generation=True)
-        text, _ = target_of(before, self._template.write(others, tools, generation=False), reasoning)
-        return text, False
+        *asked, answer = form
+        spoken = [m for m in asked if m.get("role") != "system"]
+        question = [m for m in asked if m.get("role") == "user"][-1:]
+        for shorter in (spoken, question):
+            if not shorter or len(shorter) == len(asked):
+                continue
+            other = self._template.write(shorter, tools, generation=True)
+            begin = other.removeprefix(self._template.write(shorter, tools, generation=False))
+            if shorter is question and not (begin and before.endswith(begin)):
+                continue
+            after = self._template.write([*shorter, answer], tools, generation=False)
+            made = attempt(partial(target_of, other, after, reasoning))
+            if not isinstance(made, RecordError):
+                return made[0], False
+        return None
 
     def _check_answer(self, message: AnyMessage, text: str, turn: int, reasoning: str) -> None:
         """Check that an answer stands in what is learnt, with its reasoning and its calls of tools."""
@@ -257,17 +286,8 @@ class Writer:
         check_calls(message, text, turn)
 
 
-def _inlined(message: Message) -> Message:
-    """A message whose reasoning stands at the start of its content."""
-    reasoning = message.get("reasoning_content")
-    if not isinstance(reasoning, str) or message.get("role") != "assistant":
-        return message
-    made = {k: v for k, v in message.items() if k != "reasoning_content"}
-    return {**made, "content": f"<think>\n{reasoning}\n</think>\n\n{message.get('content') or ''}"}
-
-
-def _groups(answers: Sequence[Answer]) -> list[list[Answer]]:
-    """Answers that can share a sample: each is followed, as the template writes it, by what precedes the next."""
+def _chains(answers: Sequence[Answer]) -> list[list[Answer]]:
+    """Answers of which each is followed, as the template writes it, by what precedes the next."""
     groups: list[list[Answer]] = []
     for answer in answers:
         if groups and _follows(groups[-1][-1], answer):

@@ -7,19 +7,23 @@ token that stops the generation.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
 from raylib.chat.planning import Answer, Plan, TextSample, Writer
 from raylib.chat.template import ChatTemplate, with_defaults
 from raylib.chat.tokenizer import ChatTokenizer
-from raylib.errors import ParameterError, RecordError
+from raylib.errors import ParameterError, RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
 __all__ = ["Renderer", "Sample", "TextSample"]
 
+_AROUND = 30  # characters on each side of a border that decide whether a token reaches over it
+_BORDERS = 100_000  # borders that are remembered
 _CONTEXT = "a"  # letters before a piece, where a tokenizer treats the beginning of a text in its own way
 
 
@@ -63,7 +67,15 @@ class Renderer:
         self._known = sorted({*stops, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])})
         self.ends = self.controls.special_ids | {*self._known, *([] if self.end is None else [self.end])}
         names = [tokenizer.decode([i]) for i in self._known]
-        self._writer = Writer(self.template, self.controls, self.options, names, can_stop=self.end is not None)
+        self._writer = Writer(
+            self.template,
+            self.controls,
+            self.options,
+            names,
+            can_stop=self.end is not None,
+            same_tokens=self._same_tokens,
+        )
+        self._borders: dict[tuple[str, str], bool] = {}
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         self._by_context = _begins_otherwise(tokenizer)
 
@@ -184,12 +196,24 @@ class Renderer:
             found.add(self.end)
         asked: list[Message] = [{"role": "user", "content": "1"}]
         for reasoning in ({}, {"reasoning_content": "3"}):
-            try:
-                made = self.conversation([*asked, {"role": "assistant", "content": "2", **reasoning}])
-            except RecordError:
-                continue
-            found.add(made[-1].ids[-1])
+            turns: list[Message] = [*asked, {"role": "assistant", "content": "2", **reasoning}]
+            made = attempt(partial(self.conversation, turns))
+            if not isinstance(made, RecordError):
+                found.add(made[-1].ids[-1])
         return sorted(found)
+
+    def tail(self) -> str:
+        """Text between the content of an answer and the token that ends it; templates with two ends write some."""
+        asked: list[Message] = [{"role": "user", "content": "1"}]
+        for answer in ({"content": "2"}, {"content": "2", "reasoning_content": "3"}):
+            plan = attempt(partial(self.plan, [*asked, {"role": "assistant", **answer}]))
+            if isinstance(plan, RecordError):
+                continue
+            text = plan.samples[-1].pieces[-1][0]
+            written = text[text.rindex("2") + 1 :]
+            special = self.controls.special
+            return special.sub("", written) if special else written
+        return ""
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts that the template wrote.
@@ -220,6 +244,31 @@ class Renderer:
                 except RecordError as error:
                     made[i] = error
         return made
+
+    def _same_tokens(self, texts: Sequence[str]) -> bool:
+        """Whether texts have the same tokens one by one as joined; true of texts that are refused anyway."""
+        if self._borders_hold(texts):
+            return True
+        *parts, whole = self.encoded([*texts, "".join(texts)])
+        made: list[int] = []
+        for ids in parts:
+            if isinstance(ids, RecordError):
+                return True
+            made += ids
+        return isinstance(whole, RecordError) or made == whole
+
+    def _borders_hold(self, texts: Sequence[str]) -> bool:
+        """Whether no token reaches over a border, by what stands around each: all of it would take as long again."""
+        if any(map(self.controls.has_marks, texts)):
+            return False
+        around = [self.controls.around(a[-_AROUND:], b[:_AROUND]) for a, b in itertools.pairwise(texts)]
+        new = [pair for pair in dict.fromkeys(around) if pair not in self._borders]
+        made = self._batch([text for a, b in new for text in (a, b, a + b)])
+        if len(self._borders) > _BORDERS:
+            self._borders.clear()
+        for pair, a, b, both in zip(new, made[::3], made[1::3], made[2::3], strict=True):
+            self._borders[pair] = [*a, *b] == both
+        return all(self._borders[pair] for pair in around)
 
     def _batch(self, texts: list[str]) -> list[list[int]]:
         if not texts:

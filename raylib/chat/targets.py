@@ -16,6 +16,7 @@ _OPENING = re.compile(rf"(?P<tag>{_TAG})(?P<gap>\s*)(?P<closed></[^<>\s]+>\s*|\[
 _EMPTY = re.compile(rf"\s*(?:{_TAG})\s*(?:</[^<>\s]+>|\[/THINK\])\s*", re.IGNORECASE)
 _OPEN = re.compile(rf"\s*(?:{_TAG})\s*", re.IGNORECASE)
 _CLOSING = re.compile(r"\s*(?:</[^<>\s]*(?:think|thought|reason)[^<>\s]*>|\[/THINK\])\s*", re.IGNORECASE)
+_THOUGHT = re.compile(rf"\s*(?:{_TAG}).*?(?:{_CLOSING.pattern})", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,9 @@ def split_reasoning(text: str, reasoning: str, content: str) -> int:
         A position; 0 without reasoning.
     """
     found = text.find(reasoning.strip()) if reasoning.strip() else -1
-    if found < 0:
-        empty = _EMPTY.match(text)
-        return empty.end() if empty else 0
+    if found < 0:  # an empty thought, or one that the content holds
+        thought = _EMPTY.match(text) or _THOUGHT.match(text)
+        return thought.end() if thought else 0
     end = found + len(reasoning.strip())
     bare = content.strip()
     at = text.find(bare, end) if bare else -1

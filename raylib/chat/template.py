@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from raylib.chat.named import TEMPLATES
 from raylib.chat.options import RenderOptions
 from raylib.chat.tokenizer import ChatTokenizer
-from raylib.errors import ParameterError, RecordError
+from raylib.errors import ParameterError, RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
-__all__ = ["ChatTemplate", "with_defaults"]
+__all__ = ["ChatTemplate", "inlined", "with_defaults"]
 
 _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 _PROBE = "d41d8cd98f00b204"
@@ -30,7 +31,8 @@ class ChatTemplate:
     Attributes:
         source: Jinja source.
         name: Name of the template; `auto` is the tokenizer's own.
-        reasoning_key: Key of a message in which the template looks for reasoning; empty if it knows none.
+        reasoning_key: Key of a message in which the template looks for reasoning; `content` if it takes reasoning from
+            between `<think>` and `</think>` there, empty if it knows none.
 
     Raises:
         ParameterError: The tokenizer has several templates, or the template is not valid.
@@ -46,7 +48,7 @@ class ChatTemplate:
         self.source = str(own) if self.name == "auto" else TEMPLATES[self.name]
         self._render: Any = getattr(tokenizer, "apply_chat_template")  # noqa: B009 - transformers types it too narrowly
         self._options = {"chat_template": self.source, **self.defaults(tokenizer), **options.template_options}
-        self.reasoning_key = self._find_reasoning_key()
+        self.reasoning_key = "content" if options.reasoning == "inline" else self._find_reasoning_key()
 
     def defaults(self, tokenizer: ChatTokenizer) -> dict[str, object]:
         """Variables that the template needs and the tokenizer does not give: of a model without it, no first token."""
@@ -94,26 +96,50 @@ class ChatTemplate:
             for arguments in ("object", "text") if calls else ("object",):
                 yield [_in_form(m, arguments, empty) for m in plain]
 
+    def learnt(self, message: AnyMessage) -> Message:
+        """A message of the assistant as it is given to the template when it is learnt.
+
+        Where reasoning belongs into the content, it stands there in this one message alone: who asks a model again
+        sends earlier answers without their reasoning.
+        """
+        return inlined(message) if self.reasoning_key == "content" else dict(message)
+
     def _plain(self, message: AnyMessage) -> Message:
         """A message without what is not for templates, and with its reasoning under the template's own key."""
         made = {k: v for k, v in message.items() if k != "loss"}
-        if self.reasoning_key and self.reasoning_key != "reasoning_content" and "reasoning_content" in made:
+        if self.reasoning_key not in ("", "content", "reasoning_content") and "reasoning_content" in made:
             made[self.reasoning_key] = made.pop("reasoning_content")
         return made
 
     def _find_reasoning_key(self) -> str:
         """The key of a message in which the template looks for reasoning."""
         asked: Message = {"role": "user", "content": "1"}
-        for key in _REASONING_KEYS:
-            if key not in self.source:
+        for key, sign in (*((k, k) for k in _REASONING_KEYS), ("content", "</think>")):
+            if sign not in self.source:
                 continue
-            try:
-                text = self.write([asked, {"role": "assistant", "content": "2", key: _PROBE}], None, generation=False)
-            except RecordError:
-                continue
-            if _PROBE in text:
+            answer: Message = {"role": "assistant", "content": "2", key: _PROBE}
+            if key == "content":
+                answer = inlined({**answer, "content": "2", "reasoning_content": _PROBE})
+            text = attempt(partial(self.write, [asked, answer], None, generation=False))
+            if isinstance(text, str) and _PROBE in text:
                 return key
         return ""
+
+
+def inlined(message: AnyMessage) -> Message:
+    """A message whose reasoning stands at the start of its content.
+
+    Args:
+        message: A message of the assistant.
+
+    Returns:
+        The message without `reasoning_content`; a copy if it has none.
+    """
+    made = {k: v for k, v in message.items() if k != "reasoning_content"}
+    reasoning = message.get("reasoning_content")
+    if not isinstance(reasoning, str):
+        return made
+    return {**made, "content": f"<think>\n{reasoning.strip()}\n</think>\n\n{message.get('content') or ''}"}
 
 
 def _in_form(message: AnyMessage, arguments: str, empty: str | None) -> Message:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raylib.errors import SourceError
+from raylib.messages import MESSAGES
 from raylib.reading.block import ReadOptions
 from raylib.reading.layouts import guess_kind, layout
 from raylib.reading.opening import blocks_of
@@ -57,7 +58,7 @@ class _Totals:
         yield f"{self.records:,} records, {self.unreadable:,} unreadable{ending}"
         for reason, count in self.reasons.most_common():
             yield f"  unreadable: {reason} {count:,}"
-        yield "schema: " + ", ".join(f"{f.name}: {f.type}" for f in SCHEMAS[kind])
+        yield "schema: " + ", ".join(f"{f.name}: {'messages' if f.type == MESSAGES else f.type}" for f in SCHEMAS[kind])
         if self.records:
             quantiles = pc.quantile(pa.chunked_array(self.lengths), [0, 0.1, 0.5, 0.9, 1]).to_pylist()
             yield "characters: min {:,.0f}, 10 % {:,.0f}, median {:,.0f}, 90 % {:,.0f}, max {:,.0f}".format(*quantiles)

@@ -215,23 +215,24 @@ def serve(
     if not token and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
-    say(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
-    listen(make_app(view, token), host, port)
+    address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    listen(make_app(view, token), host, port, lambda: say(address))
 
 
-def listen(app: web.Application, host: str, port: int) -> None:
+def listen(app: web.Application, host: str, port: int, ready: Callable[[], object]) -> None:
     """Serve an application until it is interrupted.
 
     Args:
         app: The application.
         host: Address to listen on.
         port: Port to listen on.
+        ready: Called once it listens: whoever reads the address before would find nobody there.
 
     Raises:
         SourceError: the address or the port cannot be used.
     """
     try:
-        web.run_app(app, host=host, port=port, print=None, access_log=None)
+        web.run_app(app, host=host, port=port, print=lambda _: ready(), access_log=None)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SourceError(

@@ -122,5 +122,4 @@ def serve_review(
     Raises:
         SourceError: the port cannot be used.
     """
-    say(f"http://{_HOST}:{port}/")
-    listen(make_app(path, decisions, command), _HOST, port)
+    listen(make_app(path, decisions, command), _HOST, port, lambda: say(f"http://{_HOST}:{port}/"))

@@ -31,6 +31,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "llama": {"model_type": "llama", **_SIZES},
     "qwen2": {"model_type": "qwen2", **_SIZES, "tie_word_embeddings": True},
     "mistral": {"model_type": "mistral", **_SIZES, "sliding_window": None},
+    "qwen3": {"model_type": "qwen3", **_SIZES, "head_dim": 16, "max_position_embeddings": 2048},
 }
 CHAT = [
     {"role": "system", "content": "你是茶艺师。"},

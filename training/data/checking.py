@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pyarrow as pa
 
 from raylib.chat import Renderer, TextSample
 from raylib.errors import RecordError, TrainingError, attempt
-from raylib.messages import AnyMessage
+from raylib.messages import AnyMessage, Message
 from training.data.chats import ChatRecords, PairTexts, pair_texts
 from training.data.encoded import Refused
 
-__all__ = ["Check", "Finding", "Part", "check_table", "unread"]
+__all__ = ["Check", "Finding", "Part", "check_table"]
 
 _THINKING = re.compile(r"<[^<>\s/]*think[^<>\s]*>|\[THINK\]", re.IGNORECASE)
 _OPEN = re.compile(rf"(?:{_THINKING.pattern})\s*\Z", re.IGNORECASE)
+_TRIED = 20  # prompts on which options are tried
 _CALL_NAMES = re.compile("tool|function", re.IGNORECASE)
 _MARKER = re.compile(r"<[|｜][^<>\s]{1,60}[|｜]>")
 
@@ -80,6 +80,7 @@ class Check:
         unlearnt: Number of turns that are not learnt, by reason.
         odd: Number of answers with something wrong, by its name.
         notes: What is worth knowing, and no mistake.
+        prompts: Some conversations up to an answer, with their tools, on which options are tried.
     """
 
     renderer: Renderer
@@ -89,6 +90,7 @@ class Check:
     unlearnt: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    prompts: list[tuple[list[Message], list[object] | None]] = field(default_factory=list)
 
     @property
     def wrong(self) -> bool:
@@ -102,6 +104,8 @@ class Check:
         for name in options:
             if not re.search(rf"\b{re.escape(name)}\b", source):
                 self.odd[f"option {name} changes nothing: the template does not know it"] += 1
+            elif not self._changes(name):
+                self.notes.append(f"option {name} changes no prompt of these records")
         if "strftime_now" in source:
             self.notes.append("the template can write today's date, so tokens may differ from day to day")
         added = {token.content for token in self.renderer.tokenizer.added_tokens_decoder.values()}
@@ -109,6 +113,16 @@ class Check:
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             self.notes.append(f"the tokenizer has no token for what the template writes as {shown}")
+
+    def _changes(self, name: str) -> bool:
+        """Whether an option changes one of some prompts."""
+        options = {k: v for k, v in self.renderer.options.template_options.items() if k != name}
+        other = Renderer(self.renderer.tokenizer, replace(self.renderer.options, template_options=options))
+        for messages, tools in self.prompts:
+            one, two = (attempt(partial(r.prompt_text, messages, tools)) for r in (self.renderer, other))
+            if str(one) != str(two):
+                return True
+        return not self.prompts
 
 
 def check_table(table: pa.Table, check: Check) -> Iterator[Finding]:
@@ -134,20 +148,6 @@ def check_table(table: pa.Table, check: Check) -> Iterator[Finding]:
         raise TrainingError(f"no conversations or preferences: the columns are {', '.join(names)}")
 
 
-def unread(rejects: pa.Table) -> list[Refused]:
-    """Records that could not be read, each under the id that it has itself, if it has one."""
-    found = []
-    for row in rejects.select(["id", "meta", "reason", "detail"]).to_pylist():
-        name = row["id"]
-        try:
-            raw = json.loads(json.loads(row["meta"] or "{}").get("raw", "{}"))
-            name = str(raw.get("id") or name) if isinstance(raw, dict) else name
-        except ValueError:
-            pass
-        found.append(Refused(name, row["reason"], row["detail"]))
-    return found
-
-
 def _conversations(records: ChatRecords, check: Check) -> Iterator[Finding]:
     for i, messages in enumerate(records.messages("messages", "sft")):
         plan = attempt(partial(check.renderer.plan, messages, records.tools[i]))
@@ -159,6 +159,8 @@ def _conversations(records: ChatRecords, check: Check) -> Iterator[Finding]:
             check.refused.append(Refused(records.names[i], made.reason, made.detail))
             continue
         check.unlearnt.update(plan.unlearnt)
+        if len(check.prompts) < _TRIED:
+            check.prompts.append((messages[: plan.samples[-1].turns[-1]], records.tools[i]))
         for sample, tokens in zip(plan.samples, made, strict=True):
             turns = iter(sample.turns)
             for end, part in enumerate(tokens, 1):
@@ -176,6 +178,8 @@ def _preferences(records: ChatRecords, check: Check) -> Iterator[Finding]:
         if isinstance(made, RecordError):
             check.refused.append(Refused(records.names[i], made.reason, made.detail))
             continue
+        if len(check.prompts) < _TRIED:
+            check.prompts.append((prompt, records.tools[i]))
         for name, tokens, messages in zip(("chosen", "rejected"), made, (chosen, rejected), strict=True):
             said = [m for m in messages if m.get("role") == "assistant"]
             yield _finding(records.names[i], -1, name, tokens, said, check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,10 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from raylib.chat import RenderOptions
 
-__all__ = ["Collected", "Encoded", "Refused", "TokenOptions"]
+__all__ = ["Collected", "Encoded", "Refused", "TokenOptions", "unread"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ class Refused(NamedTuple):
     id: str
     reason: str
     detail: str
+
+
+def unread(rejects: pa.Table) -> list[Refused]:
+    """Records that could not be read, each under the id that it has itself, if it has one."""
+    found = []
+    for row in rejects.select(["id", "meta", "reason", "detail"]).to_pylist():
+        name = row["id"]
+        try:
+            raw = json.loads(json.loads(row["meta"] or "{}").get("raw", "{}"))
+            name = str(raw.get("id") or name) if isinstance(raw, dict) else name
+        except ValueError:
+            pass
+        found.append(Refused(name, row["reason"], row["detail"]))
+    return found
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pyarrow as pa
 from raylib.chat import stop_ids
 from raylib.extras import optional
 from raylib.records import RecordFile
-from training.data.encoded import Encoded, Refused, TokenOptions
+from training.data.encoded import Encoded, Refused, TokenOptions, unread
 from training.data.encoding import EncoderPlace, Tools, encode, encode_there, packed
 from training.data.token_set import Kind
 from training.data.tokenizer import Tokenizer
@@ -93,8 +93,7 @@ class Encoder:
         """Tables of at most `size` records, each with the sources of its records."""
 
         def rejected(rejects: pa.Table) -> None:
-            columns = (rejects[name].to_pylist() for name in ("id", "reason", "detail"))
-            refuse([Refused(*row) for row in zip(*columns, strict=True)])
+            refuse(unread(rejects))
 
         for table in file.tables(_RECORD_KINDS[self._kind], rejected):
             sources = [s or file.source for s in table["source"].to_pylist()]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -57,6 +56,8 @@ class Tools:
         self.backend: FastTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
         self.borders = (tokenizer.bos_token_id, tokenizer.eos_token_id)
         self.renderer = Renderer(tokenizer, options.render, stops=stops) if kind != "pretrain" else None
+        if kind == "pretrain" and self.backend is not None:
+            self.backend.encode_special_tokens = True  # an article that spells `</s>` does not end there
 
 
 @dataclass
@@ -69,12 +70,12 @@ class BareTools:
     renderer: None = None
 
 
-_MADE: dict[bytes, Tools | BareTools] = {}
+_MADE: dict[str, Tools | BareTools] = {}
 
 
 def _tools_there(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tools | BareTools:
     """Tools of a worker process, made once."""
-    key = orjson.dumps([place, kind, options.facts()])
+    key = repr((place, kind, options))
     if key not in _MADE:
         _MADE.clear()
         _MADE[key] = _new_tools(place, kind, options)
@@ -85,7 +86,9 @@ def _new_tools(place: EncoderPlace, kind: Kind, options: TokenOptions) -> Tools 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if os.path.exists(place.bare):
         tokenizers = optional("tokenizers", purpose="raylib tokenize")
-        return BareTools(tokenizers.Tokenizer.from_file(place.bare), place.borders)
+        bare = tokenizers.Tokenizer.from_file(place.bare)
+        bare.encode_special_tokens = True
+        return BareTools(bare, place.borders)
     return Tools(saved_tokenizer(place.folder), kind, options, stop_ids(place.folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import transformers
 
 from raylib.model_folders import loaded, model_folder
 from training.data.rows import rows_of
+from training.data.taught import taught_by
 from training.data.tokenizer import pad_id, saved_tokenizer
 from training.loop.evaluation import evaluate_rows
 from training.model.world import World
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["evaluate_model"]
+
+_log = logging.getLogger("raylib")
 
 
 def evaluate_model(
@@ -54,5 +58,11 @@ def evaluate_model(
     )
     module = Scorer(saved).to(world.device)
     rows = rows_of([str(Path(t)) for t in tokens], length, packing=False)
-    pad = pad_id(saved_tokenizer(model))
+    tokenizer = saved_tokenizer(model)
+    pad = pad_id(tokenizer)
+    taught = taught_by([str(Path(t)) for t in tokens])
+    if taught is not None and tokenizer.chat_template not in (None, taught.template):
+        _log.warning(
+            "%s and these tokens have different chat templates: the model is not asked as it was taught", model
+        )
     return evaluate_rows(module, module, rows, world=world, micro=micro, pad=pad).metrics()

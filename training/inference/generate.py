@@ -41,7 +41,11 @@ class _Rendering:
         place = model_folder(path, "model")
         self.tokenizer: Tokenizer = saved_tokenizer(place, "model")
         self.renderer = Renderer(self.tokenizer, render, stops=stop_ids(place))
-        self.stops = self.renderer.stops()
+        self.stops, self._tail = self.renderer.stops(), self.renderer.tail()
+
+    def answer_of(self, text: str) -> str:
+        """What a model has written, without what the template writes between an answer and its end."""
+        return text.removesuffix(self._tail)
 
     def prompts(self, conversations: Conversations, tools: Tools | None) -> tuple[dict[int, list[int]], dict[int, str]]:
         """Tokens of the prompts that can be rendered, and why the others cannot, by their number."""
@@ -147,7 +151,7 @@ class Generator:
     def _text(self, ids: list[int]) -> str:
         """Text of the tokens before the first one that ends an answer."""
         cut = next((k for k, token in enumerate(ids) if token in self._rendering.stops), len(ids))
-        return self.tokenizer.decode(ids[:cut], skip_special_tokens=True)
+        return self._rendering.answer_of(self.tokenizer.decode(ids[:cut], skip_special_tokens=True))
 
 
 class VllmGenerator:
@@ -191,7 +195,7 @@ class VllmGenerator:
             stop_token_ids=self._rendering.stops,
         )
         made = self._model.generate([{"prompt_token_ids": ids} for ids in prompts.values()], wanted)
-        answers = {i: str(m.outputs[0].text) for i, m in zip(prompts, made, strict=True)}
+        answers = {i: self._rendering.answer_of(str(m.outputs[0].text)) for i, m in zip(prompts, made, strict=True)}
         return _all_answers(answers, refused, len(conversations))
 
 

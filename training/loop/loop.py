@@ -99,7 +99,11 @@ class Loop:
         tokenizer = load_tokenizer(config.model)
         taught = taught_by(token_folders(config), config.model.template_options)
         if taught is not None:
-            tokenizer.chat_template = taught.template
+            own, tokenizer.chat_template = tokenizer.chat_template, taught.template
+            if own and own != taught.template and world.rank == 0:
+                self.say(
+                    "the saved model gets the chat template of the token folders, which is not the tokenizer's own"
+                )
         if world.rank == 0:
             prepare_folder(self.folder, config, world.size)
         world.barrier()

@@ -36,7 +36,7 @@ def test_documents_are_described(write_jsonl: Callable[..., Path]) -> None:
 def test_conversations_are_recognised(write_jsonl: Callable[..., Path]) -> None:
     lines = list(inspect_path(str(write_jsonl(conversations(10)))))
     assert any(line.startswith("kind conversation") for line in lines)
-    assert any(line.startswith("schema: id: string, messages: list<") for line in lines)
+    assert any(line.startswith("schema: id: string, messages: messages, tools: ") for line in lines)
 
 
 def test_a_limit_stops_reading_and_is_mentioned(tmp_path: Path) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
+from raylib.chat import Renderer, stop_ids
 from raylib.cli import app
 from raylib.errors import LockedError
 from raylib.locking import locked_file
+from tests.raylib.chat.planted import ASKED, CALL, FOUND, RESULT, TRAINS, learnt_answers, thought, user
 from tests.training.inference.chat_server import ChatServer
-from tests.training.setup import config, quiet, write
+from tests.training.setup import SHAPES, config, quiet, write
+from training.data.tokenizer import saved_tokenizer
 from training.data.tokens import tokenize
 from training.inference.generate import Generator
 from training.inference.sampling import Sampling
@@ -39,6 +45,51 @@ def test_a_memorised_answer_is_generated_and_stops(tokens: dict[str, str], tiny_
     )
     made = Generator(str(tmp_path / "run" / "checkpoints" / "final"))
     assert made.answer([talk[:1]], Sampling(max_new_tokens=60)) == [talk[1]["content"]], "all of it, and no more"
+
+
+@pytest.mark.slow
+def test_a_thinking_model_generates_what_it_learnt_and_stops(
+    tokens: dict[str, str], rewriting: Path, tmp_path: Path
+) -> None:
+    steps = [ASKED, {"role": "assistant", "content": "", "tool_calls": [CALL]}, RESULT, FOUND]
+    talks: list[tuple[list[Any], list[Any] | None]] = [
+        (
+            [user("三乘四？"), thought("十二。", "三个四相加。"), user("加一呢？"), thought("十三。", "十二加一。")],
+            None,
+        ),
+        (steps, [TRAINS]),
+    ]
+    rows = [{"id": str(i), "messages": m, **({"tools": t} if t else {})} for i, (m, t) in enumerate(talks)]
+    info = tokenize([write(tmp_path / "in.jsonl", rows)], tmp_path / "taught", str(rewriting))
+    assert (info["samples"], info["expanded"]) == (4, 2)
+    made = config(
+        tokens,
+        rewriting,
+        tmp_path,
+        steps=70,
+        micro_batch=4,
+        **{
+            "model.shape": {**SHAPES["qwen3"], "hidden_size": 64, "intermediate_size": 128},
+            "data.train": [{"path": str(tmp_path / "taught")}],
+            "data.sequence_length": 1024,
+            "data.packing": False,
+            "optimizer.learning_rate": 1e-2,
+        },
+    )
+    run(made, say=quiet)
+    folder = tmp_path / "run" / "checkpoints" / "final"
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    renderer = Renderer(saved_tokenizer(folder), stops=stop_ids(folder))
+    taught = [answer for messages, tools in talks for answer in learnt_answers(renderer, messages, tools)]
+    assert len(taught) == 4
+    for answer in taught:
+        asked = torch.tensor([answer.before])
+        with torch.inference_mode():
+            written = model.generate(asked, max_new_tokens=200, do_sample=False)[0, asked.shape[1] :]
+        assert renderer.tokenizer.decode(written.tolist()) == answer.answer
+    generator = Generator(str(folder))
+    said = generator.answer([talks[0][0][:1], steps[:3]], Sampling(max_new_tokens=200), tools=[None, [TRAINS]])
+    assert said == ["<think>\n三个四相加。\n</think>\n\n十二。", f"<think>\n\n</think>\n\n{FOUND['content']}"]
 
 
 def test_an_endpoint_generates_and_a_second_run_asks_for_the_rest(server: ChatServer, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_pairs_command(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["pairs", str(path), "-o", str(tmp_path / "p.jsonl")])
     assert done.exit_code == 0, done.output
     (pair,) = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
-    assert (pair["chosen"], pair["rejected"]) == ("好回答", "坏回答")
+    replies = [{"role": "assistant", "content": text} for text in ("好回答", "坏回答")]
+    assert [pair["chosen"], pair["rejected"]] == [[reply] for reply in replies]
     path.write_bytes(orjson.dumps({"id": "1", "prompt": [], "response": "x"}) + b"\n")
     wrong = CliRunner().invoke(app, ["pairs", str(path), "-o", str(tmp_path / "p.jsonl")])
     assert "--reward-model or --judge" in str(wrong.exception)
