@@ -149,7 +149,7 @@ def refusals(folder: Path) -> list[str]:
         for n, found in reasons.items()
         if +found
     ]
-    return [*lines, "", "Refused records by set, with the template that refuses most: " + "; ".join(lost) + "."]
+    return [*lines, "", "Refused records by set, of the template that refuses most: " + "; ".join(lost) + "."]
 
 
 def overhead(folder: Path) -> list[str]:

@@ -90,7 +90,7 @@ def unmade_files(page: str, text: str = "") -> list[str]:
 def _files_of(command: str) -> tuple[set[str], list[str]]:
     """What a command makes, and all other words of it that may be files."""
     words = shlex.split(command)
-    targets = {after for word, after in itertools.pairwise(words) if word in {"-o", "--out", ">"}}
+    targets = {after for word, after in itertools.pairwise(words) if word in {"-o", "--out", "--json", ">"}}
     targets |= {word.removeprefix("output.path=") for word in words if word.startswith("output.path=")}
     targets |= {f"out/train/{word.removeprefix('name=')}" for word in words if word.startswith("name=")}
     targets |= {word.removeprefix("OUT=") for word in words if word.startswith("OUT=")}

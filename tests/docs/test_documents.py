@@ -26,7 +26,7 @@ from tests.house import ROOT
 from tests.ports import free_port
 from tests.training.inference.chat_server import ChatServer
 
-PAGES = ("README.md", "docs/guide.md", "docs/cookbook.md")
+PAGES = ("README.md", "docs/guide.md", "docs/cookbook.md", "docs/chat.md")
 ACCOUNT = "ubuntu"  # the user of cluster.yaml
 # What cannot run on a machine of the tests, and why. Each entry has to be a command of a page.
 REFUSED = {

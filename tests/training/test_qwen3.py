@@ -123,11 +123,12 @@ def asks_as_taught(
     folder = TokenSet(tokens)
     taught = set()
     for number in range(len(folder)):
-        ids, targets = folder.sequence(number)
+        tokens_of, targets = folder.sequence(number)
         assert targets is not None
-        assert ids[-1] == END or len(ids) == LENGTH
-        taught.add(tuple(int(i) for i in ids[: int(targets.argmax())]))
-    asked = [tuple(p) for row in rows if len(p := renderer.prompt(messages(row))) <= LENGTH // 4]
+        assert tokens_of[-1] == END or len(tokens_of) == LENGTH
+        taught.add(tuple(tokens_of[: int(targets.argmax())].tolist()))
+    prompts = [tuple(renderer.prompt(messages(row))) for row in rows]
+    asked = [ids for ids in prompts if len(ids) <= LENGTH // 4]
     assert len(asked) > 10
     return sum(ids in taught for ids in asked) / len(asked)
 
@@ -157,20 +158,22 @@ def aligned(place: Path, tuned: Path, real_data: Path) -> Path:
     return train(place, "dpo", place / "pairs", {"path": str(model)}, **settings)
 
 
-def test_preferences_are_learnt(aligned: Path) -> None:
+def test_preferences_are_learnt(place: Path, aligned: Path) -> None:
     found = metrics(aligned)
     assert found[0]["loss"] == pytest.approx(math.log(2), rel=1e-3)
     last = found[-8:]
     assert sum(m["loss"] for m in last) / len(last) < 0.6
     assert sum(m["rewards/margins"] for m in last) > 0
+    served = aligned / "checkpoints" / "final" / "chat_template.jinja"
+    assert served.read_text("utf-8") == (place / "talks" / "chat_template.jinja").read_text("utf-8")
 
 
-def test_a_memorised_answer_stops_at_the_end_of_the_turn(place: Path, aligned: Path, real_data: Path) -> None:
-    model = aligned / "checkpoints" / "final"
+def test_a_memorised_answer_stops_at_the_end_of_the_turn(place: Path, tuned: Path, real_data: Path) -> None:
+    model = tuned / "checkpoints" / "final"
     short = [r for r in records(real_data, "sft_alpaca_zh", 400) if len(r["output"]) < 25 and not r["input"]][:3]
     path = write(place / "short.jsonl", short)
     call("tokenize", path, "-o", place / "short", "--tokenizer", model)
-    settings = {
+    settings: dict[str, Any] = {
         "steps": 120,
         "batch": 3,
         "micro_batch": 3,
