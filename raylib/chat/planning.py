@@ -16,7 +16,7 @@ from raylib.chat.template import ChatTemplate
 from raylib.errors import RecordError, attempt
 from raylib.messages import AnyMessage, Message
 
-__all__ = ["Answer", "Plan", "TextSample", "Writer"]
+__all__ = ["Answer", "Plan", "TextSample", "Writer", "says_nothing"]
 
 T = TypeVar("T")
 
@@ -197,7 +197,7 @@ class Writer:
                 plan.unlearnt["opening"] += 1
             elif message.get("loss") is False:
                 plan.unlearnt["loss_flag"] += 1
-            elif not str(message.get("content") or "").strip() and not message.get("tool_calls"):
+            elif says_nothing(message):
                 plan.unlearnt["empty_answer"] += 1
             else:
                 turns.append(number)
@@ -239,13 +239,13 @@ class Writer:
         text, written = target
         content = str(message.get("content") or "")
         self._check_answer(message, text, turn, reasoning)
-        learnt, gap, stops = ending(text, self._controls.special, self._stops)
+        learnt, _, stops = ending(text, self._controls.special, self._stops)
         if not stops and not self._can_stop:
             raise RecordError("no_stop_token", "the template ends answers with no special token; name an end token")
         if not stops:
             learnt = learnt.rstrip("\n")
         begin = 0 if self._options.learn_reasoning else split_reasoning(learnt, reasoning, content)
-        return Answer(turn, before, Target(learnt[:begin], learnt[begin:], gap), stops, written and stops)
+        return Answer(turn, before, Target(learnt[:begin], learnt[begin:]), stops, written and stops)
 
     def _elsewhere(
         self, form: Sequence[AnyMessage], tools: Sequence[object] | None, reasoning: str, before: str
@@ -284,6 +284,11 @@ class Writer:
                 "(often enable_thinking: true), or reasoning: inline writes it into the answer",
             )
         check_calls(message, text, turn)
+
+
+def says_nothing(message: AnyMessage) -> bool:
+    """Whether a message has neither content nor calls of tools: there is nothing to learn of it."""
+    return not str(message.get("content") or "").strip() and not message.get("tool_calls")
 
 
 def _chains(answers: Sequence[Answer]) -> list[list[Answer]]:

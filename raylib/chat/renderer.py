@@ -14,7 +14,7 @@ from functools import partial
 
 from raylib.chat.controls import Controls
 from raylib.chat.options import RenderOptions
-from raylib.chat.planning import Answer, Plan, TextSample, Writer
+from raylib.chat.planning import Answer, Plan, TextSample, Writer, says_nothing
 from raylib.chat.template import ChatTemplate, with_defaults
 from raylib.chat.tokenizer import ChatTokenizer
 from raylib.errors import ParameterError, RecordError, attempt
@@ -24,6 +24,11 @@ __all__ = ["Renderer", "Sample", "TextSample"]
 
 _AROUND = 30  # characters on each side of a border that decide whether a token reaches over it
 _BORDERS = 100_000  # borders that are remembered
+_ASKED: Message = {"role": "user", "content": "1"}
+_PROBES: list[list[Message]] = [  # conversations that show how answers end, with reasoning for templates that want it
+    [_ASKED, {"role": "assistant", "content": "2"}],
+    [_ASKED, {"role": "assistant", "content": "2", "reasoning_content": "3"}],
+]
 _CONTEXT = "a"  # letters before a piece, where a tokenizer treats the beginning of a text in its own way
 
 
@@ -175,9 +180,8 @@ class Renderer:
         """
         whole = [*messages, *reply]
         turns = [i for i in range(len(messages), len(whole)) if whole[i].get("role") == "assistant"]
-        for turn in turns:
-            if not str(whole[turn].get("content") or "").strip() and not whole[turn].get("tool_calls"):
-                raise RecordError("empty_answer", "the answer is empty")
+        if any(says_nothing(whole[turn]) for turn in turns):
+            raise RecordError("empty_answer", "the answer is empty")
         if not turns or turns[0] != len(messages):
             raise RecordError("no_targets", "the answer does not begin with a message of the assistant")
         answers = self._writer.answers(whole, tools, turns)
@@ -194,19 +198,16 @@ class Renderer:
         found = set(self._known)
         if self.end is not None:
             found.add(self.end)
-        asked: list[Message] = [{"role": "user", "content": "1"}]
-        for reasoning in ({}, {"reasoning_content": "3"}):
-            turns: list[Message] = [*asked, {"role": "assistant", "content": "2", **reasoning}]
-            made = attempt(partial(self.conversation, turns))
+        for probe in _PROBES:
+            made = attempt(partial(self.conversation, probe))
             if not isinstance(made, RecordError):
                 found.add(made[-1].ids[-1])
         return sorted(found)
 
     def tail(self) -> str:
         """Text between the content of an answer and the token that ends it; templates with two ends write some."""
-        asked: list[Message] = [{"role": "user", "content": "1"}]
-        for answer in ({"content": "2"}, {"content": "2", "reasoning_content": "3"}):
-            plan = attempt(partial(self.plan, [*asked, {"role": "assistant", **answer}]))
+        for probe in _PROBES:
+            plan = attempt(partial(self.plan, probe))
             if isinstance(plan, RecordError):
                 continue
             text = plan.samples[-1].pieces[-1][0]
@@ -239,10 +240,7 @@ class Renderer:
             made[i] = ids
         for i, text in enumerate(texts):
             if self.controls.has_marks(text):
-                try:
-                    made[i] = self.controls.encode(text)
-                except RecordError as error:
-                    made[i] = error
+                made[i] = attempt(partial(self.controls.encode, text))
         return made
 
     def _same_tokens(self, texts: Sequence[str]) -> bool:

@@ -26,12 +26,10 @@ class Target:
     Attributes:
         reasoning: Text up to the answer itself: reasoning with its tags.
         text: The answer, up to and including what ends it.
-        gap: Text that the template writes after that.
     """
 
     reasoning: str
     text: str
-    gap: str
 
 
 def target_of(before: str, after: str, reasoning: str) -> tuple[str, bool]:
