@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pwd
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from tests.raylib.cluster.hosts import can_make_hosts
 __all__ = ["SHARED", "as_user", "fill_in", "folder_for_all", "missing", "two_machines"]
 
 SHARED = Path("/shared")  # the shared file system of the pages
+_OURS = SHARED / ".made_by_the_tests_of_raylib"
 _SWITCH, _GATE = "rl-docs", "10.78.1.254"
 _MACHINES = {"rl-docs-head": "10.78.1.1", "rl-docs-worker": "10.78.1.2"}
 
@@ -27,7 +30,7 @@ def missing() -> str:
         return f"needs {', '.join(absent)}"
     if not can_make_hosts():
         return "needs root, and network namespaces"
-    return "needs the folder /shared for itself" if SHARED.exists() else ""
+    return "needs the folder /shared for itself" if SHARED.exists() and not _OURS.exists() else ""
 
 
 def _ip(*arguments: str) -> None:
@@ -62,9 +65,11 @@ def two_machines(user: str, place: Path) -> Iterator[None]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
     shutil.copy(f"{key}.pub", ssh / "authorized_keys")
     Path("/run/sshd").mkdir(exist_ok=True)
+    _tidy()  # after tests that were killed
     servers: list[subprocess.Popen[bytes]] = []
     try:
         SHARED.mkdir()
+        _OURS.touch()
         for folder in (ssh, SHARED):
             subprocess.run(["chown", "-R", f"{user}:", str(folder)], check=True)
         _ip("link", "add", _SWITCH, "type", "bridge")
@@ -80,14 +85,31 @@ def two_machines(user: str, place: Path) -> Iterator[None]:
         for server in servers:
             server.kill()  # and with it all that runs on that machine
             server.wait()
-        for command in (*(("netns", "del", name) for name in _MACHINES), ("link", "del", _SWITCH)):
-            with contextlib.suppress(subprocess.CalledProcessError):
-                _ip(*command)
+        _tidy()
+
+
+def _tidy() -> None:
+    """Take away both machines with all that runs on them, their network and the shared folder."""
+    for name in _MACHINES:
+        running = subprocess.run(["ip", "netns", "pids", name], check=False, capture_output=True, text=True)
+        for pid in running.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    links = [_end(address) for address in _MACHINES.values()]
+    for command in (*(("netns", "del", n) for n in _MACHINES), *(("link", "del", n) for n in (*links, _SWITCH))):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _ip(*command)
+    if _OURS.exists():
         shutil.rmtree(SHARED, ignore_errors=True)
 
 
+def _end(address: str) -> str:
+    """Name of this machine's end of a cable."""
+    return f"rl-{address.rpartition('.')[2]}"
+
+
 def _plug_in(name: str, address: str) -> None:
-    end = f"rl-{address.rpartition('.')[2]}"
+    end = _end(address)
     _ip("netns", "add", name)
     _ip("-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", end, "netns", "1")
     _ip("link", "set", end, "master", _SWITCH, "up")

@@ -32,6 +32,7 @@ STATE = re.compile(r"(\.|source|export|cd) ")
 SERVES = re.compile(r"raylib (ui|dashboard) ")
 STAYS = re.compile(r"raylib dashboard ")  # other commands of the page need it
 ADDRESS = re.compile(r"http://[\w.]+:\d+\S*")
+HOME = "/home/ubuntu"  # where the pages say that the user of cluster.yaml lives
 SECONDS = 1800  # that a command may take on a busy machine
 
 
@@ -152,7 +153,7 @@ class Reader:
         own = as_user(self.user, self.ray) if self.user else []
         try:
             process = subprocess.Popen(
-                [*own, "bash", "-c", "\n".join([*self._before, command])],
+                [*own, "bash", "-c", "\n".join([*self._before, command]).replace(f"{HOME}/", f"{account.pw_dir}/")],
                 cwd=self.folder,
                 env=environment,
                 stdin=inner if self.terminal else subprocess.DEVNULL,

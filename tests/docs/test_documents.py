@@ -28,6 +28,8 @@ from tests.training.inference.chat_server import ChatServer
 
 PAGES = ("README.md", "docs/guide.md", "docs/cookbook.md", "docs/chat.md")
 ACCOUNT = "ubuntu"  # the user of cluster.yaml
+SPARE = "raylib-reader"  # where a person of this machine has that name
+OURS = "reads the documentation of raylib"  # what tells an account of these tests from a person's
 # What cannot run on a machine of the tests, and why. Each entry has to be a command of a page.
 REFUSED = {
     "make test": "this test is part of it",
@@ -43,17 +45,32 @@ def end_all_of(account: str) -> None:
     subprocess.run(["pkill", "-KILL", "-u", account], check=False)
 
 
+def comment_of(account: str) -> str | None:
+    """What the system says of an account; None if there is none."""
+    return next((entry.pw_gecos for entry in pwd.getpwall() if entry.pw_name == account), None)
+
+
+def remove(account: str) -> None:
+    """Remove an account, its processes and its home."""
+    end_all_of(account)
+    subprocess.run(["userdel", "--remove", "--force", account], check=False, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def account() -> Iterator[str]:
     """Name of a user without rights; empty where the tests themselves run as one."""
     if os.geteuid() != 0:
         yield ""
         return
+    for left in (ACCOUNT, SPARE):  # by tests that were killed
+        if comment_of(left) == OURS:
+            remove(left)
+    name = ACCOUNT if comment_of(ACCOUNT) is None else SPARE
     # no password opens it; sshd takes one that is not set for a locked account
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", ACCOUNT], check=True)
-    yield ACCOUNT
-    end_all_of(ACCOUNT)
-    subprocess.run(["userdel", "--remove", "--force", ACCOUNT], check=False, capture_output=True)
+    settings = ["--create-home", "--shell", "/bin/bash", "--password", "*", "--comment", OURS]
+    subprocess.run(["useradd", *settings, name], check=True)
+    yield name
+    remove(name)
 
 
 @pytest.fixture(scope="module")
