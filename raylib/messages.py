@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from raylib.exact import dumps, loads
 
 __all__ = [
     "LISTS",
@@ -71,7 +72,7 @@ def stored_message(message: Mapping[str, object]) -> Message:
         stored["extra"] = {**(given if isinstance(given, Mapping) else {}), **others}
     for name in _JSON:
         if name in stored and not isinstance(stored[name], str):
-            stored[name] = orjson.dumps(stored[name], default=str).decode()
+            stored[name] = dumps(stored[name])
     return stored
 
 
@@ -131,7 +132,7 @@ def message_lists(column: pa.Array | pa.ChunkedArray) -> list[list[Message]]:
 def _put(message: Message, name: str, value: object) -> None:
     """Add a field of a message to its Python form."""
     if name in _JSON and isinstance(value, str):
-        value = orjson.loads(value)
+        value = loads(value)
     if name == "extra" and isinstance(value, dict):
         message.update({k: v for k, v in value.items() if k not in message})
     else:
@@ -152,7 +153,7 @@ def rows_of(table: pa.Table) -> list[dict[str, object]]:
             values: list[object] = list(message_lists(column))
             columns[name] = [v if there else None for v, there in zip(values, present, strict=True)]
         elif name == "tools" and pa.types.is_large_string(column.type):
-            columns[name] = [None if v is None else orjson.loads(v) for v in column.to_pylist()]
+            columns[name] = [None if v is None else loads(v) for v in column.to_pylist()]
         else:
             columns[name] = column.to_pylist()
     names = list(columns)
@@ -179,7 +180,7 @@ def said(message: Mapping[str, object]) -> str:
 
 def _called(function: Mapping[str, object]) -> str:
     arguments = function.get("arguments", "")
-    shown = arguments if isinstance(arguments, str) else orjson.dumps(arguments, default=str).decode()
+    shown = arguments if isinstance(arguments, str) else dumps(arguments)
     return f"{function.get('name')}({shown})"
 
 

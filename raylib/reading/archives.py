@@ -1,33 +1,47 @@
-"""Members of zip and tar archives, each read like a file."""
+"""Members of zip archives, each read like a file, and what all archives have in common."""
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from typing import IO, cast
 
-import pyarrow as pa
-
 from raylib.reading.block import Block, ReadOptions, Unreadable
-from raylib.reading.decompression import READ_ERRORS, Bomb, ByteStream, Limited, Transport, decompressed, error_of
+from raylib.reading.damage import READ_ERRORS, Damaged, error_of
+from raylib.reading.decompression import ByteStream, Limited, Transport
 from raylib.reading.filesystems import file_format
 from raylib.reading.streams import stream_blocks
 
-__all__ = ["tar_blocks", "zip_blocks"]
+__all__ = ["member_blocks", "unsafe_member", "zip_blocks"]
 
 _OUTSIDE = Unreadable("unsafe_path", "path outside the archive")
 _NESTED = Unreadable("nested_archive", "archives inside archives are not read")
+_IS_UTF8 = 0x800  # flag of a member of a zip file: its name is in UTF-8
+_IS_ENCRYPTED = 0x1
 
 
-def _unsafe(name: str) -> bool:
-    """Whether a member's name points outside the archive."""
+def unsafe_member(path: str, name: str) -> Block | None:
+    """The reject of a member whose name points outside the archive; None if it does not.
+
+    Args:
+        path: Path of the archive.
+        name: Name of the member.
+    """
     parts = name.replace("\\", "/").split("/")
-    return name.startswith(("/", "\\")) or ".." in parts or (len(name) > 1 and name[1] == ":")
+    outside = name.startswith(("/", "\\")) or ".." in parts or (len(name) > 1 and name[1] == ":")
+    return Block(f"{path}::{name}", "lines", error=_OUTSIDE) if outside else None
 
 
-def _member_blocks(path: str, name: str, stream: ByteStream, size: int, options: ReadOptions) -> Iterator[Block]:
-    """Blocks of one member; only a bomb is raised after its error block."""
+def member_blocks(path: str, name: str, stream: ByteStream, size: int, options: ReadOptions) -> Iterator[Block]:
+    """Blocks of one member of an archive; what ends its reading is an error block, and no matter of its neighbours.
+
+    Args:
+        path: Path of the archive.
+        name: Name of the member.
+        stream: Its bytes.
+        size: Number of bytes that it takes up in the archive.
+        options: How to read.
+    """
     shown = f"{path}::{name}"
     found, compression = file_format(name)
     if found in ("zip", "tar"):
@@ -35,57 +49,61 @@ def _member_blocks(path: str, name: str, stream: ByteStream, size: int, options:
         return
     try:
         yield from stream_blocks(shown, found, compression, stream, size, options)
-    except READ_ERRORS + (pa.ArrowException,) as error:
+    except READ_ERRORS as error:
         yield Block(shown, "lines", error=error_of(error))
-        if isinstance(error, Bomb):
-            raise
 
 
 def zip_blocks(path: str, stream: Transport, options: ReadOptions) -> Iterator[Block]:
-    """Blocks of all members of a zip file, in the archive's order."""
+    """Blocks of all members of a zip file, in the archive's order. A member that cannot be read is one reject.
+
+    Args:
+        path: Path of the archive.
+        stream: Its bytes.
+        options: How to read.
+    """
     with zipfile.ZipFile(cast("IO[bytes]", stream)) as archive:
         for member in archive.infolist():
             if member.is_dir():
                 continue
-            if _unsafe(member.filename):
-                yield Block(f"{path}::{member.filename}", "lines", error=_OUTSIDE)
+            name = _name_of(member)
+            outside = unsafe_member(path, name)
+            if outside is not None:
+                yield outside
                 continue
-            with archive.open(member) as raw:
+            try:
+                raw = archive.open(member)
+            except READ_ERRORS as error:
+                yield Block(f"{path}::{name}", "lines", error=_closed(member, error))
+                continue
+            with raw:
                 limited = Limited(raw, member.compress_size, options.max_expansion)
-                try:
-                    yield from _member_blocks(path, member.filename, limited, member.compress_size, options)
-                except Bomb:
-                    continue  # reported by its error block; the next member may be harmless
+                yield from member_blocks(path, name, limited, member.compress_size, options)
 
 
-def tar_blocks(path: str, stream: ByteStream, compression: str, size: int, options: ReadOptions) -> Iterator[Block]:
-    """Blocks of all files in a tar archive, in the archive's order.
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """The name of a member; Chinese tools store it in UTF-8 or GBK without saying so, which zipfile takes for CP437."""
+    if member.flag_bits & _IS_UTF8:
+        return member.filename
+    try:
+        raw = member.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return member.filename
+    return _decoded(raw, "utf-8") or _decoded(raw, "gb18030") or member.filename
 
-    Args:
-        path: Path of the archive.
-        stream: Its bytes as stored.
-        compression: gzip, bz2, xz, zstd, or empty.
-        size: Number of bytes as stored.
-        options: How to read.
 
-    Raises:
-        Bomb: The members together are larger than `options.max_expansion` allows.
-    """
-    mode = {"": "r|*", "gzip": "r|gz", "bz2": "r|bz2", "xz": "r|xz"}.get(compression)
-    if mode is None:
-        stream, mode = decompressed(stream, compression), "r|"
-    total = 0
-    limit = max(256 << 20, int(size * options.max_expansion))
-    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
-        for member in archive:
-            if not member.isfile():
-                continue
-            if _unsafe(member.name):
-                yield Block(f"{path}::{member.name}", "lines", error=_OUTSIDE)
-                continue
-            total += member.size
-            if total > limit:
-                raise Bomb(f"expands to over {limit >> 20} MiB (input.max_expansion)")
-            raw = archive.extractfile(member)
-            if raw is not None:
-                yield from _member_blocks(path, member.name, raw, member.size, options)
+def _decoded(raw: bytes, encoding: str) -> str:
+    """The text of some bytes; empty if they are not in this encoding."""
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        return ""
+
+
+def _closed(member: zipfile.ZipInfo, error: Exception) -> Unreadable:
+    """The reject of a member that cannot be opened."""
+    if member.flag_bits & _IS_ENCRYPTED:
+        error = Damaged("unreadable_file", "this member is encrypted; unpack the archive with its password")
+    elif isinstance(error, NotImplementedError):
+        error = Damaged("unreadable_file", f"compression method {member.compress_type} of zip is not read")
+    reason, detail = error_of(error)
+    return Unreadable(reason, f"{detail}; {member.file_size:,} bytes were not read")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-import orjson
-
 from raylib.errors import RecordError
+from raylib.exact import dumps, loads
 from raylib.reading.conversations import conversation_of, safety_of, tools_of
 from raylib.reading.documents import document_text
 from raylib.reading.fields import Fields, first_field, present, type_name
@@ -17,7 +16,7 @@ __all__ = ["REASONS", "coerce", "plain_document"]
 
 REASONS = {
     "answer_not_assistant": "What should be an answer does not begin and end with a message of the assistant.",
-    "bad_field": "A field that should be kept cannot be: a number over 64 bits, a lone surrogate in a name.",
+    "bad_field": "A field that should be kept cannot be: it holds a lone surrogate, or is nested too deeply.",
     "empty_text": "There is no text in it.",
     "equal_answers": "The chosen and the rejected answer are the same.",
     "feedback": "A label says whether the answer is good: the record belongs to kind feedback.",
@@ -42,6 +41,11 @@ def _check_text(text: str) -> None:
     """Refuse NUL bytes and lone surrogates: neither survives a tokenizer or a Parquet file unharmed."""
     if "\x00" in text:
         raise RecordError("nul_byte", f"NUL at character {text.index(chr(0))}")
+    _check_surrogates(text)
+
+
+def _check_surrogates(text: str) -> None:
+    """Refuse what cannot be stored as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -94,6 +98,8 @@ def coerce(
     if source is None and kind != "document" and "问" in record and isinstance(record.get("来源"), str):
         source = record["来源"]
         used.add("来源")
+    if isinstance(source, str):
+        _check_surrogates(source)
     row["source"] = source if isinstance(source, str) and source else default_source
     if source is not None and not isinstance(source, str):
         used.discard("source")
@@ -157,20 +163,18 @@ def _meta(record: Fields, used: set[str]) -> str | None:
     extra = {k: v for k, v in record.items() if k not in used}
     meta = record.get("meta")
     if isinstance(meta, str) and not extra:
+        _check_surrogates(meta)
         return meta
     if meta is not None:
         parsed = meta
         if isinstance(meta, str):
             try:
-                parsed = orjson.loads(meta)
-            except orjson.JSONDecodeError:
+                parsed = loads(meta)
+            except RecordError:
                 parsed = meta
         if not extra and isinstance(parsed, dict):
-            return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
+            return dumps(parsed, sort=True)
         extra = {**(parsed if isinstance(parsed, dict) else {"meta": parsed}), **extra}
     if not extra:
         return None
-    try:
-        return orjson.dumps(extra, default=str).decode()
-    except TypeError as error:  # integers over 64 bits, surrogates in a key
-        raise RecordError("bad_field", f"an extra field cannot be kept: {error}") from None
+    return dumps(extra)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import orjson
-
 from raylib.errors import RecordError
+from raylib.exact import dumps, loads
 from raylib.messages import Message
 from raylib.reading.dialogues import belle_turns, moss_turns
 from raylib.reading.fields import Fields, first_field, lacking, listed, optional_text, storable, text_in, type_name
@@ -206,7 +205,7 @@ def tools_of(record: Fields, used: set[str]) -> str | None:
         return None
     tools = [_tool(tool, f"{field}[{i}]") for i, tool in enumerate(tools)]
     storable(tools, field)
-    return orjson.dumps(tools, default=str).decode()
+    return dumps(tools)
 
 
 def _tool(value: object, where: str) -> dict[str, object]:
@@ -218,9 +217,9 @@ def _tool(value: object, where: str) -> dict[str, object]:
 
 def _parsed(text: str, where: str) -> object:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise RecordError("wrong_type", f"{where} is not JSON: {error}") from None
+        return loads(text)
+    except RecordError as error:
+        raise RecordError("wrong_type", f"{where} is not JSON: {error.detail}") from None
 
 
 def _question_and_answer(record: Fields, found: str, used: set[str]) -> tuple[list[Message], list[Message]]:

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import os
 import platform
-import tarfile
-import zipfile
-import zlib
-from typing import IO, Protocol, cast
+from typing import Protocol
 
 import pyarrow as pa
-import zstandard
 
 from raylib.errors import SourceError
-from raylib.reading.block import Unreadable
+from raylib.reading.damage import READ_ERRORS, Bomb
+from raylib.reading.frames import Input, Members
+from raylib.reading.zstd_frames import ZstdFrames
 
 __all__ = [
     "CHUNK",
-    "READ_ERRORS",
-    "Bomb",
     "ByteStream",
     "Limited",
     "Transport",
+    "check_available",
     "decompressed",
-    "error_of",
+    "limit_of",
     "read_all",
     "unavailable",
 ]
 
 
 CHUNK = 1 << 20
-READ_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    lzma.LZMAError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    zstandard.ZstdError,
-)
 
 
 class ByteStream(Protocol):
@@ -88,8 +72,24 @@ def unavailable(path: str, error: Exception) -> SourceError:
     return SourceError(f"cannot read input file {path} on {platform.node()}: {reason}")
 
 
-class Bomb(OSError):
-    """A compressed file expands to more than `input.max_expansion` allows."""
+def check_available(path: str, stream: pa.NativeFile, error: Exception) -> None:
+    """Tell damage from bytes that cannot be had, for readers that do not go through `Transport`.
+
+    Args:
+        path: Path of the file.
+        stream: The open file.
+        error: What was raised when it was read.
+
+    Raises:
+        SourceError: The error has the number of a failed system call, or the file's last byte cannot be read either.
+    """
+    if isinstance(error, OSError) and error.errno:
+        raise unavailable(path, error) from error
+    try:
+        stream.seek(max(0, stream.size() - 1))
+        stream.read(1)
+    except OSError as failed:
+        raise unavailable(path, failed) from error
 
 
 class Limited(io.RawIOBase):
@@ -106,7 +106,8 @@ class Limited(io.RawIOBase):
     def __init__(self, stream: ByteStream, compressed: int, factor: float) -> None:
         # read1 returns the bytes before the end of a truncated file; read would lose them
         self._read, self._out = getattr(stream, "read1", stream.read), 0
-        self._limit = max(256 << 20, int(compressed * factor))
+        self._rest = b""
+        self._limit = limit_of(compressed, factor)
         self.error: Exception | None = None
 
     def readable(self) -> bool:
@@ -115,10 +116,17 @@ class Limited(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes, at most a megabyte; empty at the end and after an error."""
+        wanted = min(size, CHUNK) if size and size > 0 else CHUNK
+        data = self._rest or self._next(wanted)
+        self._rest = data[wanted:]
+        return data[:wanted] if self._rest else data
+
+    def _next(self, wanted: int) -> bytes:
+        """What the stream gives next, which may be more than what is wanted."""
         if self.error is not None:
             return b""
         try:
-            data: bytes = self._read(min(size, CHUNK) if size and size > 0 else CHUNK)
+            data: bytes = self._read(wanted)
         except READ_ERRORS as error:
             self.error = error
             return b""
@@ -128,26 +136,26 @@ class Limited(io.RawIOBase):
         return data
 
 
-def decompressed(stream: ByteStream, compression: str) -> ByteStream:
-    """A stream of the decompressed bytes; `compression` is gzip, bz2, xz or zstd."""
-    source = cast(IO[bytes], stream)
-    if compression == "gzip":
-        return gzip.GzipFile(fileobj=source)
-    if compression == "bz2":
-        return bz2.BZ2File(source)
-    if compression == "xz":
-        return lzma.LZMAFile(source)
-    reader: ByteStream = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
-    return reader
+def limit_of(stored: int, factor: float) -> int:
+    """The most bytes that a file may expand to; 256 MiB are allowed to any.
+
+    Args:
+        stored: Size of the file in bytes.
+        factor: `input.max_expansion`.
+    """
+    return max(256 << 20, int(stored * factor))
 
 
-def error_of(error: BaseException) -> Unreadable:
-    """The reason and detail with which a reading error is reported in the rejects."""
-    if isinstance(error, Bomb):
-        return Unreadable("expansion_limit", str(error))
-    if isinstance(error, EOFError):
-        return Unreadable("truncated_file", str(error) or "the file ends in the middle")
-    return Unreadable("unreadable_file", f"{type(error).__name__}: {error}")
+def decompressed(stream: ByteStream, compression: str, size: int = 0) -> ByteStream:
+    """A stream of the decompressed bytes, which raises `Damaged` where the last frame is not whole.
+
+    Args:
+        stream: Bytes as stored.
+        compression: gzip, bz2, xz or zstd.
+        size: Number of bytes as stored, for messages; 0 if nobody knows.
+    """
+    source = Input(stream, size)
+    return ZstdFrames(source) if compression == "zstd" else Members(source, compression)
 
 
 def read_all(stream: ByteStream, limit: int = 1 << 30) -> bytes:

@@ -17,6 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ZEROS = 0.02  # the least share of two-byte characters with a zero, as a line of fifty Chinese ones has it
 # The thirty commonest characters of running text, simplified and traditional; they decide between
 # two decodings that both succeed.
 _COMMON = frozenset("的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出這個為國時來們於說對會學過，。、")
@@ -44,6 +45,21 @@ def _decodes(head: bytes, encoding: str) -> str | None:
         return None
 
 
+def _wide_encoding(head: bytes) -> str:
+    """UTF-16 without a mark, by its zeros: they are half of each Latin letter, digit and line end, always the same."""
+    size = len(head) // 2 * 2
+    odd, even = head[1:size:2].count(0), head[0:size:2].count(0)
+    name = "utf-16-le" if odd > even else "utf-16-be"
+    least = _ZEROS if _decodes(head, "utf-8") is None else 0.5  # of text that is UTF-8 as well, a NUL is just a NUL
+    if max(odd, even) < least * size / 2 or min(odd, even) > max(odd, even) / 20:
+        return ""
+    text = _decodes(head[:size], name)
+    if text is None:
+        return ""
+    strange = sum(c < " " and c not in "\t\r\n" for c in text)
+    return name if strange <= len(text) / 100 else ""
+
+
 @functools.lru_cache(maxsize=256)
 def detect_encoding(head: bytes) -> str:
     """The encoding of a text, by its first bytes.
@@ -58,9 +74,11 @@ def detect_encoding(head: bytes) -> str:
     Returns:
         Name of a Python codec.
     """
-    for mark, name in _MARKS:
+    for mark, marked in _MARKS:
         if head.startswith(mark):
-            return name
+            return marked
+    if b"\x00" in head and (utf16 := _wide_encoding(head)):
+        return utf16
     if _decodes(head, "utf-8") is not None:
         return "utf-8"
     best, best_score = "utf-8", 0.02

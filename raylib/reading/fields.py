@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import orjson
-
 from raylib.errors import RecordError
+from raylib.exact import dumps, loads
 
 __all__ = [
     "Fields",
@@ -60,8 +59,8 @@ def listed(value: object) -> object:
     """The list that a JSON string spells, as columns of CSV and Parquet files hold one; any other value as it is."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":
         try:
-            parsed = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            parsed = loads(value)
+        except RecordError:
             return value
         if isinstance(parsed, list):
             return parsed
@@ -69,11 +68,11 @@ def listed(value: object) -> object:
 
 
 def storable(value: object, where: str) -> None:
-    """Refuse what cannot be kept as JSON: integers over 64 bits, lone surrogates in a key."""
+    """Refuse what cannot be kept as JSON: lone surrogates in a key, what is nested too deeply."""
     try:
-        orjson.dumps(value, default=str)
-    except TypeError as error:
-        raise RecordError("bad_field", f"{where} cannot be kept: {error}") from None
+        dumps(value)
+    except RecordError as error:
+        raise RecordError("bad_field", f"{where}: {error.detail}") from None
 
 
 def type_name(value: object) -> str:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
 
-from raylib.reading.archives import tar_blocks, zip_blocks
-from raylib.reading.block import Block, ReadOptions
-from raylib.reading.decompression import READ_ERRORS, Transport, error_of, unavailable
+from raylib.errors import RaylibError
+from raylib.reading.archives import zip_blocks
+from raylib.reading.block import Block, ReadOptions, Unreadable
+from raylib.reading.damage import READ_ERRORS, error_of
+from raylib.reading.decompression import Transport, check_available, unavailable
 from raylib.reading.filesystems import file_format, open_filesystem
+from raylib.reading.signatures import SIGNATURE_BYTES, foreign, pointer
 from raylib.reading.sources import SourceFile
 from raylib.reading.streams import stream_blocks
-from raylib.reading.tables import table_blocks
+from raylib.reading.tables import TableFile, table_blocks
+from raylib.reading.tars import tar_blocks
 from raylib.reading.units import Piece
 
 __all__ = ["blocks_of"]
+
+_POINTER_BYTES = 1024  # pointers of Git LFS are smaller
+_NAMES = {"parquet": "Parquet", "arrow": "an Arrow file", "zip": "a zip archive", "tar": "a tar archive"}
+
+_log = logging.getLogger(__name__)
 
 
 def blocks_of(piece: Piece, options: ReadOptions) -> Iterator[Block]:
@@ -27,31 +37,45 @@ def blocks_of(piece: Piece, options: ReadOptions) -> Iterator[Block]:
         options: How to read.
 
     Returns:
-        Blocks of whole records. Damage inside the file becomes error blocks and is never raised.
+        Blocks of whole records. Whatever ends the reading of the file early is an error block that says what was not
+        read, and is never raised: it is no matter of the files beside it.
 
     Raises:
         SourceError: The file cannot be opened, or its bytes cannot be had: it is missing on this machine, or may not
             be read, or its disk or server fails. Another attempt may succeed.
     """
     file = piece.file
-    found, compression = file_format(file.path)
     with _open(file) as stream:
         try:
-            if found in ("parquet", "arrow") and not compression:
-                yield from table_blocks(file.path, found, stream, piece.start, piece.stop)
-            elif found == "zip" and not compression:
-                yield from zip_blocks(file.path, Transport(stream, file.path), options)
-            else:
-                raw = Transport(stream, file.path)
-                if found == "tar":
-                    blocks = tar_blocks(file.path, raw, compression, file.size, options)
-                else:
-                    blocks = stream_blocks(file.path, found, compression, raw, file.size, options)
-                for block in blocks:
-                    yield replace(block, consumed=stream.tell())
-        except READ_ERRORS + (pa.ArrowException,) as error:
-            _check_available(file.path, stream, error)
+            small = _pointer_in(file, stream)
+            if small is not None:
+                yield Block(file.path, "lines", error=small)
+                return
+            for block in _blocks(piece, stream, options):
+                yield replace(block, consumed=stream.tell())
+        except RaylibError:
+            raise
+        except READ_ERRORS as error:
+            check_available(file.path, stream, error)
+            yield Block(file.path, "lines", error=_explained(file, stream, error))
+        except Exception as error:  # noqa: BLE001 - a file must not take its neighbours along, whatever is in it
+            _log.exception("%s: this is a bug of raylib; please report it", file.path)
             yield Block(file.path, "lines", error=error_of(error))
+
+
+def _blocks(piece: Piece, stream: pa.NativeFile, options: ReadOptions) -> Iterator[Block]:
+    """Blocks by the format that the file's name promises."""
+    file = piece.file
+    found, compression = file_format(file.path)
+    if found in ("parquet", "arrow") and not compression:
+        table = TableFile(file.path, stream, file.size, options, piece.start, piece.stop)
+        return table_blocks(found, table)
+    raw = Transport(stream, file.path)
+    if found == "zip" and not compression:
+        return zip_blocks(file.path, raw, options)
+    if found == "tar":
+        return tar_blocks(file.path, raw, compression, file.size, options)
+    return stream_blocks(file.path, found, compression, raw, file.size, options)
 
 
 def _open(file: SourceFile) -> pa.NativeFile:
@@ -62,16 +86,24 @@ def _open(file: SourceFile) -> pa.NativeFile:
         raise unavailable(file.path, error) from error
 
 
-def _check_available(path: str, stream: pa.NativeFile, error: Exception) -> None:
-    """Tell damage from bytes that cannot be had, for readers that do not go through `Transport`.
+def _pointer_in(file: SourceFile, stream: pa.NativeFile) -> Unreadable | None:
+    """The reject of a file that is a pointer of Git LFS."""
+    if not 0 < file.size < _POINTER_BYTES:
+        return None
+    raw = Transport(stream, file.path)
+    head = raw.read(SIGNATURE_BYTES)
+    stream.seek(0)
+    return pointer(head)
 
-    Raises:
-        SourceError: The error has the number of a failed system call, or the file's last byte cannot be read either.
-    """
-    if isinstance(error, OSError) and error.errno:
-        raise unavailable(path, error) from error
-    try:
-        stream.seek(max(0, stream.size() - 1))
-        stream.read(1)
-    except OSError as failed:
-        raise unavailable(path, failed) from error
+
+def _explained(file: SourceFile, stream: pa.NativeFile, error: Exception) -> Unreadable:
+    """The reject of a file that cannot be read; says what the file is if its name says something else."""
+    found, compression = file_format(file.path)
+    if compression or found not in _NAMES:
+        return error_of(error)
+    stream.seek(0)
+    other = foreign(stream.read(SIGNATURE_BYTES), _NAMES[found])
+    if other is not None and _NAMES[found].split()[-1].lower() not in other.detail.split(",")[0].lower():
+        return other
+    reason, detail = error_of(error)
+    return Unreadable(reason, f"{detail} ({file.size:,} bytes in the file)")

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raylib.errors import RecordError
 from raylib.messages import LISTS, MESSAGES, rows_of
 from raylib.reading.block import Block
 from raylib.schema import SCHEMAS
 
-__all__ = ["plain_documents", "records_of"]
+__all__ = ["Unkept", "plain_documents", "records_of"]
 
 
-def records_of(table: pa.Table | None, kind: str) -> list[dict[str, object]]:
-    """The rows of a table as records of JSON would be: what is null in one is not there.
+class Unkept(NamedTuple):
+    """A row that is no record: the reason that its reject carries, and the detail."""
+
+    reason: str
+    detail: str
+
+
+def records_of(table: pa.Table | None, kind: str) -> list[dict[str, object] | Unkept]:
+    """The rows of a table as records of JSON would be: what is null in one is not there, nor what is no number.
 
     Args:
         table: Rows of a file; None for none.
@@ -23,14 +33,61 @@ def records_of(table: pa.Table | None, kind: str) -> list[dict[str, object]]:
     """
     if table is None:
         return []
-    if kind == "document":
-        return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+    rows = _rows(table, kind)
+    if kind != "document":
+        return [r if isinstance(r, Unkept) else {k: _without_nulls(v) for k, v in r.items() if _there(v)} for r in rows]
+    if any(pa.types.is_floating(column.type) for column in table.columns):
+        return [r if isinstance(r, Unkept) else {k: v for k, v in r.items() if _there(v)} for r in rows]
+    return [r if isinstance(r, Unkept) else {k: v for k, v in r.items() if v is not None} for r in rows]
+
+
+def _rows(table: pa.Table, kind: str) -> list[dict[str, object] | Unkept]:
+    """The rows of a table as Python data."""
     ours = any(name in LISTS and table.schema.field(name).type == MESSAGES for name in table.column_names)
     try:
-        rows = rows_of(table) if ours else table.to_pylist()
-    except orjson.JSONDecodeError:  # somebody else's columns of our names
-        rows = table.to_pylist()
-    return [{k: _without_nulls(v) for k, v in row.items() if v is not None} for row in rows]
+        if kind != "document" and ours:
+            try:
+                return list(rows_of(table))
+            except RecordError:  # somebody else's columns of our names
+                pass
+        return list(table.to_pylist())
+    except (ValueError, OverflowError, pa.ArrowException):  # a date after 9999, a text that is not UTF-8
+        return _rows_one_by_one(table)
+
+
+def _rows_one_by_one(table: pa.Table) -> list[dict[str, object] | Unkept]:
+    """The rows of a table that Python cannot hold as it is."""
+    rows: list[dict[str, object] | Unkept] = [{} for _ in range(len(table))]
+    for name in table.column_names:
+        for number, scalar in enumerate(table[name]):
+            row = rows[number]
+            if isinstance(row, Unkept):
+                continue
+            value = _value(scalar, name)
+            if isinstance(value, Unkept):
+                rows[number] = value
+            else:
+                row[name] = value
+    return rows
+
+
+def _value(scalar: pa.Scalar, name: str) -> object:
+    """A value as Python data; a text where Python has no such value."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        return Unkept("bad_encoding", f"column {name!r} is not utf-8 at byte {error.start}")
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        complaint = str(error)
+    try:
+        return scalar.cast(pa.string()).as_py()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return Unkept("bad_field", f"column {name!r} holds a value that cannot be kept: {complaint}")
+
+
+def _there(value: object) -> bool:
+    """Whether a value is neither null nor a float that is no number, as NaN stands for null in pandas."""
+    return value is not None and not (type(value) is float and not math.isfinite(value))
 
 
 def _without_nulls(value: object) -> object:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from raylib.reading.block import Block, ReadOptions
 from raylib.reading.decompression import ByteStream, Limited, decompressed, read_all
-from raylib.reading.tables import table_blocks
+from raylib.reading.tables import TableFile, table_blocks
 from raylib.reading.text import text_blocks
 
 __all__ = ["stream_blocks"]
@@ -28,12 +28,13 @@ def stream_blocks(
         options: How to read.
 
     Raises:
-        OSError: The stream is damaged, or a bomb. Blocks before the damage have been given by then. Other errors of
+        Damaged: The stream is cut or damaged. Blocks before the damage have been given by then. Other errors of
             reading (`READ_ERRORS`) pass through as well.
     """
-    limited = Limited(decompressed(stream, compression), size, options.max_expansion) if compression else stream
+    limited = Limited(decompressed(stream, compression, size), size, options.max_expansion) if compression else stream
     if found in ("parquet", "arrow"):
-        yield from table_blocks(path, found, pa.BufferReader(read_all(limited)), 0, None)
+        table = pa.BufferReader(read_all(limited))
+        yield from table_blocks(found, TableFile(path, table, size, options))
         return
     yield from text_blocks(path, found, limited, options)
     for reader in (stream, limited):

@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
-from raylib.reading.arrays import array_blocks
+from raylib.reading.arrays import value_blocks
 from raylib.reading.block import Block, ReadOptions, Unreadable
+from raylib.reading.csv_header import Header, header_of
 from raylib.reading.decoding import Pushback
 from raylib.reading.decompression import ByteStream
+from raylib.reading.json_shape import is_lines
 
-__all__ = ["split_header", "text_blocks"]
-
-
-def _dialect(found: str, header: str) -> str:
-    """The delimiter of a CSV or TSV file, by its header."""
-    if found == "tsv":
-        return "\t"
-    return max(",;\t|", key=lambda d: (header.count(d), d == ","))
-
-
-def split_header(data: bytes, encoding: str, found: str) -> tuple[tuple[str, ...], bytes, int]:
-    """Split the header off the first block of a CSV or TSV file.
-
-    Args:
-        data: First bytes of the file, with at least one whole record.
-        encoding: Codec of `data`.
-        found: `csv` or `tsv`.
-
-    Returns:
-        The delimiter followed by the names of the columns; the rest of the block; the number of lines of the header.
-    """
-    end = 0
-    while True:
-        newline = data.find(b"\n", end)
-        end = len(data) if newline < 0 else newline + 1
-        if newline < 0 or data.count(b'"', 0, end) % 2 == 0:
-            break
-    text = data[:end].decode(encoding, "replace")
-    row = next(csv.reader(io.StringIO(text), delimiter=_dialect(found, text)), [])
-    names = tuple(name.strip() for name in row)
-    return (_dialect(found, text), *names), data[end:], data.count(b"\n", 0, end)
+__all__ = ["text_blocks"]
 
 
 def text_blocks(path: str, found: str, stream: ByteStream, options: ReadOptions) -> Iterator[Block]:
@@ -54,21 +24,24 @@ def text_blocks(path: str, found: str, stream: ByteStream, options: ReadOptions)
         options: How to read.
     """
     source = Pushback(stream, options.encoding, options.block_bytes)
-    first = source.head.lstrip()[:1]
-    if found == "json":
-        found = "array" if first == b"[" else "jsonl"
-    if found == "":
-        found = "array" if first == b"[" else "jsonl" if first == b"{" else "txt"
-    if found == "array":
-        yield from array_blocks(path, source, options)
-    elif found == "txt" and options.document_per == "file":
+    if source.foreign is not None:
+        yield Block(path, "lines", error=source.foreign)
+        return
+    if found == "" and source.head.lstrip()[:1] not in (b"[", b"{"):
+        found = "txt"
+    if found == "txt" and options.document_per == "file":
         yield from _document_block(path, source, options)
-    elif found in ("csv", "tsv"):
+        return
+    source.lines_end_with_returns()
+    if found in ("csv", "tsv"):
         yield from _csv_blocks(path, found, source, options)
-    else:
-        for data, line, error in _cut_lines(source, options, quoted=False):
-            kind = "jsonl" if found == "jsonl" else "lines"
-            yield Block(path, kind, line, data, source.encoding, error=error)
+        return
+    if found != "txt" and not is_lines(source.head, found, whole=source.whole):
+        yield from value_blocks(path, source, options)
+        return
+    kind = "lines" if found == "txt" else "jsonl"
+    for data, line, error in _cut_lines(source, options, quoted=False):
+        yield Block(path, kind, line, data, source.encoding, error=error)
 
 
 def _document_block(path: str, source: Pushback, options: ReadOptions) -> Iterator[Block]:
@@ -146,11 +119,18 @@ def _cut_lines(
 
 def _csv_blocks(path: str, found: str, source: Pushback, options: ReadOptions) -> Iterator[Block]:
     """Blocks of whole CSV records; the header is carried by every block."""
-    header: tuple[str, ...] = ()
+    header: Header | None = None
     for data, line, error in _cut_lines(source, options, quoted=True):
-        if error is None and not header:
-            header, data, used = split_header(data, source.encoding, found)
-            line += used
+        if error is None and header is None:
+            header = header_of(data, source.encoding, found)
+            if header.error is not None:
+                yield Block(path, "lines", 1, data[:1000], source.encoding, error=header.error)
+                return
+            line, data = line + header.lines, header.rest
             if not data:
                 continue
-        yield Block(path, found, line, data, source.encoding, header, error=error)
+        if header is None:
+            yield Block(path, "lines", line, data, source.encoding, error=error)
+            return
+        kind = "csv" if header.quoted else "tsv"
+        yield Block(path, kind, line, data, source.encoding, (header.delimiter, *header.names), error=error)

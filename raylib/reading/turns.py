@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import orjson
-
 from raylib.errors import RecordError
+from raylib.exact import loads
 from raylib.messages import Message
 from raylib.reading.fields import first_field, listed, storable, type_name
 from raylib.reading.roles import PLAIN_ROLES, role_of
@@ -147,8 +146,8 @@ def _spread_extra(given: dict[str, object]) -> None:
     stored = extra
     if isinstance(extra, str):
         try:
-            stored = orjson.loads(extra)
-        except orjson.JSONDecodeError:
+            stored = loads(extra)
+        except RecordError:
             stored = None
     if isinstance(stored, dict) and "role" in given and not stored.keys() & given.keys():
         given.update(stored)
@@ -213,8 +212,8 @@ def _content_to_calls(message: Message, where: str) -> None:
     """Turn ShareGPT's `function_call`, whose content is JSON, into calls of tools."""
     content = message["content"]
     try:
-        calls = orjson.loads(content) if isinstance(content, str) else None
-    except orjson.JSONDecodeError:
+        calls = loads(content) if isinstance(content, str) else None
+    except RecordError:
         calls = None
     calls = [calls] if isinstance(calls, dict) else calls
     if not isinstance(calls, list) or not calls or not all(isinstance(c, dict) and "name" in c for c in calls):
@@ -249,9 +248,9 @@ def _take_calls(message: Message, given: dict[str, object], where: str) -> None:
 
 def _json(text: str, where: str) -> object:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise RecordError("wrong_type", f"{where} is not JSON: {error}") from None
+        return loads(text)
+    except RecordError as error:
+        raise RecordError("wrong_type", f"{where} is not JSON: {error.detail}") from None
 
 
 def _take_names(message: Message, given: dict[str, object], where: str) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from raylib.reading.arrow_layout import layout_of
+from raylib.reading.damage import READ_ERRORS, Damaged
 from raylib.reading.filesystems import file_format, open_filesystem
 from raylib.reading.sources import SourceFile
 
@@ -99,15 +100,18 @@ def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:
     yield from flush()
 
 
-def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterator[tuple[int, int]]:
-    """Ranges of row groups or batches, each of about `batch_bytes`."""
-    system, inner = open_filesystem(file.location)
-    if found == "parquet":
+def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterator[tuple[int, int | None]]:
+    """Ranges of row groups or batches, each of about `batch_bytes`; one range for a file that cannot be read.
+
+    Such a file is no reason to give up before the start: whoever reads it tells what is wrong with it.
+    """
+    try:
+        system, inner = open_filesystem(file.location)
         with system.open_input_file(inner) as stream:
-            metadata = pq.ParquetFile(stream).metadata
-        sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
-    else:
-        sizes = _arrow_batch_sizes(system, inner, file.size)
+            sizes = _sizes(stream, found)
+    except (*READ_ERRORS, ValueError):
+        yield 0, None
+        return
     start, total = 0, 0
     for i, size in enumerate(sizes):
         if i > start and total + size > batch_bytes:
@@ -118,11 +122,12 @@ def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterato
         yield start, len(sizes)
 
 
-def _arrow_batch_sizes(system: pafs.FileSystem, inner: str, size: int) -> list[int]:
-    """Estimated sizes of the batches of an Arrow file in bytes."""
-    with system.open_input_file(inner) as stream:
-        try:
-            count = pa.ipc.open_file(stream).num_record_batches
-        except pa.ArrowInvalid:
-            return [size]  # the stream format has no index: one piece
-    return [size // max(count, 1)] * count
+def _sizes(stream: pa.NativeFile, found: str) -> list[int]:
+    """Sizes of the row groups of a Parquet file, or of the batches of an Arrow file, in bytes."""
+    if found == "parquet":
+        metadata = pq.ParquetFile(stream).metadata
+        return [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
+    layout = layout_of(stream)
+    if not layout.indexed or not layout.frames:
+        raise Damaged("unreadable_file", "no index")  # read from the beginning to the end, as one piece
+    return [frame.decoded for frame in layout.frames]

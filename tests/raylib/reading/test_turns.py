@@ -112,7 +112,7 @@ def test_a_turn_is_learnt_or_not(key: str, value: object, learnt: bool) -> None:
         ({"content": None, "tool_calls": []}, "missing_field", "messages[0].content"),
         ({"content": 5}, "wrong_type", "messages[0].content"),
         ({"content": [{"type": "image_url", "image_url": "x"}]}, "wrong_type", "only text content parts"),
-        ({"mark": 1 << 70}, "bad_field", "messages[0]"),
+        ({"mark\ud800": 1}, "bad_field", "messages[0]"),
     ],
 )
 def test_what_a_message_cannot_hold(turn: dict[str, Any], reason: str, names: str) -> None:

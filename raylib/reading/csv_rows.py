@@ -1,0 +1,160 @@
+"""Records of blocks of CSV and TSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Generator, Iterator, Sequence
+from typing import Literal
+
+from raylib.reading.block import Block
+from raylib.reading.builder import SHOWN, Builder
+from raylib.reading.csv_header import read_rows
+from raylib.reading.json_rows import decoded_line
+from raylib.reading.layouts import TEXT_FIELDS, layout
+
+__all__ = ["feed_csv", "first_row"]
+
+csv.field_size_limit(1 << 27)
+_MANY = 100  # quotes that nothing closes; looking for the end of each through a whole block would take too long then
+_FEW_LINES = 1000
+_INNER = 2  # so many whole rows inside one cell are no cell
+
+
+def feed_csv(block: Block, builder: Builder) -> Iterator[None]:
+    """Parse CSV records into the builder; yields whenever the builder is full.
+
+    A quoted cell may span lines. It is taken for a quote that nothing closes if it ends with the block, if its
+    closing quote is followed by neither a delimiter nor a line end, or if the lines inside are rows of the table:
+    then its first line is a reject, and reading goes on with the next line.
+    """
+    rows = _Rows(block, builder)
+    at = 0
+    while at < len(rows.lines):
+        at = yield from rows.feed(at)
+
+
+class _Rows:
+    """The lines of a block, and what makes records of them."""
+
+    def __init__(self, block: Block, builder: Builder) -> None:
+        self.lines = _lines(block, builder)
+        self._builder, self._first = builder, block.first_line
+        self._delimiter, *names = block.header
+        self._names = names
+        self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if block.format == "csv" else csv.QUOTE_NONE
+        self._unclosed = 0
+
+    def feed(self, begin: int) -> Generator[None, None, int]:
+        """Add the records from a line on; returns the line from which to go on after an unclosed quote."""
+        window = self.lines[begin : begin + _FEW_LINES] if self._unclosed > _MANY else self.lines[begin:]
+        reader = csv.reader(window, delimiter=self._delimiter, quoting=self._quoting)
+        at = 0  # line of the window at which the record begins
+        while at < len(window):
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                self._builder.reject(self._first + begin + at, "bad_csv", str(error), "")
+                at = reader.line_num
+                continue
+            if row is None:
+                break
+            end = reader.line_num
+            if end == len(window):
+                if at and begin + end < len(self.lines):
+                    return begin + at  # the window may have cut it
+                if end == at + 1 and self._ends_open(window[at]):
+                    self._refuse(begin + at, 1)
+                    return begin + end
+            if end > at + 1 and self._unclosed_in(window[at:end]):
+                self._refuse(begin + at, end - at)
+                return begin + at + 1
+            self._add(row, begin + at)
+            at = end
+            if self._builder.full():
+                yield
+        return begin + len(window)
+
+    def _ends_open(self, line: str) -> bool:
+        """Whether the last line of a block ends inside a quoted cell."""
+        if self._quoting == csv.QUOTE_NONE or '"' not in line:
+            return False
+        try:
+            list(csv.reader([line], delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            return "end of data" in str(error)
+        return False
+
+    def _unclosed_in(self, spanned: Sequence[str]) -> bool:
+        """Whether lines that were read as one record are several, of which the first has a stray quote."""
+        try:
+            list(csv.reader(spanned, delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return True
+        inner = spanned[1:-1]
+        if len(self._names) < 2 or len(inner) < _INNER:
+            return False
+        return all(len(row) == len(self._names) for line in inner for row in read_rows(line, self._delimiter))
+
+    def _refuse(self, at: int, spanned: int) -> None:
+        """Reject a line with a quote that nothing closes; of TSV it may be a row as it is."""
+        self._unclosed += 1
+        line = self.lines[at].rstrip("\r\n")
+        cells = line.split(self._delimiter)
+        if self._delimiter == "\t" and len(cells) == len(self._names):
+            self._add(cells, at)
+            return
+        detail = "a quote is opened that nothing closes" + (f" in {spanned:,} lines" if spanned > 1 else "")
+        self._builder.reject(self._first + at, "unclosed_quote", f"{detail}; the next line is read by itself", line)
+
+    def _add(self, row: list[str], at: int) -> None:
+        """Add a row; none of which all cells are blank, nor the header again, where files were joined."""
+        names, line = self._names, self._first + at
+        if not any(cell.strip() for cell in row) or (len(names) > 1 and row == names):
+            return
+        shown = self._delimiter.join(row)
+        if len(row) != len(names):
+            detail = f"{len(row)} columns, the header has {len(names)}"
+            self._builder.reject(line, "wrong_columns", detail, shown)
+        else:
+            self._builder.add(_record(names, row, self._builder.kind), line, shown)
+
+
+def _lines(block: Block, builder: Builder) -> list[str]:
+    """The lines of a block; in place of those that do not decode, which are rejects, empty ones."""
+    try:
+        text = block.data.decode(block.encoding)
+    except UnicodeDecodeError:
+        decoded = (
+            decoded_line(raw, line, block, builder)
+            for line, raw in enumerate(block.data.split(b"\n"), block.first_line)
+        )
+        text = "\n".join("" if line is None else line for line in decoded)
+    lines = list(io.StringIO(text, newline=""))
+    return [line.removeprefix("\ufeff") for line in lines] if "\ufeff" in text else lines
+
+
+def _record(names: Sequence[str], row: Sequence[str], kind: str) -> dict[str, str]:
+    """A row as a record; empty cells are absent where another cell can take their part."""
+    record = dict(zip(names, row, strict=True))
+    if "" not in row:
+        return record
+    if kind == "document":
+        filled = {name: cell for name, cell in record.items() if cell or name not in TEXT_FIELDS}
+        return filled if any(name in filled for name in TEXT_FIELDS) else record
+    filled = {name: cell for name, cell in record.items() if cell}
+    return record if layout(filled) in ("unknown", "document") else filled
+
+
+def first_row(block: Block) -> dict[str, object]:
+    """The first row of a CSV block as a record; empty cells if there is none that can be read.
+
+    Args:
+        block: A block of CSV or TSV.
+    """
+    delimiter, *names = block.header
+    text = block.data[:SHOWN].decode(block.encoding, "replace")
+    row = next(iter(read_rows(text, delimiter)), [])
+    cells = row if len(row) == len(names) else [""] * len(names)
+    record: dict[str, object] = dict(_record(names, cells, "conversation"))
+    return record

@@ -1,0 +1,131 @@
+"""The decoder of zstd: block by block, so that no bomb unfolds at once and a cut frame is noticed where it is cut."""
+
+from __future__ import annotations
+
+import zstandard
+
+from raylib.reading.damage import Damaged
+from raylib.reading.frames import Input, describe
+
+__all__ = ["ZstdFrames"]
+
+_MAGIC = 0xFD2FB528
+_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
+_BLOCKS = 8  # of at most 128 KiB each, decoded at once
+_SKIPPED = 1 << 20
+_LARGEST_WINDOW = 1 << 31  # `zstd --long=31`, the most that its format is used with
+
+
+class ZstdFrames:
+    """The bytes of all zstd frames of a file; skippable frames between them are passed over.
+
+    python-zstandard's own reader takes a frame that is cut for one that ends, and decodes a frame however much it
+    unfolds to. So the frame is followed block by block, as RFC 8878 describes it.
+
+    Args:
+        input_: The bytes as stored.
+    """
+
+    def __init__(self, input_: Input) -> None:
+        self._input = input_
+        self._object: zstandard.ZstdDecompressionObj | None = None
+        self._checksum = False
+        self._members = 0
+        self._done = False
+        self._error: Damaged | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, about a megabyte; empty at the end.
+
+        Raises:
+            Damaged: The file is cut or damaged, or needs more memory than it may have.
+        """
+        while not self._done:
+            if self._error is not None:
+                raise self._error
+            data = self._begin() if self._object is None else self._blocks(self._object)
+            if data:
+                return data
+        return b""
+
+    def _exactly(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        taken = self._input.take(size)
+        if len(taken) < size:
+            raise self._input.truncated("zstd")
+        return taken
+
+    def _begin(self) -> bytes:
+        """Begin the next frame."""
+        magic = self._input.take(4)
+        if not magic:
+            if not self._members:
+                raise Damaged("truncated_file", "the file is empty: not even the beginning of zstd data")
+            self._done = True
+            return b""
+        number = int.from_bytes(magic, "little")
+        if len(magic) == 4 and number in _SKIPPABLE:
+            self._members += 1
+            self._skip(int.from_bytes(self._exactly(4), "little"))
+            return b""
+        if number != _MAGIC:
+            cut = _MAGIC.to_bytes(4, "little").startswith(magic)
+            self._input.give_back(magic)
+            raise self._input.truncated("zstd") if cut else describe(self._input, "zstd", self._members)
+        header, window = self._header()
+        if window > _LARGEST_WINDOW:
+            raise Damaged(
+                "unreadable_file",
+                f"zstd data with a window of {window >> 20:,} MiB, over the limit of {_LARGEST_WINDOW >> 20:,} MiB, "
+                f"{self._input.where()}",
+            )
+        self._object = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
+        return self._decoded(self._object, magic + header)
+
+    def _skip(self, size: int) -> None:
+        while size:
+            size -= len(self._exactly(min(size, _SKIPPED)))
+
+    def _header(self) -> tuple[bytes, int]:
+        """The header of a frame behind its magic number, and the size of its window in bytes."""
+        descriptor = self._exactly(1)
+        flags = descriptor[0]
+        single = bool(flags & 0x20)
+        self._checksum = bool(flags & 0x04)
+        content = (1 if single else 0, 2, 4, 8)[flags >> 6]
+        window = b"" if single else self._exactly(1)
+        dictionary = self._exactly((0, 1, 2, 4)[flags & 3])
+        size = self._exactly(content)
+        header = descriptor + window + dictionary + size
+        if single:
+            return header, int.from_bytes(size, "little") + (256 if content == 2 else 0)
+        base = 1 << (10 + (window[0] >> 3))
+        return header, base + (base >> 3) * (window[0] & 7)
+
+    def _blocks(self, decoder: zstandard.ZstdDecompressionObj) -> bytes:
+        """Decode the next few blocks; the whole ones before a cut are given before its error."""
+        taken: list[bytes] = []
+        last = False
+        try:
+            while len(taken) < _BLOCKS and not last:
+                head = self._exactly(3)
+                number = int.from_bytes(head, "little")
+                last, kind, size = bool(number & 1), number >> 1 & 3, number >> 3
+                taken.append(head + self._exactly(1 if kind == 1 else size))
+            if last and self._checksum:
+                taken[-1] += self._exactly(4)
+        except Damaged as error:
+            self._error = error
+        data = self._decoded(decoder, b"".join(taken))
+        if last and self._error is None:
+            if not decoder.eof:
+                raise Damaged("unreadable_file", f"damaged zstd data {self._input.where()}")
+            self._object, self._members = None, self._members + 1
+        return data
+
+    def _decoded(self, decoder: zstandard.ZstdDecompressionObj, data: bytes) -> bytes:
+        try:
+            return decoder.decompress(data) if data else b""
+        except (zstandard.ZstdError, MemoryError) as error:
+            self._input.give_back(data)
+            raise Damaged("unreadable_file", f"damaged zstd data ({error}) {self._input.where()}") from None
