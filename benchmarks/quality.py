@@ -91,9 +91,9 @@ def _tiny(folder: Path, minutes: float) -> Path:
 
 
 def _table(name: str) -> pa.Table:
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
 
-    return pa.concat_tables(list(tables_of(str(data_file(f"{name}.jsonl.gz")), "conversation")))
+    return pa.concat_tables(list(tables_of(str(data_file(f"{name}.jsonl.gz")), "conversation", rejected=Unread())))
 
 
 def ifd(model: Path, folder: Path) -> list[str]:
@@ -215,9 +215,9 @@ def tsne() -> list[str]:
     """t-SNE of 20,000 real records."""
     from quality.diversity_report.drawing import DiversityOptions, embed_samples, sample_of
     from quality.embeddings.tsne import project
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
 
-    tables = (t for n in SFT for t in tables_of(str(data_file(f"{n}.jsonl.gz")), scores=True))
+    tables = (t for n in SFT for t in tables_of(str(data_file(f"{n}.jsonl.gz")), scores=True, rejected=Unread()))
     sample = sample_of("records", tables, 20_000, 0)
     begun = time.perf_counter()
     embed_samples([sample], DiversityOptions())

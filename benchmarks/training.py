@@ -31,11 +31,11 @@ def tokenise(folder: Path) -> list[str]:
     from transformers import AutoTokenizer
 
     from examples.tiny_model import train_tokenizer
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
     from training.data.tokens import tokenize
 
     source = str(data_file("pretrain_zh.jsonl.gz"))
-    texts = [t for table in tables_of(source) for t in table["text"].to_pylist()][:60_000]
+    texts = [t for table in tables_of(source, rejected=Unread()) for t in table["text"].to_pylist()][:60_000]
     train_tokenizer(texts[:5000], 16_000).save_pretrained(folder / "tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     path = folder / "in.jsonl"

@@ -94,14 +94,17 @@ def _update(
 
 
 def _add(index: MinHashIndex, source: list[str]) -> None:
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
 
-    added = index.add(table for path in source for table in tables_of(path))
+    unread = Unread()
+    added = index.add(table for path in source for table in tables_of(path, rejected=unread))
     if not added:
         if not index.version:
             (index.path / "index.json").unlink()
-        raise SourceError(f"{', '.join(source)}: no records to add")
+        raise SourceError(f"{', '.join(source)}: no records to add" + (f"; {unread}" if unread.reasons else ""))
     typer.echo(f"{added:,} records added; version {index.version} of {index.path} holds {len(index):,}")
+    if unread.reasons:
+        typer.echo(f"warning: {unread}", err=True)
 
 
 @index_app.command("query")

@@ -18,7 +18,7 @@ from dedup.shingles import HAN_BIT, tokens
 from raylib.errors import ParameterError
 from raylib.hashing import inside_one_text, window_hashes
 from raylib.paths import PathName
-from raylib.records import tables_of
+from raylib.records import Unread, tables_of
 from raylib.schema import text_of
 from raylib.stage import LocalStage, Outcome, keep_all, split_rejected, stage
 
@@ -88,10 +88,12 @@ class _Passages:
 def _benchmark_items(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """(name, text) of every item; whatever a record holds beside its text (question, options) counts too."""
     for path in paths:
-        for table in tables_of(path):
+        unread = Unread()
+        for table in tables_of(path, rejected=unread):
             for identifier, text in zip(table["id"].to_pylist(), text_of(table).to_pylist(), strict=True):
                 name = Path(path).name
                 yield (identifier if name in identifier else f"{name}:{identifier}"), text
+        unread.tell(path)
 
 
 def _folded(view: CodePoints, row: int) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from raylib.records import tables_of
+from raylib.records import Unread, tables_of
 from raylib.schema import text_of
 
 SPECIAL = ["<pad>", "<s>", "</s>"]
@@ -29,7 +29,7 @@ TEMPLATE = (
 def texts_of(paths: list[str]) -> Iterator[str]:
     """Texts of documents, and conversations as the chat template writes them."""
     for path in paths:
-        for table in tables_of(path):
+        for table in tables_of(path, rejected=Unread()):
             if "messages" in table.column_names:
                 for turns in table["messages"].to_pylist():
                     yield "".join(

@@ -155,11 +155,13 @@ def classifier_mixture(
 ) -> None:
     """Count documents, characters and tokens of each domain. The stage `resample` brings a set to another mixture."""
     from quality.selection.mixture import mixture_of
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
     from raylib.token_counts import load_tokenizer
 
     counter = load_tokenizer(tokenizer, "--tokenizer") if tokenizer else None
-    found = mixture_of(tables_of(source, scores=True), by, counter)
+    unread = Unread()
+    found = mixture_of(tables_of(source, scores=True, rejected=unread), by, counter)
+    unread.tell(source)
     if not found:
         raise SourceError(f"{source}: no records to count")
     if json_:
@@ -194,11 +196,12 @@ def perplexity_train(
 ) -> None:
     """Count a character n-gram model on clean text, such as `out/kept` of an encyclopedia."""
     from quality.models.ngram import CharacterNgram
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
 
-    file = output_file(out)
-    tables = (table for path in source for table in tables_of(path, scores=True))
+    file, unread = output_file(out), Unread()
+    tables = (table for path in source for table in tables_of(path, scores=True, rejected=unread))
     model = CharacterNgram.train(tables, order=order, max_entries=max_entries)
+    unread.tell(", ".join(source))
     model.save(str(file))
     typer.echo(f"model of {model.texts:,} texts: {out}")
 
@@ -226,7 +229,7 @@ def report_diversity(
     """Draw t-SNE maps, cluster sizes and diversity metrics of one set, or of several side by side: HTML, PNG, JSON."""
     from quality.diversity_report.drawing import DiversityOptions, sample_of
     from quality.diversity_report.page import write_report
-    from raylib.records import tables_of
+    from raylib.records import Unread, tables_of
 
     if len(sets) > 4:
         raise ParameterError(f"{len(sets)} sets: a report shows up to four")
@@ -234,9 +237,10 @@ def report_diversity(
     names = [Path(s.rstrip("/")).name or s for s in sets]
     if len(set(names)) < len(names):
         names = [s.rstrip("/") for s in sets]
-    samples = [
-        sample_of(name, tables_of(path, scores=True), points, seed) for name, path in zip(names, sets, strict=True)
-    ]
+    samples, unread = [], Unread()
+    for name, path in zip(names, sets, strict=True):
+        samples.append(sample_of(name, tables_of(path, scores=True, rejected=unread), points, seed))
+    unread.tell(", ".join(sets))
     options = DiversityOptions(points, embedding, clusters, perplexity, seed, tuple(colour))
     facts = write_report(samples, out, options)
     for name, metrics in facts["metrics"].items():

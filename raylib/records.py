@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raylib.errors import SourceError
 from raylib.messages import LISTS, MESSAGES, Message, message_lists, messages_array
 from raylib.reading.block import ReadOptions
 from raylib.reading.filesystems import stem_of
@@ -22,12 +25,47 @@ from raylib.reading.units import Piece
 from raylib.schema import single_chunk
 from raylib.storage.store import Store
 
-__all__ = ["RecordFile", "files_of", "tables_of", "with_source"]
+__all__ = ["RecordFile", "Unread", "files_of", "tables_of", "with_source"]
 
 _MANIFEST = "manifest.jsonl"
 _BATCH_ROWS = 5000
 _EARLIER = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
 _ANSWERS = ("chosen", "rejected")  # an earlier version stored them as strings
+_log = logging.getLogger(__name__)
+
+Rejected = Callable[[pa.Table], None]
+
+
+class Unread:
+    """Counts records that cannot be read; to be given to whatever reads, and to be asked when all is read.
+
+    Attributes:
+        reasons: Number of them by reason.
+        first: The first of them in words: file, line and what is wrong.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.first = ""
+
+    def __call__(self, rejects: pa.Table) -> None:
+        """Count some."""
+        self.reasons.update(rejects["reason"].to_pylist())
+        if not self.first and len(rejects):
+            self.first = rejects["detail"][0].as_py()
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
+        return f"{self.reasons.total():,} not read ({counts}), the first of them: {self.first}" if counts else ""
+
+    def tell(self, what: str) -> None:
+        """Warn of them, if there are any.
+
+        Args:
+            what: What was read.
+        """
+        if self.reasons:
+            _log.warning("%s: %s", what, self)
 
 
 class RecordFile(NamedTuple):
@@ -41,20 +79,31 @@ class RecordFile(NamedTuple):
     source: str
     path: str
 
-    def tables(self, kind: str = "auto", rejected: Callable[[pa.Table], None] | None = None) -> Iterator[pa.Table]:
+    def tables(self, kind: str = "auto", *, rejected: Rejected) -> Iterator[pa.Table]:
         """The records, a few thousand at a time.
 
         A Parquet file that already holds records of a kind is given as it is stored, with scores and other columns.
 
         Args:
             kind: Kind that records of other files become; `auto` decides by the first record.
-            rejected: Called with the records that cannot be read, with `reason` and `detail`.
+            rejected: Called with the records that cannot be read, with `reason` and `detail`; such as an `Unread`.
         """
-        if self.path.endswith(".parquet") and _is_ours(pq.read_schema(self.path)):
-            for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
-                yield _as_stored_now(pa.Table.from_batches([batch]))
+        if self.path.endswith(".parquet") and _is_ours(_schema(self.path)):
+            try:
+                for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
+                    yield _as_stored_now(pa.Table.from_batches([batch]))
+            except (pa.ArrowException, OSError) as error:
+                raise SourceError(f"{self.path} is damaged: {error}") from error
             return
         yield from _parsed(find_files(self.path)[0], kind, rejected)
+
+
+def _schema(path: str) -> pa.Schema:
+    """The schema of a Parquet file; an empty one if it is damaged, which its reader tells."""
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return pa.schema([])
 
 
 def _is_ours(schema: pa.Schema) -> bool:
@@ -107,17 +156,15 @@ def files_of(sources: Sequence[str]) -> list[RecordFile]:
     return found
 
 
-def tables_of(
-    path: str, kind: str = "auto", *, scores: bool = False, rejected: Callable[[pa.Table], None] | None = None
-) -> Iterator[pa.Table]:
+def tables_of(path: str, kind: str = "auto", *, rejected: Rejected, scores: bool = False) -> Iterator[pa.Table]:
     """The readable records of a path, in tables of bounded size.
 
     Args:
         path: Path of a file or folder, a glob, or a URI.
         kind: Kind that the records become; `auto` decides by the first record.
+        rejected: Called with the records that cannot be read, with `reason` and `detail`; such as an `Unread`.
         scores: Whether the folder of a run stands for its kept records, which are then given as stored, with the
             columns that its stages added. Records without a source get the name of their file.
-        rejected: Called with the records that cannot be read, with `reason` and `detail`.
 
     Raises:
         SourceError: The path matches no file.
@@ -149,9 +196,7 @@ def with_source(table: pa.Table, source: str) -> pa.Table:
     return table.set_column(table.column_names.index("source"), "source", single_chunk(filled))
 
 
-def _parsed(
-    files: Sequence[SourceFile], kind: str, rejected: Callable[[pa.Table], None] | None = None
-) -> Iterator[pa.Table]:
+def _parsed(files: Sequence[SourceFile], kind: str, rejected: Rejected) -> Iterator[pa.Table]:
     """Tables of the readable records of files; the first record of all decides what `auto` is."""
     for file in files:
         for block in blocks_of(Piece(file), ReadOptions()):
@@ -159,7 +204,7 @@ def _parsed(
                 record = first_record(block)
                 kind = guess_kind(record) if record is not None else "document"
             for parsed in parse(block, kind):
-                if rejected is not None and len(parsed.rejects):
+                if len(parsed.rejects):
                     rejected(parsed.rejects)
                 yield parsed.table
 

@@ -156,7 +156,7 @@ def _tables(sources: list[str], kind: str, limit: int, found: Check) -> Iterator
 
     left = limit
     for file in files_of(sources):
-        for table in file.tables(kind, lambda rejects: found.refused.extend(unread(rejects))):
+        for table in file.tables(kind, rejected=lambda rejects: found.refused.extend(unread(rejects))):
             part = table.slice(0, left) if limit else table
             if len(part):
                 yield part

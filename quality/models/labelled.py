@@ -35,7 +35,11 @@ def read_labelled(
     labels: list[str] = []
     problems: list[str] = []
     for path in paths:
-        for table in tables_of(path, "document"):
+
+        def refused(rejects: pa.Table) -> None:
+            problems.extend(rejects["detail"].to_pylist())
+
+        for table in tables_of(path, "document", rejected=refused):
             _add_labelled(table, path, (text, label), (texts, labels, problems))
     if not texts:
         raise ParameterError(f"no record of {', '.join(paths)} has the fields {text!r} and {label!r}")

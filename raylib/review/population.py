@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raylib.hashing import id_hashes
-from raylib.records import tables_of
+from raylib.records import Unread, tables_of
 from raylib.report.samples import shortened
 from raylib.review.rules import FinishedRun, ReviewedRule
 from raylib.review.values import Floats, values_of
@@ -137,7 +137,8 @@ def populations(run: FinishedRun, rules: Sequence[ReviewedRule]) -> dict[str, Po
 
 def _kept_tables(run: FinishedRun) -> Iterator[pa.Table]:
     """Kept records, at most a few thousand at a time."""
-    for table in tables_of(run.store.root, scores=True) if run.summary.records_kept else ():
+    unread = Unread()  # a run has written what it kept, so there is none
+    for table in tables_of(run.store.root, scores=True, rejected=unread) if run.summary.records_kept else ():
         for start in range(0, len(table), _ROWS):
             yield table.slice(start, _ROWS).combine_chunks()
 

@@ -20,7 +20,7 @@ from raylib.engine import run
 from raylib.errors import LockedError, RecipeError
 from raylib.locking import locked
 from raylib.recipe import Recipe
-from raylib.records import tables_of
+from raylib.records import Unread, tables_of
 from tests.dedup.corpus import corpus
 from tests.texts import ARTICLE, ENGLISH
 
@@ -123,7 +123,7 @@ def test_index_refuses_what_it_cannot_use(tmp_path: Path, write_jsonl: Write) ->
     with pytest.raises(ValueError, match="holds an index already"):
         MinHashIndex.create(tmp_path / "index")
     other = MinHashIndex(tmp_path / "index")
-    tables = list(tables_of(str(write_jsonl(corpus(5)))))
+    tables = list(tables_of(str(write_jsonl(corpus(5))), rejected=Unread()))
     assert index.add(tables) > 0
     with pytest.raises(ValueError, match="changed by another writer"):
         other.add(tables)
@@ -136,9 +136,9 @@ def test_index_refuses_what_it_cannot_use(tmp_path: Path, write_jsonl: Write) ->
 def test_an_index_has_one_writer_at_a_time(tmp_path: Path, write_jsonl: Write) -> None:
     index = MinHashIndex.create(tmp_path / "index")
     with locked(tmp_path / "index"), pytest.raises(LockedError, match="another process is writing to"):
-        index.add(tables_of(str(write_jsonl([{"id": "a", "text": ARTICLE}]))))
+        index.add(tables_of(str(write_jsonl([{"id": "a", "text": ARTICLE}])), rejected=Unread()))
     assert sorted(p.name for p in (tmp_path / "index").iterdir()) == ["index.json"]
-    assert index.add(tables_of(str(write_jsonl([{"id": "a", "text": ARTICLE}])))) == 1
+    assert index.add(tables_of(str(write_jsonl([{"id": "a", "text": ARTICLE}])), rejected=Unread())) == 1
 
 
 @pytest.mark.parametrize("method", ["exact", "minhash", "lines", "semantic"])

@@ -12,7 +12,7 @@ import pytest
 from raylib.engine import run
 from raylib.errors import RaylibError, SourceError
 from raylib.recipe import Recipe
-from raylib.records import RecordFile, files_of, tables_of, with_source
+from raylib.records import RecordFile, Unread, files_of, tables_of, with_source
 from raylib.token_counts import load_tokenizer
 
 Write = Callable[..., Path]
@@ -35,7 +35,7 @@ def finished_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def test_files_become_tables_of_their_kind(write_jsonl: Write) -> None:
     path = write_jsonl([{"text": "一"}, {"text": "二"}, b"{cut"], "some.pages.jsonl")
     assert files_of([str(path)]) == [RecordFile("some", str(path))]
-    table = pa.concat_tables(tables_of(str(path)))
+    table = pa.concat_tables(tables_of(str(path), rejected=Unread()))
     assert table["text"].to_pylist() == ["一", "二"]
     assert table["source"].to_pylist() == ["", ""]
 
@@ -44,11 +44,11 @@ def test_a_path_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no input file matches"):
         files_of([str(tmp_path / "none.jsonl")])
     with pytest.raises(SourceError, match="no input file matches"):
-        list(tables_of(str(tmp_path / "none.jsonl")))
+        list(tables_of(str(tmp_path / "none.jsonl"), rejected=Unread()))
 
 
 def test_scores_of_a_run(finished_run: Path) -> None:
-    table = pa.concat_tables(tables_of(str(finished_run), scores=True))
+    table = pa.concat_tables(tables_of(str(finished_run), scores=True, rejected=Unread()))
     assert sorted(table["text"].to_pylist()) == ["另一句话。", "长长的一句话。"]
     assert set(table["source"].to_pylist()) == {"pages"}
     stored_with_columns = not list(finished_run.glob("kept/*.jsonl*"))
@@ -59,16 +59,16 @@ def test_files_of_a_run_are_its_kept_ones(finished_run: Path) -> None:
     files = files_of([str(finished_run)])
     assert files
     assert {Path(file.path).parent.name for file in files} == {"kept"}
-    texts = [text for file in files for table in file.tables() for text in table["text"].to_pylist()]
+    texts = [text for file in files for table in file.tables(rejected=Unread()) for text in table["text"].to_pylist()]
     assert sorted(texts) == ["另一句话。", "长长的一句话。"]
 
 
 def test_a_table_that_is_stored_keeps_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"id": ["1"], "text": ["一"], "source": [""], "score": [0.5]}), path)
-    (table,) = RecordFile("x", str(path)).tables()
+    (table,) = RecordFile("x", str(path)).tables(rejected=Unread())
     assert table["score"].to_pylist() == [0.5]
-    (parsed,) = tables_of(str(path))
+    (parsed,) = tables_of(str(path), rejected=Unread())
     assert parsed["meta"].to_pylist() == ['{"score":0.5}']
 
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from quality.selection.mixture import mixture_of
 from raylib.errors import SourceError
-from raylib.records import files_of, with_source
+from raylib.records import Unread, files_of, with_source
 from raylib.token_counts import load_tokenizer
 
 __all__ = ["SourceCounts", "count_tokens"]
@@ -32,8 +32,10 @@ def count_tokens(sources: Sequence[str], tokenizer_path: str) -> dict[str, Sourc
         Counts by source, the source with most characters first.
     """
     tokenizer = load_tokenizer(tokenizer_path)
-    tables = (with_source(table, file.source) for file in files_of(sources) for table in file.tables())
+    files, unread = files_of(sources), Unread()
+    tables = (with_source(table, file.source) for file in files for table in file.tables(rejected=unread))
     counted = mixture_of(tables, "source", tokenizer)
+    unread.tell(", ".join(sources))
     if not counted:
         raise SourceError(f"{', '.join(sources)}: no records to count")
     return {

@@ -95,7 +95,7 @@ class Encoder:
         def rejected(rejects: pa.Table) -> None:
             refuse(unread(rejects))
 
-        for table in file.tables(_RECORD_KINDS[self._kind], rejected):
+        for table in file.tables(_RECORD_KINDS[self._kind], rejected=rejected):
             sources = [s or file.source for s in table["source"].to_pylist()]
             for begin in range(0, len(table), size):
                 yield table.slice(begin, size), sources[begin : begin + size]

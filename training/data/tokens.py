@@ -19,7 +19,7 @@ from raylib.chat import Renderer, stop_ids
 from raylib.errors import TrainingError
 from raylib.locking import locked
 from raylib.outputs import output_folder
-from raylib.records import RecordFile, files_of
+from raylib.records import RecordFile, Unread, files_of
 from raylib.versions import versions
 from training.data.encoded import TokenOptions
 from training.data.encoder import SMALL, Encoder
@@ -255,7 +255,7 @@ def guess_kind(sources: Sequence[str]) -> Kind:
 def _guess(files: Sequence[RecordFile]) -> Kind:
     """Kind of samples that the first records are."""
     for file in files:
-        for table in file.tables():
+        for table in file.tables(rejected=Unread()):  # they are counted when all is encoded
             if "chosen" in table.column_names:
                 return "preference"
             if "label" in table.column_names and "answer" in table.column_names:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from quality.scores.safety import SafetyScreen
-from raylib.records import tables_of
+from raylib.records import Unread, tables_of
 from tests.quality.rows import GOOD, conversation, conversation_table
 from tests.texts import ARTICLE
 
@@ -82,12 +82,12 @@ def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_screening_of_real_safety_data(real_data: Path) -> None:
-    table = pa.concat_tables(list(tables_of(str(real_data / "safety_zh.jsonl.gz"))))
+    table = pa.concat_tables(list(tables_of(str(real_data / "safety_zh.jsonl.gz"), rejected=Unread())))
     found = SafetyScreen()(table).kept
     harmful = pc.sum(pc.not_equal(found["prompt_risk"], "")).as_py() / len(table)
     unsafe = pc.sum(pc.equal(found["safety"], "unsafe")).as_py() / len(table)
     assert harmful > 0.55, "of harmful prompts, by the small built-in lexicon"
     assert unsafe < 0.02, "the answers of this set are safe"
-    plain = pa.concat_tables(list(tables_of(str(real_data / "sft_alpaca_zh_small.jsonl.gz"))))
+    plain = pa.concat_tables(list(tables_of(str(real_data / "sft_alpaca_zh_small.jsonl.gz"), rejected=Unread())))
     screened = SafetyScreen()(plain).kept
     assert pc.sum(pc.not_equal(screened["safety"], "safe")).as_py() / len(plain) < 0.03

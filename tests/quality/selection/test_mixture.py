@@ -12,7 +12,7 @@ import pytest
 from quality.selection.mixture import Resample, mixture_of
 from raylib.engine import run
 from raylib.recipe import Recipe
-from raylib.records import tables_of
+from raylib.records import Unread, tables_of
 from tests.texts import ARTICLE
 
 Write = Callable[..., Path]
@@ -72,6 +72,6 @@ def test_mixture_counts_tokens(write_jsonl: Write, tiny_model: Path) -> None:
 
     tokenizer = load_tokenizer(str(tiny_model))
     source = write_jsonl([{"id": "1", "source": "a", "text": ARTICLE}, {"id": "2", "source": "b", "text": "茶"}])
-    found = mixture_of(tables_of(str(source)), "source", tokenizer)
+    found = mixture_of(tables_of(str(source), rejected=Unread()), "source", tokenizer)
     oracle = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
     assert found["a"]["tokens"] == len(oracle.encode(ARTICLE, add_special_tokens=False).ids)

@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from raylib.messages import MESSAGES, messages_array, rows_of
-from raylib.records import RecordFile, tables_of
+from raylib.records import RecordFile, Unread, tables_of
 
 TURN = [{"role": "user", "content": "风多大？"}, {"role": "assistant", "content": "三级。"}]
 CALL = {"type": "function", "function": {"name": "wind", "arguments": {"at": "港口"}}}
 
 
 def read(path: Path, kind: str = "auto") -> list[dict[str, Any]]:
-    return [row for table in tables_of(str(path), kind) for row in rows_of(table)]
+    return [row for table in tables_of(str(path), kind, rejected=Unread()) for row in rows_of(table)]
 
 
 def test_structs_of_different_keys(tmp_path: Path) -> None:
@@ -43,14 +43,14 @@ def test_our_own_columns_are_read_again(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "x.parquet")
     [row] = read(tmp_path / "x.parquet")
     assert (row["messages"], row["meta"]) == (messages, '{"score":0.5}')
-    [stored] = RecordFile("x", str(tmp_path / "x.parquet")).tables()
+    [stored] = RecordFile("x", str(tmp_path / "x.parquet")).tables(rejected=Unread())
     assert stored.equals(table), "a file of ours is given as it is stored"
 
 
 def test_messages_of_others_are_read_though_they_look_like_ours(tmp_path: Path) -> None:
     messages = [{"role": "human", "content": "风多大？", "mark": 5}, {"role": "gpt", "content": "三级。", "mark": None}]
     pq.write_table(pa.Table.from_pylist([{"id": "1", "messages": messages, "score": 0.5}]), tmp_path / "x.parquet")
-    [table] = RecordFile("x", str(tmp_path / "x.parquet")).tables()
+    [table] = RecordFile("x", str(tmp_path / "x.parquet")).tables(rejected=Unread())
     assert rows_of(table)[0]["messages"] == [{**TURN[0], "mark": 5}, TURN[1]]
 
 
@@ -59,7 +59,7 @@ def test_files_of_an_earlier_version(tmp_path: Path) -> None:
     columns = {"id": ["1"], "prompt": pa.array([TURN[:1]], old), "chosen": pa.array(["三级。"], pa.large_string()),
                "rejected": pa.array(["无。"], pa.large_string()), "score": [0.5]}  # fmt: skip
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    [table] = RecordFile("x", str(tmp_path / "x.parquet")).tables()
+    [table] = RecordFile("x", str(tmp_path / "x.parquet")).tables(rejected=Unread())
     assert [table.schema.field(name).type for name in ("prompt", "chosen", "rejected")] == [MESSAGES] * 3
     assert rows_of(table)[0]["chosen"] == TURN[1:]
     assert table["score"].to_pylist() == [0.5]
