@@ -100,7 +100,7 @@ def _by_walking(stream: pa.NativeFile, place: int, size: int) -> tuple[list[Fram
     carried, begin = 0, place
     while (lengths := _lengths(stream, place)) is not None:
         prefix, length = lengths
-        if length == 0:
+        if length == 0 and place > begin:
             return frames, place + prefix, True
         try:
             kind, frame, body = _message(stream, place, prefix + length, size)

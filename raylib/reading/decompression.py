@@ -159,7 +159,11 @@ def decompressed(stream: ByteStream, compression: str, size: int = 0) -> ByteStr
 
 
 def read_all(stream: ByteStream, limit: int = 1 << 30) -> bytes:
-    """All bytes of a stream.
+    """All bytes of a stream; of a `Limited` one that ends early, those before its error.
+
+    Args:
+        stream: The stream.
+        limit: Number of bytes above which it is too long.
 
     Raises:
         Bomb: The stream holds more than `limit` bytes.
@@ -170,6 +174,4 @@ def read_all(stream: ByteStream, limit: int = 1 << 30) -> bytes:
         if total > limit:
             raise Bomb("a compressed table of over 1 GiB cannot be streamed; decompress it first")
         parts.append(data)
-    if isinstance(stream, Limited) and stream.error is not None:
-        raise stream.error
     return b"".join(parts)

@@ -61,6 +61,15 @@ class _Tokens:
         return np.flatnonzero(found & self.outside)
 
 
+def _is_whole(text: bytes) -> bool:
+    """Whether some bytes are JSON."""
+    try:
+        loads(text)
+    except RecordError:
+        return False
+    return True
+
+
 class Splitter:
     """Cuts JSON into values, whatever is wrong with some of them.
 
@@ -123,8 +132,11 @@ class Splitter:
         held = self._held.strip(_SPACE + b",")
         self._held = b""
         if self._in_array:
-            size = f", of which {self._dropped + len(held):,} bytes are there" if held else ""
-            yield Unreadable("truncated_file", f"JSON array: the file ends before it does, in this element{size}")
+            if held and not self._dropped and _is_whole(held):
+                yield held
+                held = b""
+            size = f", in an element of which {self._dropped + len(held):,} bytes are there" if held else ""
+            yield Unreadable("truncated_file", f"JSON array: the file ends before it does{size}")
         elif held and not (self.wrapped and _MEMBERS.fullmatch(held)):
             yield held if not self._dropped else self._too_long(len(held))
 
@@ -230,13 +242,8 @@ class Splitter:
         """The values in a text that was cut out as one, if it is none."""
         assert self._marker is not None
         begins = [0, *(found.start(1) for found in self._marker.finditer(text))]
-        if len(begins) > 1:
-            try:
-                loads(text)
-            except RecordError:
-                pass
-            else:
-                self._nested, begins = True, [0]
+        if len(begins) > 1 and _is_whole(text):
+            self._nested, begins = True, [0]
         for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
             yield text[begin:end].strip(_SPACE + b",")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from raylib.reading.block import Block, ReadOptions
+from raylib.reading.damage import READ_ERRORS
 from raylib.reading.decompression import ByteStream, Limited, decompressed, read_all
 from raylib.reading.tables import TableFile, table_blocks
 from raylib.reading.text import text_blocks
@@ -33,10 +34,19 @@ def stream_blocks(
     """
     limited = Limited(decompressed(stream, compression, size), size, options.max_expansion) if compression else stream
     if found in ("parquet", "arrow"):
-        table = pa.BufferReader(read_all(limited))
-        yield from table_blocks(found, TableFile(path, table, size, options))
-        return
-    yield from text_blocks(path, found, limited, options)
-    for reader in (stream, limited):
+        try:
+            table = pa.BufferReader(read_all(limited))
+            yield from table_blocks(found, TableFile(path, table, size, options))
+        except READ_ERRORS:
+            _raise_error_of(stream, limited)  # what ends the stream says more than what that does to the table
+            raise
+    else:
+        yield from text_blocks(path, found, limited, options)
+    _raise_error_of(stream, limited)
+
+
+def _raise_error_of(*readers: ByteStream) -> None:
+    """Raise what ended a stream early."""
+    for reader in readers:
         if isinstance(reader, Limited) and reader.error is not None:
             raise reader.error

@@ -204,8 +204,10 @@ def _arrow_blocks(file: TableFile) -> Iterator[Block]:
             yield file.refused(end if layout.indexed else last, error)
             if not layout.indexed:
                 return
+    left = file.stream.size() - layout.place
+    if layout.whole and left:
+        raise Damaged("unreadable_file", f"{left:,} bytes behind the end of the stream were not read")
     if not layout.whole:
-        left = file.stream.size() - layout.place
         raise Damaged(
             "truncated_file",
             f"the file has no end at byte {layout.place:,}, where its last whole batch ends; "

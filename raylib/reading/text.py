@@ -40,7 +40,7 @@ def text_blocks(path: str, found: str, stream: ByteStream, options: ReadOptions)
         yield from value_blocks(path, source, options)
         return
     kind = "lines" if found == "txt" else "jsonl"
-    for data, line, error in _cut_lines(source, options, quoted=False):
+    for data, line, error in _cut_lines(source, options, json=kind == "jsonl"):
         yield Block(path, kind, line, data, source.encoding, error=error)
 
 
@@ -80,9 +80,9 @@ def _border(data: bytes | bytearray, start_quote: bool) -> int:
 
 
 def _cut_lines(
-    source: Pushback, options: ReadOptions, *, quoted: bool
+    source: Pushback, options: ReadOptions, *, quoted: bool = False, json: bool = False
 ) -> Iterator[tuple[bytes, int, Unreadable | None]]:
-    """Runs of whole lines (whole records when `quoted`), each with its first line number."""
+    """Runs of whole lines (whole records when `quoted`), each with its first line number; half a line only of JSON."""
     held = bytearray()
     line = 1
     skipping = 0  # bytes of an over-long line thrown away so far
@@ -114,7 +114,19 @@ def _cut_lines(
     if skipping:
         yield bytes(held), line, _too_long("line", skipping, options)
     elif held:
-        yield bytes(held), line, None
+        yield from _last_lines(bytes(held), line, ended=json or source.error is None)
+
+
+def _last_lines(held: bytes, line: int, *, ended: bool) -> Iterator[tuple[bytes, int, Unreadable | None]]:
+    """The last lines; of a stream that ends early the very last one is half a line, however whole it may look."""
+    border = held.rfind(b"\n") + 1
+    if ended or border == len(held):
+        yield held, line, None
+        return
+    if border:
+        yield held[:border], line, None
+    cut = Unreadable("cut_line", f"the file ends in this line, of which {len(held) - border:,} bytes are there")
+    yield held[border:], line + held.count(b"\n"), cut
 
 
 def _csv_blocks(path: str, found: str, source: Pushback, options: ReadOptions) -> Iterator[Block]:
