@@ -49,6 +49,16 @@ class TableFile:
     line: int = 1
     unfolded: int = 0
 
+    def check_size(self, size: int) -> None:
+        """Refuse a row group or batch that says of itself that it unfolds to more than the whole file may.
+
+        Raises:
+            Damaged: It is larger, or its size is damaged; the next one may be fine.
+        """
+        limit = limit_of(self.size, self.options.max_expansion)
+        if not 0 <= size <= limit:
+            raise Damaged("expansion_limit", f"expands to {size >> 20:,} MiB, over {limit >> 20} (input.max_expansion)")
+
     def spend(self, size: int) -> None:
         """Count bytes that rows unfold to.
 
@@ -157,8 +167,7 @@ def _parquet_blocks(file: TableFile) -> Iterator[Block]:
 def _batches_of_group(file: TableFile, parquet: pq.ParquetFile, number: int) -> Iterator[pa.RecordBatch]:
     """Batches of a row group, each of so few rows that it cannot outgrow a block by much."""
     group = parquet.metadata.row_group(number)
-    if group.total_byte_size > limit_of(file.size, file.options.max_expansion):
-        file.spend(group.total_byte_size)
+    file.check_size(group.total_byte_size)
     rows = min(_TABLE_ROWS, _TABLE_BYTES * group.num_rows // max(group.total_byte_size, 1))
     rows = min(rows, _DICTIONARIES // max(dictionary_bytes(file.stream, group), 1))
     yield from _joined(parquet.iter_batches(batch_size=max(1, rows), row_groups=[number]))
@@ -193,8 +202,7 @@ def _arrow_blocks(file: TableFile) -> Iterator[Block]:
     for number in range(file.start, stop):
         end = file.line + frames[number].rows
         try:
-            if frames[number].decoded > limit_of(file.size, file.options.max_expansion):
-                file.spend(frames[number].decoded)
+            file.check_size(frames[number].decoded)
             assert take is not None
             yield from file.blocks(take(number))
         except Bomb as error:
