@@ -17,6 +17,7 @@ from raylib.engine.shuffles import Shuffle
 from raylib.engine.sketches import sketches_of
 from raylib.engine.tasks import ResolveTask, Task
 from raylib.errors import QuarantineError
+from raylib.reading.found import by_reason
 from raylib.reading.units import Unit
 from raylib.recipe import StageSpec
 from raylib.report.books import Books, check_books, gather
@@ -32,6 +33,7 @@ __all__ = ["Clock", "finish"]
 
 
 _MOST_FILES = 100  # that were skipped, by name
+_MOST_NAMED = 20  # for each reason of being skipped, by name
 _MOST_INPUTS = 10  # of a quarantined shard, by name
 
 
@@ -121,8 +123,9 @@ def _summary(
         histogram_kept=counts.get("histogram_kept", []),
         shards=len(first),
         quarantined=[_quarantined(failure, plan.units) for failure in ledger.failures],
-        skipped_files=plan.skipped[:_MOST_FILES],
+        skipped_files=[p.path for p in plan.skipped[:_MOST_FILES]],
         skipped_file_count=len(plan.skipped),
+        skipped=by_reason(plan.skipped, _MOST_NAMED),
         engine=plan.recipe.engine.mode,
         versions=versions(),
     )

@@ -34,6 +34,9 @@ def blocks_of(piece: Piece, options: ReadOptions) -> Iterator[Block]:
             be read, or its disk or server fails. Another attempt may succeed.
     """
     file = piece.file
+    if file.error is not None:  # known since the file was found: nothing of it is opened
+        yield Block(file.path, "lines", error=file.error)
+        return
     found, compression = file_format(file.path)
     with _open(file) as stream:
         try:

@@ -8,6 +8,7 @@ from typing import TypedDict, cast
 
 import jinja2
 
+from raylib.reading.found import passed_lines
 from raylib.report.counts import FolderTotals
 from raylib.report.decisions import Decisions
 from raylib.report.difference import difference
@@ -55,6 +56,7 @@ def render_report(
         funnel=_funnel(summary),
         reasons=[(key, n, 100 * n / rejected) for key, n in summary.by_reason.items()],
         sources=_sources(summary),
+        skipped=passed_lines(summary.skipped),
         bins=_lengths(summary),
         kept=[
             {**s, "html": difference(s["before"], s["after"]), "same": s["before"] == s["after"]}
