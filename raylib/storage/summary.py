@@ -168,7 +168,8 @@ class Summary:
         mb_per_second: Speed once all workers were there; what an earlier run had read does not count.
         by_stage: Totals of each stage, in the order of the recipe.
         by_reason: Rejects by `stage/reason`, most frequent first.
-        by_source: Counts by source, in the order of their names.
+        by_source: Counts by source, in the order of their names; those of all but the thousand largest are summed
+            as `(other sources)`.
         histogram_in: Records read by class of length.
         histogram_kept: Records kept by class of length.
         shards: Number of shards of the first segment.
