@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from raylib.messages import LISTS, MESSAGES, Message, message_lists, messages_array
 from raylib.reading.block import ReadOptions, Unreadable
 from raylib.reading.filesystems import open_filesystem, stem_of
-from raylib.reading.found import SourceFile, by_reason, passed_lines
+from raylib.reading.found import RUN, SourceFile, by_reason, passed_lines
 from raylib.reading.layouts import guess_kind
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import first_record, parse
@@ -113,7 +113,8 @@ def files_of(sources: Sequence[str]) -> list[RecordFile]:
 def _files(sources: Sequence[str]) -> list[SourceFile]:
     """The files of several sources; says what was passed over."""
     files, passed = find_files(sources)
-    for line in passed_lines(by_reason(passed, most=3)):
+    unexpected = (p for p in passed if p.why != RUN)
+    for line in passed_lines(by_reason(unexpected, most=3)):
         logger.warning("%s: %s", ", ".join(sources), line)
     return files
 

@@ -21,7 +21,7 @@ class InputOptions(Options):
 
     path: str | list[str] = Field(
         description="Path of the input: a file, glob, folder or URI, or a list of these. A folder stands for all files "
-        "below it whose extension is known."
+        "below it whose extension is known, without hidden ones; the folder of a run stands for what it kept."
     )
     kind: Literal["auto", "document", "conversation", "preference", "feedback", "safety"] = Field(
         "auto", description="Kind of the records. `auto` decides by the first record."
