@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from raylib.schema import single_chunk
 
 __all__ = ["RecordFile", "files_of", "tables_of", "with_source"]
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _BATCH_ROWS = 5000
 _EARLIER = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
@@ -115,7 +114,7 @@ def _files(sources: Sequence[str]) -> list[SourceFile]:
     files, passed = find_files(sources)
     unexpected = (p for p in passed if p.why != RUN)
     for line in passed_lines(by_reason(unexpected, most=3)):
-        logger.warning("%s: %s", ", ".join(sources), line)
+        _log.warning("%s: %s", ", ".join(sources), line)
     return files
 
 
@@ -129,30 +128,24 @@ def tables_of(
         kind: Kind that the records become; `auto` decides by the first record.
         scores: Whether the kept records of a run are given as stored, with the columns that its stages added, and
             records without a source get the name of their file.
-        rejected: Called with the records that cannot be read, with `reason` and `detail`. By default they are counted
-            in the log.
+        rejected: Called with the records that cannot be read, with `reason` and `detail`.
 
     Raises:
         SourceError: The path matches no file.
     """
-    unread: Counter[str] = Counter()
-    note = rejected or (lambda rejects: unread.update(rejects["reason"].to_pylist()))
     files = _files([path])
     if not scores:
-        yield from _parsed(files, kind, note)
+        yield from _parsed(files, kind, rejected)
     elif is_folder_of_a_run(path):
         for file in files:
-            yield from _kept_tables(file, kind, note)
+            yield from _kept_tables(file, kind, rejected)
     else:
         for file in files:
-            for table in _parsed([file], kind, note):
+            for table in _parsed([file], kind, rejected):
                 yield with_source(table, stem_of(file.path))
-    if unread:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in unread.most_common())
-        logger.warning("%s: %s records cannot be read and are left out: %s", path, f"{unread.total():,}", reasons)
 
 
-def _kept_tables(file: SourceFile, kind: str, rejected: Callable[[pa.Table], None]) -> Iterator[pa.Table]:
+def _kept_tables(file: SourceFile, kind: str, rejected: Callable[[pa.Table], None] | None = None) -> Iterator[pa.Table]:
     """The records of a file that a run kept: as stored, or read from JSON lines."""
     if file.error is None and file.path.endswith((".parquet", ".arrow")):
         yield _as_stored_now(_stored_table(file))

@@ -142,5 +142,11 @@ def passed_lines(skipped: Mapping[str, tuple[int, Sequence[str]]]) -> list[str]:
     lines = []
     for why, (count, paths) in skipped.items():
         more = ", ..." if count > len(paths[:_NAMED]) else ""
-        lines.append(f"passed over {count:,} ({why}): {', '.join(paths[:_NAMED])}{more}")
+        named = ", ".join(_printable(path) for path in paths[:_NAMED])
+        lines.append(f"passed over {count:,} ({why}): {named}{more}")
     return lines
+
+
+def _printable(path: str) -> str:
+    """A path in one line, without what would steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)

@@ -21,7 +21,18 @@ from hypothesis import strategies as st
 from raylib.engine import run
 from raylib.errors import SourceError
 from raylib.reading.block import ReadOptions
-from raylib.reading.found import AGAIN, AROUND, FOLDER_OF_A_GLOB, HIDDEN, RUN, RUN_INSIDE, SYSTEM, UNKNOWN
+from raylib.reading.found import (
+    AGAIN,
+    AROUND,
+    FOLDER_OF_A_GLOB,
+    HIDDEN,
+    RUN,
+    RUN_INSIDE,
+    SYSTEM,
+    UNKNOWN,
+    by_reason,
+    passed_lines,
+)
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import parse
 from raylib.reading.sources import find_files
@@ -65,6 +76,13 @@ def test_hidden_files_and_folders_are_passed_over_and_named(tmp_path: Path) -> N
     )
     assert names(tmp_path / ".Trash-0", tmp_path)[0] == [".Trash-0/c.jsonl"], "a hidden folder that is given is read"
     assert names(tmp_path / "deep/.f.jsonl", tmp_path)[0] == ["deep/.f.jsonl"]
+
+
+def test_names_of_what_is_passed_over_stay_in_their_line(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl")
+    write(tmp_path / "b\n\x1b[2J.docx")
+    (line,) = passed_lines(by_reason(find_files(tmp_path).passed, most=3))
+    assert line == rf"passed over 1 (unknown extension): {tmp_path}/b\n\x1b[2J.docx"
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
