@@ -72,9 +72,9 @@ def _build(
     """Build an index of records, such as the folder `kept` of a run."""
     from dedup.index import MinHashIndex
     from dedup.shingles import Unit
-    from raylib.records import files_of
+    from raylib.reading.sources import find_files
 
-    files_of(source)  # an index of nothing would stand in the way of the next attempt
+    find_files(source)  # an index of nothing would stand in the way of the next attempt
     for known in get_args(Unit):
         if unit == known:
             output_folder(index, "INDEX")

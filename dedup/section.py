@@ -21,6 +21,8 @@ __all__ = ["Shingles", "cluster_notes", "cluster_section", "size_bars", "source_
 
 _SHOWN = 1500  # characters of a text in the report
 _BIGGEST = 20  # clusters whose texts are shown
+_MOST_PAIRS = 1000  # of sources that a task counts one by one
+_OTHER = "(other pairs)"
 _SAMPLED = 200  # pairs whose true similarity is looked up
 
 SampledPair = tuple[int, int, float, int]
@@ -83,8 +85,16 @@ def cluster_notes(
     return {
         "sizes": {str(size): int(count) for size, count in zip(*counts, strict=True)},
         "biggest": biggest,
-        "sources": dict(Counter(f"{source[keeper[row]]}\t{source[row]}" for row in removed)),
+        "sources": _counted_pairs(Counter(f"{source[keeper[row]]}\t{source[row]}" for row in removed)),
     }
+
+
+def _counted_pairs(pairs: Counter[str]) -> dict[str, int]:
+    """The most frequent pairs of sources; the others count as one, because there may be a source for each file."""
+    if len(pairs) <= _MOST_PAIRS:
+        return dict(pairs)
+    first = dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_MOST_PAIRS])
+    return {**first, _OTHER: pairs.total() - sum(first.values())}
 
 
 def size_bars(sizes: Mapping[str, int]) -> Bars:
@@ -114,7 +124,7 @@ def source_matrix(pairs: Mapping[str, int], most: int = 20) -> Matrix:
     """
     weight: Counter[str] = Counter()
     for key, count in pairs.items():
-        for name in key.split("\t"):
+        for name in key.split("\t") if key != _OTHER else ():
             weight[name] += count
     names = sorted(weight, key=lambda n: (-weight[n], n))[:most]
     values = [[pairs.get(f"{a}\t{b}", 0) for b in names] for a in names]
@@ -178,6 +188,8 @@ def cluster_section(
     ]
     if merged.sources:
         blocks.append(source_matrix(merged.sources))
+        if merged.sources[_OTHER]:
+            blocks.append(Text(f"{merged.sources[_OTHER]:,} more duplicates are between rarer pairs of sources."))
     if merged.pairs and shingles is not None:
         blocks.append(_accuracy(shingles, merged.pairs, texts))
     blocks.append(_biggest_clusters(merged.biggest, texts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -14,20 +13,21 @@ import pyarrow.parquet as pq
 
 from raylib.errors import SourceError
 from raylib.messages import LISTS, MESSAGES, Message, message_lists, messages_array
-from raylib.reading.block import ReadOptions
-from raylib.reading.filesystems import stem_of
+from raylib.reading.block import ReadOptions, Unreadable
+from raylib.reading.filesystems import open_filesystem, stem_of
+from raylib.reading.found import RUN, SourceFile, by_reason, passed_lines
 from raylib.reading.layouts import guess_kind
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import first_record, parse
-from raylib.reading.sources import SourceFile, find_files
+from raylib.reading.sources import find_files, is_folder_of_a_run
 from raylib.reading.turns import answer_message
 from raylib.reading.units import Piece
 from raylib.schema import single_chunk
-from raylib.storage.store import Store
 
 __all__ = ["RecordFile", "Unread", "files_of", "tables_of", "with_source"]
 
-_MANIFEST = "manifest.jsonl"
+_log = logging.getLogger(__name__)
+
 _BATCH_ROWS = 5000
 _EARLIER = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
 _ANSWERS = ("chosen", "rejected")  # an earlier version stored them as strings
@@ -74,10 +74,12 @@ class RecordFile(NamedTuple):
     Attributes:
         source: Source of records that name none: the file's name without extensions.
         path: Path of the file.
+        error: Why it cannot be read, where that is known before it is opened.
     """
 
     source: str
     path: str
+    error: Unreadable | None = None
 
     def tables(self, kind: str = "auto", *, rejected: Rejected) -> Iterator[pa.Table]:
         """The records, a few thousand at a time.
@@ -88,6 +90,9 @@ class RecordFile(NamedTuple):
             kind: Kind that records of other files become; `auto` decides by the first record.
             rejected: Called with the records that cannot be read, with `reason` and `detail`; such as an `Unread`.
         """
+        if self.error is not None:
+            yield from _parsed([SourceFile(self.path, 0, 0, self.error)], kind, rejected)
+            return
         if self.path.endswith(".parquet") and _is_ours(_schema(self.path)):
             try:
                 for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
@@ -141,7 +146,7 @@ def _lists_or_none(column: pa.ChunkedArray) -> list[list[Message] | None]:
 
 
 def files_of(sources: Sequence[str]) -> list[RecordFile]:
-    """The files of several sources, in order.
+    """The files of several sources, in order; what was passed over is logged.
 
     Args:
         sources: Paths of files, folders, globs or URIs, or folders of runs, whose kept files are meant.
@@ -149,41 +154,50 @@ def files_of(sources: Sequence[str]) -> list[RecordFile]:
     Raises:
         SourceError: A path matches no file.
     """
-    found = []
-    for source in sources:
-        place = f"{source.rstrip('/')}/kept" if (Path(source) / _MANIFEST).is_file() else source
-        found += [RecordFile(stem_of(file.path), file.path) for file in find_files(place)[0]]
-    return found
+    return [RecordFile(stem_of(file.path), file.path, file.error) for file in _files(sources)]
+
+
+def _files(sources: Sequence[str]) -> list[SourceFile]:
+    """The files of several sources; says what was passed over."""
+    files, passed = find_files(sources)
+    unexpected = (p for p in passed if p.why != RUN)
+    for line in passed_lines(by_reason(unexpected, most=3)):
+        _log.warning("%s: %s", ", ".join(sources), line)
+    return files
 
 
 def tables_of(path: str, kind: str = "auto", *, rejected: Rejected, scores: bool = False) -> Iterator[pa.Table]:
     """The readable records of a path, in tables of bounded size.
 
     Args:
-        path: Path of a file or folder, a glob, or a URI.
+        path: Path of a file or folder, a glob, or a URI. The folder of a run stands for its kept records.
         kind: Kind that the records become; `auto` decides by the first record.
         rejected: Called with the records that cannot be read, with `reason` and `detail`; such as an `Unread`.
-        scores: Whether the folder of a run stands for its kept records, which are then given as stored, with the
-            columns that its stages added. Records without a source get the name of their file.
+        scores: Whether the kept records of a run are given as stored, with the columns that its stages added, and
+            records without a source get the name of their file.
 
     Raises:
         SourceError: The path matches no file.
     """
+    files = _files([path])
     if not scores:
-        yield from _parsed(find_files(path)[0], kind, rejected)
+        yield from _parsed(files, kind, rejected)
+    elif is_folder_of_a_run(path):
+        for file in files:
+            yield from _kept_tables(file, kind, rejected)
+    else:
+        for file in files:
+            for table in _parsed([file], kind, rejected):
+                yield with_source(table, stem_of(file.path))
+
+
+def _kept_tables(file: SourceFile, kind: str, rejected: Rejected) -> Iterator[pa.Table]:
+    """The records of a file that a run kept: as stored, or read from JSON lines."""
+    if file.error is None and file.path.endswith((".parquet", ".arrow")):
+        yield _as_stored_now(_stored_table(file))
         return
-    place = path
-    if "://" in path or (Path(path) / _MANIFEST).is_file():
-        store = Store(path)
-        names = [name for name in store.names("kept") if name.endswith((".parquet", ".arrow"))]
-        if names:
-            yield from (_as_stored_now(_stored_table(store, name)) for name in names)
-            return
-        if store.exists(_MANIFEST):  # a run that wrote JSON lines
-            place = f"{path}/kept"
-    for file in find_files(place)[0]:
-        for table in _parsed([file], kind, rejected):
-            yield with_source(table, stem_of(file.path))
+    for table in _parsed([file], kind, rejected):
+        yield with_source(table, stem_of(file.path))
 
 
 def with_source(table: pa.Table, source: str) -> pa.Table:
@@ -209,8 +223,10 @@ def _parsed(files: Sequence[SourceFile], kind: str, rejected: Rejected) -> Itera
                 yield parsed.table
 
 
-def _stored_table(store: Store, name: str) -> pa.Table:
+def _stored_table(file: SourceFile) -> pa.Table:
     """A whole file of kept records."""
-    if name.endswith(".arrow"):
-        return store.read_arrow(name).read_all()
-    return pq.read_table(pa.BufferReader(store.read(name)))
+    system, inner = open_filesystem(file.location)
+    if "://" not in file.location and file.path.endswith(".arrow"):
+        return pa.ipc.open_file(pa.memory_map(inner)).read_all()
+    with system.open_input_file(inner) as stream:
+        return pa.ipc.open_file(stream).read_all() if file.path.endswith(".arrow") else pq.read_table(stream)

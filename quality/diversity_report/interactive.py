@@ -57,12 +57,12 @@ def write_page(drawing: Drawing, path: Path, options: DiversityOptions) -> None:
     sources, plots = _maps(drawing, colours)
     legend, select = _choice_of_colours(sources, {by: coloured[by][1] for by in modes})
     layout = column(
-        Div(text=_head(drawing), width=_WIDTH),
+        Div(text=_head(drawing), width=_WIDTH, disable_math=True),
         row(select),
         legend,
         gridplot([plots], merge_tools=True, toolbar_location="right"),
         row(*charts_of(drawing)),
-        Div(text=_closing(drawing, options), width=_WIDTH),
+        Div(text=_closing(drawing, options), width=_WIDTH, disable_math=True),
     )
     path.write_text(file_html(layout, INLINE, title="Diversity report"), "utf-8")
 
@@ -130,7 +130,7 @@ def _choice_of_colours(sources: list[ColumnDataSource], names: dict[str, list[tu
         for by, entries in names.items()
     }
     modes = list(names)
-    legend = Div(text=legends[modes[0]], width=_WIDTH, name="legend")
+    legend = Div(text=legends[modes[0]], width=_WIDTH, name="legend", disable_math=True)
     select = Select(title="Colour by", value=modes[0], options=modes, name="colour", width=220)
     arguments = {"sources": sources, "legend": legend, "legends": legends}
     select.js_on_change("value", CustomJS(args=arguments, code=_RECOLOUR))

@@ -75,7 +75,7 @@ def draw_figure(drawing: Drawing, by: str) -> Figure:
         size = float(np.clip(9000 / len(places), 0.6, 16))
         axis.scatter(places[:, 0], places[:, 1], s=size, c=colour, alpha=0.65, linewidths=0)
         title = f"{sample.name}: {len(places):,} of {sample.total:,} records"
-        axis.set_title(title, fontsize=12, fontfamily=family)
+        axis.set_title(title, fontsize=12, fontfamily=family, parse_math=False)
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set_aspect("equal")
@@ -88,9 +88,15 @@ def draw_figure(drawing: Drawing, by: str) -> Figure:
 
 def _add_legend(figure: Figure, legend: list[tuple[str, str]], family: list[str]) -> None:
     """Draw the names and their colours below the maps."""
-    handles = [Line2D([], [], marker="o", linestyle="", color=c, label=n[:40]) for n, c in legend]
+    # matplotlib leaves names out that begin with an underscore, and takes $...$ for a formula
+    handles = [Line2D([], [], marker="o", linestyle="", color=c, label=f"name {i}") for i, (_, c) in enumerate(legend)]
     properties = FontProperties(family=family, size=9)
-    figure.legend(handles=handles, loc="lower center", ncols=min(6, len(handles)), frameon=False, prop=properties)
+    drawn = figure.legend(
+        handles=handles, loc="lower center", ncols=min(6, len(handles)), frameon=False, prop=properties
+    )
+    for text, (name, _) in zip(drawn.get_texts(), legend, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name[:40])
 
 
 class Map(Figure):

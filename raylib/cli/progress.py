@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raylib.engine import Progress
 from raylib.errors import SourceError
+from raylib.reading.found import passed_lines
 from raylib.report.unread import why_nothing_was_read
 from raylib.storage.entry import RoundEntry, ShardEntry
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from raylib.recipe import Recipe
 
 __all__ = ["Bars", "run_shown"]
+
+_OF_ANOTHER_KIND = ("unknown_layout", "preference", "feedback")  # reasons of rejects
 
 
 _NARROW = 110  # columns, below which the bar and the speed are short
@@ -217,8 +220,8 @@ def _print_summary(path: str, summary: Mapping[str, Any]) -> None:
         f"{summary['records_rejected']:,} rejected, {summary['seconds']:.1f} s{rate}",
         highlight=False,
     )
-    if summary["skipped_file_count"]:
-        console.print(f"{summary['skipped_file_count']} files with unknown extensions were passed over")
+    for line in passed_lines({why: (part["count"], part["first"]) for why, part in summary["skipped"].items()}):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for line in warnings_of(summary):
         Console(stderr=True).print(f"warning: {line}", style="red", highlight=False, soft_wrap=True)
     console.print(f"report: {path}/report.html", highlight=False, soft_wrap=True)
@@ -235,6 +238,12 @@ def warnings_of(summary: Mapping[str, Any]) -> list[str]:
     main = f"; most frequent: {reasons[0][0]}, {reasons[0][1]:,} records" if reasons else ""
     if summary["records_in"] and not summary["records_kept"]:
         lines.append(f"no record was kept{main}")
+    other = sum(summary["by_reason"].get(f"read/{reason}", 0) for reason in _OF_ANOTHER_KIND)
+    if other:
+        lines.append(
+            f"{other:,} records are not of kind {summary['kind']} (rejected as {' or '.join(_OF_ANOTHER_KIND)}); "
+            "`raylib inspect` shows the kinds of the files"
+        )
     for name, counts in summary["by_stage"].items():
         if counts["in"] and counts["rejected"] == counts["in"]:
             rule = name.split("#")[0]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raylib.messages import LISTS, said
+from raylib.reading.found import passed_lines
 from raylib.recipe import EngineOptions, InputOptions, StageSpec
 
 __all__ = ["html_of", "plan_text", "text_of_row"]
@@ -29,6 +30,7 @@ def html_of(plan: str, summary: Mapping[str, Any] | None) -> str:
     shown = f"<pre>{html.escape(plan)}</pre>"
     if summary is None:
         return shown
+    skipped = passed_lines({why: (part["count"], part["first"]) for why, part in summary["skipped"].items()})
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{counts['in']:,}</td><td>{counts['rejected']:,}</td>"
         f"<td>{counts['changed']:,}</td></tr>"
@@ -36,7 +38,7 @@ def html_of(plan: str, summary: Mapping[str, Any] | None) -> str:
     )
     return (
         f"{shown}<p>{summary['records_in']:,} records in, {summary['records_kept']:,} kept, "
-        f"{summary['records_rejected']:,} rejected</p>"
+        f"{summary['records_rejected']:,} rejected</p>{''.join(f'<p>{html.escape(line)}</p>' for line in skipped)}"
         f"<table><tr><th>stage</th><th>in</th><th>rejected</th><th>changed</th></tr>{rows}</table>"
     )
 

@@ -17,9 +17,11 @@ from raylib.engine.shuffles import Shuffle
 from raylib.engine.sketches import sketches_of
 from raylib.engine.tasks import ResolveTask, Task
 from raylib.errors import QuarantineError
+from raylib.reading.found import by_reason
 from raylib.reading.units import Unit
 from raylib.recipe import StageSpec
 from raylib.report.books import Books, check_books, gather
+from raylib.report.counts import largest_sources
 from raylib.report.page import render_report
 from raylib.report.statistics import summed_splits
 from raylib.stage import GlobalStage, Section, adapted
@@ -32,6 +34,8 @@ __all__ = ["Clock", "finish"]
 
 
 _MOST_FILES = 100  # that were skipped, by name
+_MOST_SOURCES = 1000  # that are counted one by one
+_MOST_NAMED = 20  # for each reason of being skipped, by name
 _MOST_INPUTS = 10  # of a quarantined shard, by name
 
 
@@ -116,13 +120,14 @@ def _summary(
         mb_per_second=round(max(bytes_in - done_before, 0) / 1e6 / working, 3),
         by_stage=_by_stage(plan, books, seconds),
         by_reason=dict(sorted(counts.get("reasons", {}).items(), key=lambda kv: (-kv[1], kv[0]))),
-        by_source=dict(sorted(counts.get("sources", {}).items())),
+        by_source=dict(sorted(largest_sources(counts.get("sources", {}), _MOST_SOURCES).items())),
         histogram_in=counts.get("histogram_in", []),
         histogram_kept=counts.get("histogram_kept", []),
         shards=len(first),
         quarantined=[_quarantined(failure, plan.units) for failure in ledger.failures],
-        skipped_files=plan.skipped[:_MOST_FILES],
+        skipped_files=[p.path for p in plan.skipped[:_MOST_FILES]],
         skipped_file_count=len(plan.skipped),
+        skipped=by_reason(plan.skipped, _MOST_NAMED),
         engine=plan.recipe.engine.mode,
         versions=versions(),
     )

@@ -27,7 +27,7 @@ def needed_paths(plan: Plan) -> tuple[Needed, ...]:
     for unit in plan.units:
         for piece in unit.pieces:
             place = piece.file.location
-            if "://" not in place and len(firsts) < _MOST_FOLDERS:
+            if piece.file.error is None and "://" not in place and len(firsts) < _MOST_FOLDERS:
                 firsts.setdefault(os.path.dirname(place), place)
     specs = [spec for segment in plan.job.segments for spec in segment.specs]
     named = [(f"stage {spec.name!r}: {name}", path) for spec in specs for name, path in spec.paths()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,8 @@ from raylib.outputs import refuse_job_package
 from raylib.paths import absolute
 from raylib.reading.block import ReadOptions
 from raylib.reading.filesystems import raw_size
-from raylib.reading.layouts import guess_kind
-from raylib.reading.opening import blocks_of
-from raylib.reading.parsing import first_record
+from raylib.reading.found import Passed
+from raylib.reading.kinds import first_kind, kinds_in_words, kinds_of
 from raylib.reading.sources import SourceFile, find_files
 from raylib.reading.units import Piece, Unit, plan
 from raylib.recipe import InputOptions, Recipe, StageSpec
@@ -25,6 +25,7 @@ from raylib.token_counts import check_tokenizer
 
 __all__ = ["Plan", "make_plan"]
 
+logger = logging.getLogger(__name__)
 
 _LOOKED_AT = 20  # units, and pieces of each, in search of a first record
 
@@ -39,7 +40,7 @@ class Plan:
         units: The input, cut into units of work.
         input_bytes: Size of the input on disk.
         raw_bytes: About its size when it is decompressed.
-        skipped: Files with an unknown extension.
+        skipped: Files and folders that were passed over.
         job: What workers have to know.
         chain: Fingerprint of each segment.
     """
@@ -49,7 +50,7 @@ class Plan:
     units: tuple[Unit, ...]
     input_bytes: int
     raw_bytes: int
-    skipped: tuple[str, ...]
+    skipped: tuple[Passed, ...]
     job: Job
     chain: tuple[str, ...]
 
@@ -87,6 +88,8 @@ def make_plan(recipe: Recipe, limit: int | None) -> Plan:
     # fingerprints are those of the recipe as it is written, so that a run can be continued from another folder
     chain = chain_keys(job, limit)
     raw_bytes = sum(raw_size(f.path, f.size) for f in files)
+    if recipe.input.kind == "auto":
+        _warn_of_other_kinds(files, job.kind, read)
     return Plan(recipe, limit, units, input_bytes, raw_bytes, tuple(skipped), job.located(), chain)
 
 
@@ -115,8 +118,10 @@ def _check_output(output: str, files: Sequence[SourceFile]) -> None:
     if "://" in output:
         return
     refuse_job_package(output, "output.path")
-    root = absolute(output) + os.sep
-    inside = next((f.path for f in files if f.location.startswith(root)), None)
+    root = os.path.realpath(absolute(output)) + os.sep
+    folders = {f.location: os.path.dirname(f.location) for f in files if "://" not in f.location}
+    real = {folder: os.path.realpath(folder) + os.sep for folder in set(folders.values())}
+    inside = next((f.path for f in files if f.location in folders and real[folders[f.location]].startswith(root)), None)
     if inside:
         raise RecipeError(f"output.path {output!r} holds the input file {inside}; choose another folder")
 
@@ -172,11 +177,22 @@ def _job(recipe: Recipe, stages: tuple[StageSpec, ...], units: Sequence[Unit], r
 
 def _guess_kind(units: Sequence[Unit], read: ReadOptions) -> str:
     """The kind of the first record that can be read."""
-    beginning = ReadOptions(encoding=read.encoding, block_bytes=1 << 16)
     for unit in units[:_LOOKED_AT]:
         for piece in unit.pieces[:_LOOKED_AT]:
-            block = next(iter(blocks_of(piece, beginning)), None)
-            record = first_record(block) if block is not None else None
-            if record is not None:
-                return guess_kind(record)
+            kind = first_kind(piece, ReadOptions(encoding=read.encoding))
+            if kind is not None:
+                return kind
     return "document"
+
+
+def _warn_of_other_kinds(files: list[SourceFile], kind: str, read: ReadOptions) -> None:
+    """Say so if files, of which some are looked at, seem to hold records of another kind than the first ones."""
+    looked_at = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT] + files[-1:]
+    kinds = kinds_of(dict.fromkeys(looked_at), ReadOptions(encoding=read.encoding))
+    if kinds.keys() - {kind}:
+        logger.warning(
+            "the first records are of kind %s and all are read as such, but files seem to differ: %s; give input.kind, "
+            "or one run to each kind (`raylib inspect` shows the kinds of all files)",
+            kind,
+            kinds_in_words(kinds),
+        )

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+from urllib.parse import quote
 
 import fsspec
 import pyarrow.fs as pafs
 
 from raylib.errors import SourceError
 
-__all__ = ["FORMATS", "check_readable", "file_format", "open_filesystem", "raw_size", "split_query", "stem_of"]
+__all__ = [
+    "FORMATS",
+    "check_readable",
+    "file_format",
+    "located_uri",
+    "open_filesystem",
+    "raw_size",
+    "split_query",
+    "stem_of",
+]
 
 
 FORMATS = {
@@ -35,6 +46,8 @@ _NOT_READ = {
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}
 
+_ARROW_SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")  # that pyarrow opens itself
+_SAFE = "%/:@!$&'()*+,;=-._~"  # characters that a URI may hold as they are, in its path and before it
 _EXPANSION = {"gzip": 3.0, "zstd": 3.0, "bz2": 4.0, "xz": 4.0, "zip": 3.0, "parquet": 2.0}  # of texts in Chinese
 
 
@@ -92,7 +105,7 @@ def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     if "://" not in path:
         return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
     try:
-        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
+        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(_quoted(path))
     except (ValueError, OSError) as arrow_error:
         try:
             system, inner = fsspec.core.url_to_fs(path)
@@ -100,6 +113,28 @@ def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
             raise SourceError(f"cannot open {path!r}: {arrow_error}; fsspec: {error}") from None
         return pafs.PyFileSystem(pafs.FSSpecHandler(system)), inner
     return found
+
+
+def located_uri(uri: str) -> str:
+    """The URI at which a file is opened whose path in it is as the storage spells it.
+
+    Args:
+        uri: URI of a file that was found; its path may hold characters that a URI may not, and percent signs.
+
+    Returns:
+        The URI in the form that pyarrow reads; one that fsspec opens stays as it is.
+    """
+    if uri.split("://", 1)[0] not in _ARROW_SCHEMES:
+        return uri
+    path, query = split_query(uri)
+    return _quoted(path.replace("%", "%25").replace("?", "%3F") + query)
+
+
+def _quoted(uri: str) -> str:
+    """A URI with its path in the characters of URIs; what is percent-encoded already stays."""
+    path, query = split_query(uri)
+    scheme, rest = path.split("://", 1)
+    return f"{scheme}://{quote(re.sub('%(?![0-9A-Fa-f]{2})', '%25', rest), safe=_SAFE)}{query}"
 
 
 def split_query(uri: str) -> tuple[str, str]:

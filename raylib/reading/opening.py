@@ -45,6 +45,9 @@ def blocks_of(piece: Piece, options: ReadOptions) -> Iterator[Block]:
             be read, or its disk or server fails. Another attempt may succeed.
     """
     file = piece.file
+    if file.error is not None:  # known since the file was found: nothing of it is opened
+        yield Block(file.path, "lines", error=file.error)
+        return
     with _open(file) as stream:
         try:
             small = _pointer_in(file, stream)

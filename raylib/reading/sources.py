@@ -1,169 +1,153 @@
-"""Find input files: a path, a glob, a folder, a URI (file://, s3://, any fsspec scheme), or a list of these."""
+"""Find input files: a path, a glob, a folder, a URI (file://, s3://, any fsspec scheme), or a list of these.
+
+This is the one search of all commands and of the Python API.
+"""
 
 from __future__ import annotations
 
-import fnmatch
-import glob
-import logging
+import errno
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import pyarrow.fs as pafs
+from urllib.parse import unquote
 
 from raylib.errors import SourceError
-from raylib.paths import absolute
-from raylib.reading.filesystems import FORMATS, check_readable, file_format, open_filesystem, split_query
+from raylib.reading.candidates import Candidate, Claims, candidate
+from raylib.reading.filesystems import FORMATS, check_readable
+from raylib.reading.found import FOLDER_OF_A_GLOB, KEPT, RUN, UNKNOWN, Found, Passed, SourceFile, shown
+from raylib.reading.patterns import has_wildcard, matched
+from raylib.reading.remote import files_at, is_remote_run
+from raylib.reading.walking import files_below, is_run
 
-__all__ = ["SourceFile", "find_files"]
+__all__ = ["SourceFile", "find_files", "is_folder_of_a_run"]
 
-logger = logging.getLogger(__name__)
-
-_MANIFEST, _KEPT = "manifest.jsonl", "kept"  # of the folder of a run
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One input file: its path, and what identifies its content.
-
-    Attributes:
-        path: Path or URI as the user knows it.
-        size: Size in bytes.
-        modified_ns: Time of the last change in nanoseconds since 1970; 0 if the file system does not know it.
-        location: Where the file is opened: its absolute path or URI. Workers run in other folders than the command,
-            so a relative path means nothing to them.
-    """
-
-    path: str
-    size: int
-    modified_ns: int
-    location: str = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "location", absolute(self.path))
-
-    def identity(self) -> dict[str, object]:
-        """What fingerprints go by: the path as given, so that a run can be continued from another folder."""
-        return {"path": self.path, "size": self.size, "modified_ns": self.modified_ns}
+_LOCAL = "file://"
 
 
-def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFile], list[str]]:
-    """All input files, and the files that were passed over.
+def find_files(paths: str | Path | Sequence[str | Path]) -> Found:
+    """All input files, and what was passed over.
+
+    A path that exists is taken as it is, whatever characters its name holds. Of a folder all files of known formats
+    below it are taken, also behind links; of the folder of a run those that it kept. Files that cannot be read are
+    among the result, with the reason. No file is taken twice.
 
     Args:
         paths: A path, glob, folder or URI, or a list of these.
 
     Returns:
-        The input files, sorted within each given path; and the paths of files below a folder whose extension is
-        unknown.
+        The input files, sorted within each given path, and what was passed over.
 
     Raises:
-        SourceError: A path matches no file.
+        SourceError: A path matches no file, or is given itself and cannot be read.
     """
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not given:
         raise SourceError("input.path is empty: give a file, a glob, a folder, a URI or a list of these")
-    files: dict[str, SourceFile] = {}
-    skipped: list[str] = []
+    files: list[SourceFile] = []
+    passed: list[Passed] = []
+    claims = Claims()
     for path in map(str, given):
-        found, passed = _expand_uri(path) if "://" in path else _expand_local(path)
+        found, over = _candidates(path)
         if not found:
-            raise _not_found(path, passed)
-        skipped += passed
-        for file in found:
-            files.setdefault(file.path, file)
-    return list(files.values()), skipped
+            raise _not_found(path, over)
+        new, again = claims.admit(found)
+        files += new
+        passed += [*over, *again]
+    return Found(files, passed)
 
 
-def _not_found(path: str, passed: Sequence[str]) -> SourceError:
+def is_folder_of_a_run(path: str) -> bool:
+    """Whether a path or URI is the folder of a run, of which the kept records are meant.
+
+    Args:
+        path: The path or URI.
+    """
+    if "://" in path and not path.startswith(_LOCAL):
+        return is_remote_run(path)
+    return is_run(os.path.expanduser(_local_path(path)))
+
+
+def _candidates(path: str) -> tuple[list[Candidate], list[Passed]]:
+    """The files that a given path leads to, and what was passed over on the way."""
+    if path.startswith(_LOCAL):
+        found, passed = _local(_local_path(path))
+        files = [replace(c, file=replace(c.file, path=_LOCAL + c.file.path)) for c in found]
+        return files, [Passed(_LOCAL + p.path, p.why) for p in passed]
+    if "://" not in path:
+        return _local(os.path.expanduser(path))
+    remote, passed = files_at(path)
+    return [Candidate(file) for file in remote], passed
+
+
+def _local_path(path: str) -> str:
+    """The local path of a `file://` URI: as it is spelt if that exists, otherwise without percent encoding."""
+    inner = path.removeprefix(_LOCAL)
+    return inner if inner == path or os.path.lexists(inner) else unquote(inner)
+
+
+def _local(path: str) -> tuple[list[Candidate], list[Passed]]:
+    """Files of a local path, glob or folder, and what was passed over."""
+    if shown(path) != path:
+        raise SourceError(f"the name of {shown(path)} is not UTF-8: rename it, for example with convmv")
+    if not path:
+        return [], []
+    if os.path.isdir(path):
+        return files_below(path)
+    if os.path.lexists(path) or not has_wildcard(path):
+        return _given(path), []
+    found, passed = matched(path)
+    for one in found:
+        check_readable(one.file.path)
+    return found, passed
+
+
+def _given(path: str) -> list[Candidate]:
+    """A file that is named by the user: an error if it cannot be read."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return []
+        raise SourceError(f"cannot read input file {path}: {error.strerror}") from None
+    check_readable(path)
+    found = candidate(path)
+    if found.file.error is not None:
+        raise SourceError(f"cannot read input file {path}: {found.file.error.detail}")
+    return [found]
+
+
+def _not_found(path: str, passed: Sequence[Passed]) -> SourceError:
     """The error for a path without input files: it does not exist, or holds only `passed` files, or matches none."""
-    expanded = os.path.expanduser(path)
     if not path:
         return SourceError("an input path is empty: give a file, a glob, a folder or a URI")
-    is_glob = any(c in path for c in "*?[")
-    if "://" in path and not is_glob and not passed:
-        return SourceError(f"no input file matches {path!r}: there is no such file, or its server does not answer")
-    if "://" not in path and not is_glob and not os.path.exists(expanded):
+    start = f"no input file matches {path!r}"
+    expanded = os.path.expanduser(_local_path(path))
+    remote = "://" in path and not path.startswith(_LOCAL)
+    if passed:
+        return SourceError(f"{start}{_what_is_there(path, passed)}")
+    if remote and not has_wildcard(path):
+        return SourceError(f"{start}: there is no such file, or its server does not answer")
+    if not remote and os.path.isdir(expanded):
+        return SourceError(f"{start}: the folder holds no files")
+    if not remote and not has_wildcard(path):
         looked = "" if os.path.isabs(expanded) else f" (looked in {os.getcwd()})"
-        return SourceError(f"no input file matches {path!r}: there is no such file or folder{looked}")
-    if os.path.isdir(expanded) and not passed:
-        return SourceError(f"no input file matches {path!r}: the folder holds no files")
-    hint = f"; {len(passed)} files there have unknown extensions, such as {passed[0]}" if passed else ""
-    known = f"{', '.join(sorted(FORMATS))} (+ .gz, .zst, .bz2, .xz)"
-    return SourceError(f"no input file matches {path!r}{hint}; known: {known}")
+        return SourceError(f"{start}: there is no such file or folder{looked}")
+    return SourceError(f"{start}; known: {_known()}")
 
 
-def _expand_local(path: str) -> tuple[list[SourceFile], list[str]]:
-    """Files of a local path, glob or folder, and those that were passed over."""
-    expanded = os.path.expanduser(path)
-    if os.path.isfile(expanded):
-        check_readable(expanded)
-        return [_local_file(expanded)], []
-    if os.path.isdir(expanded):
-        names = sorted(_names_below(expanded))
-    else:
-        names = sorted(n for n in glob.glob(expanded, recursive=True) if os.path.isfile(n))
-        if names:
-            for name in names:
-                check_readable(name)
-            return [_local_file(n) for n in names], []
-    known = [n for n in names if file_format(n)[0]]
-    return [_local_file(n) for n in known], [n for n in names if not file_format(n)[0]]
+def _what_is_there(path: str, passed: Sequence[Passed]) -> str:
+    """What a path holds in place of input files, and what to do."""
+    first, why = passed[0]
+    if why == RUN and first.rstrip("/") == path.rstrip("/"):
+        return f": it is the folder of a run that has kept no file (in {first}{KEPT})"
+    if why == FOLDER_OF_A_GLOB:
+        return f": only folders do, such as {first}; give them without a glob, or their files: {path.rstrip('/')}/**"
+    unknown = [p.path for p in passed if p.why == UNKNOWN]
+    if unknown:
+        return f"; {len(unknown)} files there have unknown extensions, such as {unknown[0]}; known: {_known()}"
+    return f": {len(passed)} there were passed over, such as {first} ({why}); give what is data by its own path"
 
 
-def _names_below(root: str) -> Iterator[str]:
-    """Paths of the files below a folder without hidden ones: of a run what it kept, of runs inside nothing."""
-    for folder, inner, members in os.walk(root):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        if _is_run(folder, members):
-            inner[:] = [_KEPT] if folder == root and _KEPT in inner else []
-            if folder == root:
-                logger.warning("%s is the folder of a run: only what it kept is read", root)
-            else:
-                logger.warning(
-                    "%s is the folder of a run and passed over; %s/%s is what it kept", folder, folder, _KEPT
-                )
-            continue
-        yield from (os.path.join(folder, name) for name in members if not name.startswith((".", "_")))
-
-
-def _is_run(folder: str, members: Sequence[str]) -> bool:
-    """Whether a folder is that of a run: it has a manifest, and folders of a run."""
-    return _MANIFEST in members and any(os.path.isdir(os.path.join(folder, name)) for name in (_KEPT, ".work"))
-
-
-def _local_file(path: str) -> SourceFile:
-    try:
-        status = os.stat(path)
-    except OSError as error:  # a link to nowhere, or a folder that may not be searched
-        raise SourceError(f"cannot read input file {path}: {error.strerror}") from None
-    return SourceFile(path, status.st_size, status.st_mtime_ns)
-
-
-def _expand_uri(uri: str) -> tuple[list[SourceFile], list[str]]:
-    """Files of a URI, which may be a glob or a folder, and those that were passed over."""
-    uri, query = split_query(uri)
-    base, pattern = uri, ""
-    if any(c in uri for c in "*?["):
-        first = min(uri.index(c) for c in "*?[" if c in uri)
-        base = uri[: uri.rindex("/", 0, first)]
-        pattern = uri
-    system, inner = open_filesystem(base + query)
-    prefix = base[: len(base) - len(inner)] if base.endswith(inner) else base.split("://", 1)[0] + "://"
-    info = system.get_file_info(inner)
-    if info.type == pafs.FileType.File:
-        return [_remote_file(prefix, info, query)], []
-    if info.type == pafs.FileType.NotFound:
-        return [], []
-    infos = system.get_file_info(pafs.FileSelector(inner, recursive=True))
-    found = sorted(
-        (_remote_file(prefix, i, query) for i in infos if i.type == pafs.FileType.File), key=lambda f: f.path
-    )
-    if pattern:
-        return [f for f in found if fnmatch.fnmatch(f.path.removesuffix(query), pattern)], []
-    return [f for f in found if file_format(f.path)[0]], [f.path for f in found if not file_format(f.path)[0]]
-
-
-def _remote_file(prefix: str, info: pafs.FileInfo, query: str) -> SourceFile:
-    return SourceFile(prefix + info.path + query, info.size or 0, info.mtime_ns or 0)
+def _known() -> str:
+    return f"{', '.join(sorted(FORMATS))} (+ .gz, .zst, .bz2, .xz)"

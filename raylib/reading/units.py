@@ -19,6 +19,7 @@ from raylib.reading.sources import SourceFile
 __all__ = ["Piece", "Unit", "plan"]
 
 
+_MOST_FILES = 1000  # of a unit: opening a small file takes longer than reading it
 _EXPANSION = 8  # a compressed text is taken to be this many times larger when small files are grouped
 
 
@@ -65,39 +66,40 @@ def plan(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[Unit]:
     """Cut files into units, in input order.
 
     Small files are packed together, large ones are streamed, and large Parquet and Arrow files are cut at row groups.
+    Files that cannot be read come last, so that a link that breaks or is mended changes no other unit.
 
     Args:
         files: Files to read.
         batch_bytes: Size of a unit in raw (decompressed) bytes, about.
     """
-    number = 0
+    for number, (pieces, streamed) in enumerate(_cut(files, batch_bytes)):
+        yield Unit(number, pieces, streamed)
+
+
+def _cut(files: Iterable[SourceFile], batch_bytes: int) -> Iterator[tuple[tuple[Piece, ...], bool]]:
+    """The pieces of each unit, and whether a reader cuts it further."""
     packed: list[Piece] = []
+    unreadable: list[Piece] = []
     packed_bytes = 0.0
-
-    def flush() -> Iterator[Unit]:
-        nonlocal number, packed, packed_bytes
-        if packed:
-            yield Unit(number, tuple(packed))
-            number, packed, packed_bytes = number + 1, [], 0.0
-
     for file in files:
+        if file.error is not None:
+            unreadable.append(Piece(file))
+            continue
         found, compression = file_format(file.path)
         estimate = file.size * (_EXPANSION if compression or found in ("zip", "tar") else 1)
+        full = packed_bytes + estimate > batch_bytes or len(packed) == _MOST_FILES
+        if packed and full:
+            yield tuple(packed), False
+            packed, packed_bytes = [], 0.0
         if estimate <= batch_bytes:
-            if packed_bytes + estimate > batch_bytes:
-                yield from flush()
             packed.append(Piece(file))
             packed_bytes += estimate
-            continue
-        yield from flush()
-        if found in ("parquet", "arrow") and not compression:
-            for start, stop in _row_group_ranges(file, found, batch_bytes):
-                yield Unit(number, (Piece(file, start, stop),))
-                number += 1
+        elif found in ("parquet", "arrow") and not compression:
+            yield from (((Piece(file, *part),), False) for part in _row_group_ranges(file, found, batch_bytes))
         else:
-            yield Unit(number, (Piece(file),), streamed=True)
-            number += 1
-    yield from flush()
+            yield (Piece(file),), True
+    for pieces in (packed, unreadable):
+        yield from ((tuple(pieces[i : i + _MOST_FILES]), False) for i in range(0, len(pieces), _MOST_FILES))
 
 
 def _row_group_ranges(file: SourceFile, found: str, batch_bytes: int) -> Iterator[tuple[int, int | None]]:

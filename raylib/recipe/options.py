@@ -21,7 +21,7 @@ class InputOptions(Options):
 
     path: str | list[str] = Field(
         description="Path of the input: a file, glob, folder or URI, or a list of these. A folder stands for all files "
-        "below it whose extension is known."
+        "below it whose extension is known, without hidden ones; the folder of a run stands for what it kept."
     )
     kind: Literal["auto", "document", "conversation", "preference", "feedback", "safety"] = Field(
         "auto", description="Kind of the records. `auto` decides by the first record."
@@ -76,7 +76,8 @@ class OutputOptions(Options):
     split_by: str = Field(
         "",
         description="Name of a column, such as `stage`, by which kept records are split: each of its values gets a "
-        "folder (`kept/stage1`, `kept/stage2`, ...), and `splits.json` lists what each folder holds.",
+        "folder (`kept/stage1`, `kept/stage2`, ...), and `splits.json` lists what each folder holds. A text of over "
+        "120 bytes gives its folder its beginning and a hash. A column with over 100 values in a shard ends the run.",
     )
     check_space: bool = Field(
         True,

@@ -9,10 +9,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["MISSING", "Counts", "FolderTotals", "SplitCounts", "add_counts", "summed_splits", "value_counts"]
+__all__ = [
+    "MISSING",
+    "OTHER_SOURCES",
+    "Counts",
+    "FolderTotals",
+    "SplitCounts",
+    "add_counts",
+    "largest_sources",
+    "summed_splits",
+    "value_counts",
+]
 
 
 MISSING = "(none)"  # stands for a value that is missing
+OTHER_SOURCES = "(other sources)"
+"""Stands for the sources that are not counted one by one; `sources` among its counts is their number."""
+
 _OTHER = "(other)"
 _TEXTS = 200  # different texts that are counted in a column; the others count as `(other)`
 _Total = TypeVar("_Total", bound=Mapping[str, object])
@@ -76,6 +89,24 @@ def add_counts(total: _Total, part: Mapping[str, object]) -> _Total:
         else:
             held[key] = held.get(key, 0) + value
     return total
+
+
+def largest_sources(sources: Mapping[str, Mapping[str, int]], most: int) -> dict[str, dict[str, int]]:
+    """The largest sources, and the others as one: there may be a source for each of a million files.
+
+    Args:
+        sources: Counts by source; among them may be `OTHER_SOURCES` already.
+        most: Number of sources to count one by one.
+
+    Returns:
+        Counts by source, the one with most records first and `OTHER_SOURCES` last. Totals over all of them stay.
+    """
+    order = sorted(sources, key=lambda name: (name == OTHER_SOURCES, -sources[name].get("in", 0), name))
+    shown = {name: dict(sources[name]) for name in order[:most] if name != OTHER_SOURCES}
+    others: dict[str, int] = {}
+    for name in order[len(shown) :]:
+        add_counts(others, {"sources": 1, **sources[name]})
+    return {**shown, OTHER_SOURCES: others} if others else shown
 
 
 def value_counts(column: pa.ChunkedArray) -> dict[str, int]:

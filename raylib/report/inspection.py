@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 from raylib.errors import SourceError
 from raylib.messages import MESSAGES
 from raylib.reading.block import ReadOptions
+from raylib.reading.found import by_reason, passed_lines
+from raylib.reading.kinds import kinds_in_words, recognised_kind
 from raylib.reading.layouts import guess_kind, layout
 from raylib.reading.opening import blocks_of
 from raylib.reading.parsing import Parsed, first_record, parse
-from raylib.reading.sources import find_files
+from raylib.reading.sources import find_files, is_folder_of_a_run
 from raylib.reading.units import Piece
 from raylib.schema import SCHEMAS, text_of
 from raylib.storage.names import RunFiles
@@ -83,21 +85,24 @@ def inspect_path(path: str, *, samples: int = 3, encoding: str = "auto", limit: 
     Raises:
         SourceError: there is nothing to read, or no record in it.
     """
-    store = Store(path)
-    if store.exists(RunFiles.MANIFEST) and store.exists(RunFiles.SUMMARY):
+    if is_folder_of_a_run(path) and (store := Store(path)).exists(RunFiles.SUMMARY):
         summary = Summary.from_json(orjson.loads(store.read(RunFiles.SUMMARY)))
         yield f"a run of recipe {summary.name!r}: {summary.records_in:,} records in"
         yield (f"kept {summary.records_kept:,}, rejected {summary.records_rejected:,}, report {path}/{RunFiles.REPORT}")
-        path = f"{path}/{RunFiles.KEPT}"
-    files, skipped = find_files(path)
-    ending = f", {len(skipped)} with unknown extensions skipped" if skipped else ""
-    yield f"{_files(len(files))}, {sum(f.size for f in files):,} bytes on disk{ending}"
+    files, passed = find_files(path)
+    yield f"{_files(len(files))}, {sum(f.size for f in files):,} bytes on disk"
+    yield from passed_lines(by_reason(passed, most=3))
     options = ReadOptions(encoding=encoding, block_bytes=4 << 20)
     kind, totals, stopped = "", _Totals(), False
-    for block in (block for file in files for block in blocks_of(Piece(file), options)):
-        if not kind and (record := first_record(block)) is not None:
-            kind = guess_kind(record)
-            yield _described(record, kind, block.encoding)
+    seen: set[str] = set()
+    kinds: dict[str, list[str]] = {}
+    for file, block in ((f, b) for f in files for b in blocks_of(Piece(f), options)):
+        if file.path not in seen and (record := first_record(block)) is not None:
+            seen.add(file.path)
+            if not kind:
+                kind = guess_kind(record)
+                yield _described(record, kind, block.encoding)
+            kinds.setdefault(recognised_kind(record) or "unknown", []).append(file.path)
         for parsed in parse(block, kind or "document"):
             totals.add(parsed, samples)
         stopped = limit is not None and totals.records >= limit
@@ -105,6 +110,8 @@ def inspect_path(path: str, *, samples: int = 3, encoding: str = "auto", limit: 
             break
     if not totals.records and not totals.unreadable:
         raise SourceError(f"{path!r} contains no records in {_files(len(files))}")
+    if len(kinds) > 1:
+        yield f"kinds differ, and all records are read as {kind}: {kinds_in_words(kinds)}"
     yield from totals.lines(kind or "document", stopped=stopped)
 
 

@@ -8,7 +8,8 @@ from typing import TypedDict, cast
 
 import jinja2
 
-from raylib.report.counts import FolderTotals
+from raylib.reading.found import passed_lines
+from raylib.report.counts import OTHER_SOURCES, FolderTotals, largest_sources
 from raylib.report.decisions import Decisions
 from raylib.report.difference import difference
 from raylib.report.histograms import score_histograms
@@ -55,6 +56,7 @@ def render_report(
         funnel=_funnel(summary),
         reasons=[(key, n, 100 * n / rejected) for key, n in summary.by_reason.items()],
         sources=_sources(summary),
+        skipped=passed_lines(summary.skipped),
         bins=_lengths(summary),
         kept=[
             {**s, "html": difference(s["before"], s["after"]), "same": s["before"] == s["after"]}
@@ -107,12 +109,13 @@ def _funnel(summary: Summary) -> list[_FunnelRow]:
 
 
 def _sources(summary: Summary) -> list[Mapping[str, object]]:
-    """The largest sources."""
+    """The largest sources, and the others as one."""
     rows: list[Mapping[str, object]] = []
-    for name, counts in sorted(summary.by_source.items(), key=lambda kv: -kv[1].get("in", 0)):
+    for name, counts in largest_sources(summary.by_source, _MOST_SOURCES).items():
         share = 100 * counts.get("kept", 0) / max(counts.get("in", 0), 1)
-        rows.append({"name": name or "(none)", **counts, "share": share})
-    return rows[:_MOST_SOURCES]
+        title = f"{counts['sources']:,} other sources" if name == OTHER_SOURCES else name or "(none)"
+        rows.append({"name": title, **counts, "share": share})
+    return rows
 
 
 def _lengths(summary: Summary) -> list[Mapping[str, object]]:

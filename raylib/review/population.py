@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from raylib.hashing import id_hashes
 from raylib.records import Unread, tables_of
+from raylib.report.counts import OTHER_SOURCES
 from raylib.report.samples import shortened
 from raylib.review.rules import FinishedRun, ReviewedRule
 from raylib.review.values import Floats, values_of
@@ -148,7 +149,8 @@ def _chances(run: FinishedRun, table: pa.Table) -> Floats:
     counts = run.summary.by_source
     share = max(_MOST_KEPT // max(len(counts), 1), _LEAST_OF_A_SOURCE)
     chance = {source: share / max(count.get("kept", 0), 1) for source, count in counts.items()}
-    return np.array([chance.get(s, 1.0) for s in _sources(table).to_pylist()])
+    others = chance.get(OTHER_SOURCES, 1.0)
+    return np.array([chance.get(s, others) for s in _sources(table).to_pylist()])
 
 
 def _add_rejects(run: FinishedRun, rule: ReviewedRule, rows: _Rows) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raylib.errors import ShardError, StageError, nearest
+from raylib.errors import StageError, nearest
 from raylib.storage.names import RunFiles, ShardName
 from raylib.storage.writers import EXTENSIONS, TableWriter
 
@@ -17,6 +18,7 @@ __all__ = ["KeptFiles", "split_name"]
 
 
 _MOST_VALUES = 100
+_LONGEST_NAME = 120  # bytes of a folder's name; file systems take 255, and some tools add endings
 
 
 @dataclass
@@ -46,8 +48,7 @@ class KeptFiles:
             Folder and records of each part, where records are split.
 
         Raises:
-            StageError: the column to split by is missing.
-            ShardError: the column has too many values.
+            StageError: the column to split by is missing, or has too many values.
         """
         if not self.column:
             self._writer("").write(table)
@@ -55,7 +56,9 @@ class KeptFiles:
         if self.column not in table.column_names:
             raise StageError(f"output.split_by: no column {self.column!r}{nearest(self.column, table.column_names)}")
         values = table[self.column]
-        for value in sorted(pc.unique(values).to_pylist(), key=str):
+        different = pc.unique(values).to_pylist()
+        self._check_number(different)
+        for value in sorted(different, key=str):
             mask = pc.is_null(values) if value is None else pc.equal(values, value)
             part = table.filter(pc.fill_null(mask, False))
             folder = split_name(self.column, value)
@@ -65,13 +68,19 @@ class KeptFiles:
 
     def _writer(self, folder: str) -> TableWriter:
         if folder not in self._writers:
-            if len(self._writers) >= _MOST_VALUES:
-                raise ShardError(
-                    f"output.split_by: {self.column!r} has over {_MOST_VALUES} values; split by a column with few"
-                )
             name = RunFiles.kept(self.shard, EXTENSIONS[self.file_format], folder)
             self._writers[folder] = self.create(name)
         return self._writers[folder]
+
+    def _check_number(self, values: list[object]) -> None:
+        """Refuse a column that would become more files than a worker should hold open; every shard would have them."""
+        folders = self._writers.keys() | {split_name(self.column, value) for value in values}
+        if len(folders) > _MOST_VALUES:
+            raise StageError(
+                f"output.split_by: column {self.column!r} has {len(folders)} values in the first records of shard "
+                f"{self.shard}, and at most {_MOST_VALUES} are split; split by a column with few values, or leave "
+                "output.split_by out (what was done so far is kept)"
+            )
 
     def close(self, empty: pa.Table) -> None:
         """Finish all files.
@@ -86,9 +95,19 @@ class KeptFiles:
 
 
 def split_name(column: str, value: object) -> str:
-    """Folder of the records with this value: `stage1` for numbers, the value itself for text, `none` for null."""
+    """Folder of the records with this value: `stage1` for numbers, the value itself for text, `none` for null.
+
+    Args:
+        column: Name of the column.
+        value: The value. Of a long text the folder has the beginning and a hash of the whole, so that two texts with
+            the same beginning get two folders.
+    """
     if value is None:
         return "none"
     if isinstance(value, str):
-        return re.sub(r"[^\w\-.]+", "_", value).strip(".") or "empty"
+        name = re.sub(r"[^\w\-.]+", "_", value).strip(".") or "empty"
+        if len(name.encode()) <= _LONGEST_NAME:
+            return name
+        digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return f"{name.encode()[: _LONGEST_NAME - 2 * 16 - 1].decode('utf-8', 'ignore')}-{digest}"
     return f"{column}{value}".lower()

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict, cast
 
+from raylib.reading.found import UNKNOWN
+
 __all__ = ["Quarantined", "StageTotals", "Summary"]
 
 
@@ -97,6 +99,13 @@ class Quarantined:
         return cls(data["shard"], data["phase"], data["error"], data["attempts"], data.get("input", ()))
 
 
+class _SkippedJson(TypedDict):
+    """A value of `skipped`."""
+
+    count: int
+    first: Sequence[str]
+
+
 class _SummaryJson(TypedDict, total=False):
     """Keys of `summary.json`."""
 
@@ -128,6 +137,7 @@ class _SummaryJson(TypedDict, total=False):
     quarantined: Sequence[_QuarantinedJson]
     skipped_files: Sequence[str]
     skipped_file_count: int
+    skipped: Mapping[str, _SkippedJson]
     engine: str
     versions: Mapping[str, str]
 
@@ -158,13 +168,15 @@ class Summary:
         mb_per_second: Speed once all workers were there; what an earlier run had read does not count.
         by_stage: Totals of each stage, in the order of the recipe.
         by_reason: Rejects by `stage/reason`, most frequent first.
-        by_source: Counts by source, in the order of their names.
+        by_source: Counts by source, in the order of their names; those of all but the thousand largest are summed
+            as `(other sources)`.
         histogram_in: Records read by class of length.
         histogram_kept: Records kept by class of length.
         shards: Number of shards of the first segment.
         quarantined: Shards that were left out.
-        skipped_files: First hundred files with an unknown extension.
-        skipped_file_count: Number of all such files.
+        skipped_files: First hundred files and folders that were passed over; a folder ends with `/`.
+        skipped_file_count: Number of all of them.
+        skipped: Number and first paths of what was passed over, by reason.
         engine: `ray` or `inline`.
         versions: Versions of raylib, Python and the main libraries.
     """
@@ -199,6 +211,7 @@ class Summary:
     skipped_file_count: int
     engine: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, tuple[int, Sequence[str]]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """The content of `summary.json`; `tokens_kept` and `splits` are there where the run has them."""
@@ -231,6 +244,7 @@ class Summary:
             "quarantined": [item.to_json() for item in self.quarantined],
             "skipped_files": self.skipped_files,
             "skipped_file_count": self.skipped_file_count,
+            "skipped": {why: {"count": count, "first": list(paths)} for why, (count, paths) in self.skipped.items()},
             "engine": self.engine,
             "versions": self.versions,
         }
@@ -270,4 +284,12 @@ class Summary:
             skipped_file_count=read.get("skipped_file_count", 0),
             engine=read.get("engine", ""),
             versions=read.get("versions", {}),
+            skipped=_skipped(read),
         )
+
+
+def _skipped(read: _SummaryJson) -> dict[str, tuple[int, Sequence[str]]]:
+    """What was passed over, by reason; an older version passed over files with unknown extensions alone."""
+    if "skipped" not in read and read.get("skipped_files"):
+        return {UNKNOWN: (read.get("skipped_file_count", 0), read["skipped_files"])}
+    return {why: (part["count"], part["first"]) for why, part in read.get("skipped", {}).items()}

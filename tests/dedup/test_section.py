@@ -96,3 +96,21 @@ def test_sources_are_shown_by_weight() -> None:
     assert source_matrix({"a\tb": 2, "b\tb": 3}, most=1) == Matrix(
         "Duplicates between sources (row: stayed, column: removed)", ["b"], [[3]]
     )
+
+
+def test_rare_pairs_of_sources_are_counted_as_one() -> None:
+    """There may be a source for each file; what a task notes stays small all the same."""
+    count = 5000
+    sources = [f"文件{i}" for i in range(count)]
+    keeper = np.arange(count)
+    keeper[1:4000] = 0
+    keeper[4001:4010] = 4000
+    sources[4000:4010] = ["甲"] * 10
+    notes = cluster_notes(np.arange(count, dtype=np.uint64), sources, keeper, np.ones(count))
+    assert len(notes["sources"]) == 1001
+    assert sum(notes["sources"].values()) == 3999 + 9
+    assert notes["sources"]["甲\t甲"] == 9
+    assert notes["sources"]["(other pairs)"] == 3999 - 999
+    section = cluster_section("Near duplicates", [notes, notes], Store())
+    assert "6,000 more duplicates are between rarer pairs of sources." in str(section)
+    assert "(other pairs)" not in source_matrix(notes["sources"]).names

@@ -231,7 +231,7 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
 def _key(files: Sequence[RecordFile], tokenizer_path: str, options: TokenOptions) -> str:
     """Fingerprint of the options, of the files' paths, sizes and times, and of the tokenizer's files."""
     facts: list[object] = [FORMAT, options.facts()]
-    for _, path in files:
+    for path in (file.path for file in files):
         status = os.stat(path) if os.path.exists(path) else None
         facts.append([path, status.st_size if status else 0, status.st_mtime_ns if status else 0])
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):

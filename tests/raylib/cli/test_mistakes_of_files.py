@@ -91,7 +91,7 @@ def test_an_output_that_holds_a_file_of_the_input(project: Path, said: Said) -> 
     assert error == "error: output.path 'data' holds the input file data/a.jsonl; choose another folder"
 
 
-def test_the_folder_of_a_run_as_input(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_folder_of_a_run_as_input(project: Path) -> None:
     """Its work, its rejects and its books are no records."""
 
     def run(*options: str) -> str:
@@ -101,10 +101,12 @@ def test_the_folder_of_a_run_as_input(project: Path, caplog: pytest.LogCaptureFi
 
     run("output.path=more/out", "stages=[exact_dedup]")
     (project / "more" / "b.jsonl").write_bytes((project / "data" / "a.jsonl").read_bytes())
-    assert "1 records in = 1 kept" in run("input.path=more/out", "output.path=second", "stages=[exact_dedup]")
-    assert "more/out is the folder of a run: only what it kept is read" in caplog.text
-    assert "1 records in = 1 kept" in run("input.path=more", "output.path=third", "stages=[exact_dedup]")
-    assert "more/out is the folder of a run and passed over; more/out/kept is what it kept" in caplog.text
+    said = run("input.path=more/out", "output.path=second", "stages=[exact_dedup]")
+    assert "1 records in = 1 kept" in said
+    assert "passed over 1 (the folder of a run: only what it kept is read): more/out/" in said
+    said = run("input.path=more", "output.path=third", "stages=[exact_dedup]")
+    assert "1 records in = 1 kept" in said
+    assert "passed over 1 (folder of a run; what it kept is read if its own path is given): more/out/" in said
 
 
 def test_an_output_in_the_package_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

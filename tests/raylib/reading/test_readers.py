@@ -293,9 +293,9 @@ def test_paths_globs_folders_and_lists(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "d.jsonl").write_bytes(b"x")
-    found, skipped = find_files(tmp_path)
+    found, passed = find_files(tmp_path)
     assert [Path(f.path).name for f in found] == ["a.jsonl", "b.jsonl.gz", "c.txt", "d.jsonl"]
-    assert [Path(s).name for s in skipped] == ["notes.docx"]
+    assert [Path(p.path).name for p in passed] == [".hidden.jsonl", "notes.docx"]
     assert len(find_files(f"{tmp_path}/*.jsonl*")[0]) == 2
     assert len(find_files([tmp_path / "a.jsonl", f"{tmp_path}/*.jsonl"])[0]) == 1, "a file is read once"
     assert len(find_files(f"file://{tmp_path}/a.jsonl")[0]) == 1

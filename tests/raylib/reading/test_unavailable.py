@@ -124,9 +124,3 @@ def test_a_run_that_could_not_read_a_file_reads_it_the_next_time(tmp_path: Path,
         run(recipe, progress=hiding)
     hiding.give_back()
     assert run(recipe).summary["records_in"] == size + 1
-
-
-def test_a_link_to_nowhere_is_named_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").symlink_to("nowhere")
-    with pytest.raises(SourceError, match=r"cannot read input file .*a\.jsonl: No such file"):
-        find_files(tmp_path)

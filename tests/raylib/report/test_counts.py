@@ -6,8 +6,10 @@ import math
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from raylib.report.counts import Counts, add_counts, summed_splits, value_counts
+from raylib.report.counts import OTHER_SOURCES, Counts, add_counts, largest_sources, summed_splits, value_counts
 
 
 def test_counts_add_up_at_every_depth() -> None:
@@ -74,3 +76,18 @@ def test_sums_of_scores_become_means_in_the_order_of_the_folders() -> None:
     assert list(totals) == ["新闻", "百科"]
     assert totals["百科"] == {"records": 2, "characters": 90, "tokens": 50, "mean": {"q": 0.75}}
     assert totals["新闻"] == {"records": 1, "characters": 10, "mean": {}}
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.fixed_dictionaries({"in": st.integers(0, 9), "kept": st.integers(0, 9)}))
+)
+def test_the_largest_sources_and_the_others_as_one(sources: dict[str, dict[str, int]]) -> None:
+    shown = largest_sources(sources, 5)
+    assert len(shown) == min(len(sources), 6)
+    for what in ("in", "kept"):
+        assert sum(c.get(what, 0) for c in shown.values()) == sum(c[what] for c in sources.values())
+    if len(sources) > 5:
+        assert list(shown)[-1] == OTHER_SOURCES
+        assert shown[OTHER_SOURCES]["sources"] == len(sources) - 5
+        again = largest_sources(shown, 2)
+        assert again[OTHER_SOURCES]["sources"] == len(sources) - 2, "others are never counted as one source"

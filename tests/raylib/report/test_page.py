@@ -61,11 +61,11 @@ def test_lengths_are_shown_from_the_shortest_to_the_longest_class_in_use(summary
 
 def test_failures_are_reported_at_the_top(summary: Summary) -> None:
     quarantined = [Quarantined("00003", "s0", "ValueError: 坏的分片", 3, ["a.jsonl"])]
-    damaged = dataclasses.replace(summary, quarantined=quarantined, skipped_files=["说明.docx"], skipped_file_count=2)
+    damaged = dataclasses.replace(summary, quarantined=quarantined, skipped={"unknown extension": (2, ["说明.docx"])})
     page = shown(damaged)
     assert "1 shard failed and is missing from the output." in page
     assert "shard 00003 (a.jsonl), 3 attempts: ValueError: 坏的分片" in page
-    assert "2 files with unknown extensions were skipped, such as 说明.docx." in page
+    assert "passed over 2 (unknown extension): 说明.docx, ..." in page
 
 
 def test_texts_of_records_are_escaped_everywhere(summary: Summary) -> None:

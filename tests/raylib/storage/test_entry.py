@@ -73,6 +73,7 @@ def test_a_summary_comes_back_whole(more: bool) -> None:
         "quarantined": [lost],
         "skipped_files": ["b.bin"],
         "skipped_file_count": 1,
+        "skipped": {"unknown extension": {"count": 1, "first": ["b.bin"]}},
         "engine": "ray",
         "versions": {},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,14 +11,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
 from raylib.engine import run
-from raylib.errors import LockedError
+from raylib.errors import LockedError, SourceError
 from raylib.locking import LOCK_NAME, Holder
+from raylib.reading.block import ReadOptions
+from raylib.reading.found import HIDDEN, RUN_INSIDE, UNKNOWN
+from raylib.reading.opening import blocks_of
+from raylib.reading.sources import find_files
+from raylib.reading.units import Piece
 from raylib.recipe import Recipe
+from raylib.records import files_of
 from raylib.storage.locks import locked_output
 from raylib.storage.store import Store
 from tests.raylib.engine.runs import STAGES, Count, content, rows
@@ -90,3 +98,56 @@ def test_a_bucket_has_one_writer_at_a_time(
     store.write(LOCK_NAME, replace(first, host="far-away", beat=time.time() - 90).to_bytes())
     with locked_output(store, "it"):
         assert "it: taken over from pid" in caplog.text
+
+
+ODD_NAMES = [
+    "a b.jsonl",
+    "50%.jsonl",
+    "%41.jsonl",
+    "数据/[x]/a.jsonl",
+    "q?.jsonl",
+    "st*r.jsonl",
+    "a#b.jsonl",
+    "a+b.jsonl",
+]
+
+
+@pytest.mark.slow
+def test_objects_are_found_and_read_by_the_rules_of_folders(bucket: Callable[[str], str], server: str) -> None:
+    query = bucket(server)
+    system, _ = pafs.FileSystem.from_uri(f"s3://faulty/{query}")
+    passed = ["data/.hidden/x.jsonl", "data/_temporary/0/y.jsonl", "data/_SUCCESS", "data/notes.docx"]
+    inside = ["data/run/manifest.jsonl", "data/run/kept/_a/k.jsonl", "data/run/rejected/r.jsonl"]
+    for name in [*(f"data/{name}" for name in ODD_NAMES), *passed, *inside]:
+        with system.open_output_stream(f"faulty/{name}") as stream:
+            stream.write(orjson.dumps({"text": name}) + b"\n")
+    system.create_dir("faulty/data/empty")  # leaves a marker of size 0
+
+    def found(path: str) -> list[str]:
+        files = find_files(f"s3://faulty/{path}{query}").files
+        texts = [json.loads(b.data)["text"] for f in files for b in blocks_of(Piece(f), ReadOptions())]
+        assert [f.path for f in files] == [f"s3://faulty/{text}{query}" for text in texts], "each is read at its place"
+        return [text.removeprefix("data/") for text in texts]
+
+    assert found("data") == sorted(ODD_NAMES)
+    over = {p.path.removeprefix("s3://faulty/data/"): p.why for p in find_files(f"s3://faulty/data{query}").passed}
+    assert over == {
+        ".hidden/": HIDDEN,
+        "_temporary/": HIDDEN,
+        "_SUCCESS": HIDDEN,
+        "notes.docx": UNKNOWN,
+        "run/": RUN_INSIDE,
+    }
+    for name in ODD_NAMES:
+        if "%" not in name:  # which in a URI that is given begins an encoded character
+            assert found(f"data/{name}") == [name]
+    assert found("data/%2541.jsonl") == ["%41.jsonl"]
+    assert found("data/数据/[x]/*.jsonl") == ["数据/[x]/a.jsonl"]
+    assert found("data/*.jsonl") == sorted(n for n in ODD_NAMES if "/" not in n)
+    assert found("data/**/*.jsonl") == sorted(ODD_NAMES)
+    assert found("data/run") == found("data/run/kept") == ["run/kept/_a/k.jsonl"]
+    assert [f.path for f in files_of([f"s3://faulty/data/run{query}"])] == [
+        f"s3://faulty/data/run/kept/_a/k.jsonl{query}"
+    ]
+    with pytest.raises(SourceError, match="no input file matches"):
+        find_files(f"s3://faulty/data/empty{query}")
