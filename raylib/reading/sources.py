@@ -28,20 +28,22 @@ class SourceFile:
     """One input file: its path, and what identifies its content.
 
     Attributes:
-        path: Path or URI as the user knows it.
+        path: Path or URI as the user knows it, of which ids are made.
         size: Size in bytes.
         modified_ns: Time of the last change in nanoseconds since 1970; 0 if the file system does not know it.
-        location: Where the file is opened: its absolute path or URI. Workers run in other folders than the command,
-            so a relative path means nothing to them.
+        query: How the storage is reached, `?endpoint_override=...`; no part of ids.
+        location: Where the file is opened: its absolute path, or its URI with the query. Workers run in other folders
+            than the command, so a relative path means nothing to them.
     """
 
     path: str
     size: int
     modified_ns: int
+    query: str = field(default="", compare=False)
     location: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "location", absolute(self.path))
+        object.__setattr__(self, "location", absolute(self.path) + self.query)
 
     def identity(self) -> dict[str, object]:
         """What fingerprints go by: the path as given, so that a run can be continued from another folder."""
@@ -72,7 +74,7 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[list[SourceFil
             raise _not_found(path, passed)
         skipped += passed
         for file in found:
-            files.setdefault(file.path, file)
+            files.setdefault(file.location, file)
     return list(files.values()), skipped
 
 
@@ -161,9 +163,9 @@ def _expand_uri(uri: str) -> tuple[list[SourceFile], list[str]]:
         (_remote_file(prefix, i, query) for i in infos if i.type == pafs.FileType.File), key=lambda f: f.path
     )
     if pattern:
-        return [f for f in found if fnmatch.fnmatch(f.path.removesuffix(query), pattern)], []
+        return [f for f in found if fnmatch.fnmatch(f.path, pattern)], []
     return [f for f in found if file_format(f.path)[0]], [f.path for f in found if not file_format(f.path)[0]]
 
 
 def _remote_file(prefix: str, info: pafs.FileInfo, query: str) -> SourceFile:
-    return SourceFile(prefix + info.path + query, info.size or 0, info.mtime_ns or 0)
+    return SourceFile(prefix + info.path, info.size or 0, info.mtime_ns or 0, query)
