@@ -1,9 +1,14 @@
-"""Folders of models and tokenizers that users name: nothing is downloaded; a wrong name says what would be right."""
+"""Folders of models and tokenizers that users name: nothing is downloaded; a wrong name says what would be right.
+
+A model is data and never code: a folder whose files name code that would be run is refused before anything loads it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +19,12 @@ __all__ = ["loaded", "model_folder", "tokenizer_folder"]
 Loaded = TypeVar("Loaded")
 _MODEL = ("config.json",)
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
+_DATA = {"tokenizer.json", "vocab.json", "added_tokens.json", "model.safetensors.index.json"}  # name no code
+_LARGEST_CONFIG = 4 << 20  # bytes; those of models have a few kilobytes
+_DEEPEST = 20
+_OF_FILES = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, pickle.UnpicklingError)
+_CODE = "it needs code that comes with it (auto_map), and code that comes with a model never runs"
+_LIBRARIES = {"safetensors", "safetensors_rust", "huggingface_hub", "torch", "jinja2"}
 _OURS = {"models", "model", "out", "runs", "data", "tokens", "checkpoints", "ckpt", "output", "outputs"}
 
 
@@ -29,7 +40,8 @@ def model_folder(path: str, option: str, files: tuple[str, ...] = _MODEL) -> str
         The path.
 
     Raises:
-        ParameterError: It is not; for the name of a model on a hub, with the command that downloads it.
+        ParameterError: It is not; for the name of a model on a hub, with the command that downloads it. Or its files
+            name code that would be run.
     """
     return _folder(path, option, "a model", files)
 
@@ -45,7 +57,8 @@ def tokenizer_folder(path: str, option: str) -> str:
         The path.
 
     Raises:
-        ParameterError: It is not; for the name of a model on a hub, with the command that downloads it.
+        ParameterError: It is not; for the name of a model on a hub, with the command that downloads it. Or its files
+            name code that would be run.
     """
     return _folder(path, option, "a tokenizer", _TOKENIZER)
 
@@ -61,7 +74,64 @@ def _folder(path: str, option: str, what: str, files: tuple[str, ...]) -> str:
         raise ParameterError(f"{option}: {path!r} is not a folder{_advice(path)}")
     if not any((place / name).is_file() for name in files):
         raise ParameterError(f"{option}: the folder {path!r} holds no {files[0]}; name the folder of {what}")
+    for file, reason in _code_in(place):
+        raise ParameterError(f"{option}: {path!r} is refused: {file} {reason}; code that comes with a model never runs")
     return path
+
+
+def _code_in(folder: Path) -> Iterator[tuple[str, str]]:
+    """Files that make a library run code which comes with the model or which the model names, and how."""
+    for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
+        if file.name not in _DATA and file.is_file() and file.stat().st_size < _LARGEST_CONFIG:
+            try:
+                held = json.loads(file.read_bytes())
+            except (ValueError, RecursionError):  # whoever needs the file says so
+                continue
+            name = str(file.relative_to(folder))
+            yield from ((name, reason) for reason in _reasons(file, held))
+
+
+def _reasons(file: Path, held: object) -> Iterator[str]:
+    """Why the content of a JSON file is refused."""
+    if file.name == "modules.json" and isinstance(held, list):
+        kinds = [str(module.get("type", "")) for module in held if isinstance(module, dict)]
+        yield from (f"names the module {kind!r}" for kind in kinds if not kind.startswith("sentence_transformers."))
+    if file.name == "router_config.json" and isinstance(held, dict) and isinstance(held.get("types"), dict):
+        kinds = [str(kind) for kind in held["types"].values()]
+        yield from (f"names the module {kind!r}" for kind in kinds if not kind.startswith("sentence_transformers."))
+    if file.name == "adapter_config.json" and isinstance(held, dict):
+        base = str(held.get("base_model_name_or_path") or "")
+        if not os.path.isdir(base):
+            yield f"names the model {base!r}, which is no folder here"
+        else:
+            yield from (f"names {base!r}, whose {name} {reason}" for name, reason in _code_in(Path(base)))
+        if held.get("megatron_config"):
+            yield f"names the module {held.get('megatron_core')!r}"
+    yield from _reasons_of_keys(held, 0)
+
+
+def _reasons_of_keys(held: object, depth: int) -> Iterator[str]:
+    """Why keys anywhere in a JSON file are refused."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(held, list):
+        for item in held:
+            yield from _reasons_of_keys(item, depth + 1)
+    if isinstance(held, dict):
+        for key, value in held.items():
+            if key == "trust_remote_code" and value:
+                yield "asks for trust_remote_code"
+            elif key.endswith("implementation") and isinstance(value, str) and "/" in value:
+                yield f"names the kernel {value!r} of a hub as {key}"
+            elif key == "activation_function" and isinstance(value, str) and _is_foreign(value):
+                yield f"names the function {value!r}"
+            else:
+                yield from _reasons_of_keys(value, depth + 1)
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a dotted name is none of torch.nn."""
+    return "." in name and not name.startswith("torch.nn.")
 
 
 def _advice(path: str) -> str:
@@ -89,6 +159,11 @@ def loaded(load: Callable[[], Loaded], path: str, option: str) -> Loaded:
     """
     try:
         return load()
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:
+        if not isinstance(error, _OF_FILES) and type(error).__module__.split(".")[0] not in _LIBRARIES:
+            raise
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ParameterError(f"{option}: cannot load {path!r}: {lines[0][:300]}") from error
+        reason = _CODE if "trust_remote_code" in str(error) else lines[0][:300]
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "a file of weights is a pickle with more than weights in it, or damaged; use safetensors"
+        raise ParameterError(f"{option}: cannot load {path!r}: {reason}") from error

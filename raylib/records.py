@@ -75,11 +75,13 @@ class RecordFile(NamedTuple):
         source: Source of records that name none: the file's name without extensions.
         path: Path of the file.
         error: Why it cannot be read, where that is known before it is opened.
+        query: How its storage is reached.
     """
 
     source: str
     path: str
     error: Unreadable | None = None
+    query: str = ""
 
     def tables(self, kind: str = "auto", *, rejected: Rejected) -> Iterator[pa.Table]:
         """The records, a few thousand at a time.
@@ -100,7 +102,7 @@ class RecordFile(NamedTuple):
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{self.path} is damaged: {error}") from error
             return
-        yield from _parsed(find_files(self.path)[0], kind, rejected)
+        yield from _parsed(find_files(self.path + self.query)[0], kind, rejected)
 
 
 def _schema(path: str) -> pa.Schema:
@@ -154,7 +156,7 @@ def files_of(sources: Sequence[str]) -> list[RecordFile]:
     Raises:
         SourceError: A path matches no file.
     """
-    return [RecordFile(stem_of(file.path), file.path, file.error) for file in _files(sources)]
+    return [RecordFile(stem_of(file.path), file.path, file.error, file.query) for file in _files(sources)]
 
 
 def _files(sources: Sequence[str]) -> list[SourceFile]:

@@ -3,6 +3,9 @@
 YAML 1.1 makes more of plain words than users mean. Here a date and `12:30` stay text, `1e-5` is a number, and the keys
 `yes`, `no`, `on` and `off` are words. Of other values that are a boolean or a number the text is remembered, for the
 options that want text: `gpus: yes`, `name: 1.10`, `source: no`.
+
+A file may come from a stranger: its size, its depth and what its aliases stand for are bounded, and URIs with secrets
+are refused before anything is done with them.
 """
 
 from __future__ import annotations
@@ -16,9 +19,16 @@ from typing import Any
 
 import yaml
 
+from raylib.credentials import ADVICE, secrets_of
+
 __all__ = ["Document", "KeyPath", "Where", "full_width_hint", "parse_document", "read_document"]
 
 KeyPath = tuple[object, ...]
+
+_MOST_BYTES = 4 << 20  # of a file; the largest recipe that we know has 40 KB
+_DEEPEST = 100  # levels of mappings and lists
+_MOST_REPEATED = 20_000  # values that all aliases of a text stand for
+_MOST_DIGITS = 100  # of an integer
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,35 @@ class _Twice(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """Plain data, with words as words."""
 
+    depth = 0
+
+    def fetch_flow_collection_start(self, TokenClass: type[yaml.Token]) -> None:  # noqa: N803 - PyYAML's own name
+        if self.flow_level >= _DEEPEST:  # looked at here: PyYAML takes minutes to come to the composer
+            problem = f"lists and mappings over {_DEEPEST} levels deep"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            problem = f"lists and mappings over {_DEEPEST} levels deep"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int" and len(node.value) > _MOST_DIGITS:
+            problem = f"a number of {len(node.value)} characters; put it in quotes if it is a text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError, TypeError, OverflowError):  # such as `!!int word`
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            problem = f"{node.value[:40]!r} is not of the type {node.tag.rpartition(':')[2]!r}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[str, int] = {}
         for key, _ in node.value:
@@ -146,9 +185,12 @@ def read_document(path: str | Path, error: type[Exception]) -> Document:
             and line, and says what would be right.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror or problem}") from None
+    if len(data) > _MOST_BYTES:
+        raise error(f"cannot read {path}: it has over {_MOST_BYTES >> 20} MiB; is this a recipe or a configuration?")
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -193,42 +235,66 @@ def parse_document(text: str, where: str, error: type[Exception], *, lines: bool
         written: dict[KeyPath, str] = {}
         if node is None:
             return Document(None, Where(where), text)
-        _record(node, (), places, written, ())
+        _Places(places, written).record(node, (), ())
         data = loader.construct_document(node)
     except yaml.YAMLError as problem:
         raise error(_not_yaml(where, text, problem, lines=lines)) from None
     finally:
         if loader is not None:
             loader.dispose()
-    return Document(data, Where(where, places if lines else {}, written), text)
+    at = Where(where, places if lines else {}, written)
+    for path, found in secrets_of(data):
+        raise error(f"{at(*path)}: the URI holds {found}: {ADVICE}")
+    return Document(data, at, text)
 
 
-def _record(
-    node: yaml.Node,
-    path: KeyPath,
-    lines: dict[KeyPath, int],
-    written: dict[KeyPath, str],
-    above: tuple[yaml.Node, ...],
-) -> None:
-    """Add the lines of all keys below a node, and the texts of booleans and numbers."""
-    if node in above:
-        raise yaml.MarkedYAMLError(problem="an anchor that holds itself", problem_mark=node.start_mark)
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, key.value if isinstance(key.value, str) else None)
-            lines[inner] = key.start_mark.line + 1
-            _record(value, inner, lines, written, (*above, node))
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _record(value, (*path, i), lines, written, (*above, node))
-    elif isinstance(node, yaml.ScalarNode) and node.tag in _REMEMBERED and node.style is None:
-        written[path] = node.value
+@dataclass
+class _Places:
+    """Collects the lines of all keys below a node, and the texts of booleans and numbers.
+
+    Attributes:
+        lines: Line by the path of a key.
+        written: Text by the path of a key.
+        seen: Nodes that were met; an alias leads to one of them again.
+        repeated: How often that happened.
+    """
+
+    lines: dict[KeyPath, int]
+    written: dict[KeyPath, str]
+    seen: set[int] = field(default_factory=set)
+    repeated: int = 0
+
+    def record(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> None:
+        """Add what stands at a node and below it."""
+        if node in above:
+            raise yaml.MarkedYAMLError(problem="an anchor that holds itself", problem_mark=node.start_mark)
+        self._count(node, above)
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*path, key.value if isinstance(key.value, str) else None)
+                self.lines[inner] = key.start_mark.line + 1
+                self.record(value, inner, (*above, node))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                self.record(value, (*path, i), (*above, node))
+        elif isinstance(node, yaml.ScalarNode) and node.tag in _REMEMBERED and node.style is None:
+            self.written[path] = node.value
+
+    def _count(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> None:
+        """Count a node, and refuse aliases of aliases that stand for more than memory holds."""
+        self.repeated += id(node) in self.seen
+        self.seen.add(id(node))
+        if self.repeated > _MOST_REPEATED or len(above) > _DEEPEST:
+            problem = f"aliases (*name) that stand for over {_MOST_REPEATED} values; write out what is meant"
+            place = above[1] if len(above) > 1 else node  # the outermost of the values that hold each other
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
 _KEY = re.compile(r"^\s*(?:-\s*)?\{?\s*[\w.]+\s*：")
 _ITEMS = re.compile(r"""[\[{][^"'#\]}]*，""")
 _AFTER_ITEMS = re.compile(r"""[\]}]\s*，""")
+_LONGEST_LINE = 1000  # the patterns take quadratic time
 
 
 def full_width_hint(text: str) -> str:
@@ -241,6 +307,7 @@ def full_width_hint(text: str) -> str:
         Its line, and what to write in its place; empty if there is none.
     """
     for number, line in enumerate(text.splitlines(), 1):
+        line = line[:_LONGEST_LINE]
         if _KEY.match(line):
             return f"line {number}: '：' is a full-width colon; write ': '"
         if _ITEMS.search(line) or _AFTER_ITEMS.search(line):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 from bokeh.embed import file_html
 from bokeh.layouts import column, gridplot, row
-from bokeh.models import ColumnDataSource, CustomJS, Div, HoverTool, Range1d, Select
+from bokeh.models import ColumnDataSource, Div, HoverTool, Range1d, Select
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
@@ -16,15 +18,25 @@ from quality.diversity_report.charts import charts_of
 from quality.diversity_report.colours import colourings, colours_of
 from quality.diversity_report.drawing import DiversityOptions, Drawing, Sample
 from quality.selection.selection_report import metric_table
+from raylib.content_policy import page_policy, script_source
 from raylib.schema import text_of
 
 __all__ = ["write_page"]
 
 _HOVER = '<div style="max-width:420px"><b>@source</b> · @cluster · @id<br>@text</div>'
-_RECOLOUR = (
-    "for (const s of sources) { s.data = {...s.data, colour: s.data['colour_' + this.value]} } "
-    "legend.text = legends[this.value]"
-)
+# A callback of Bokeh would be compiled from its text, which a policy without 'unsafe-eval' forbids.
+_RECOLOUR = """
+(function wire() {
+  const page = window.Bokeh && Bokeh.documents[0], select = page && page.get_model_by_name("colour");
+  if (!select) { setTimeout(wire, 50); return }
+  const legends = JSON.parse(document.getElementById("legends").textContent);
+  select.connect(select.properties.value.change, () => {
+    page.get_model_by_name("legend").text = legends[select.value];
+    for (let i = 0, points; (points = page.get_model_by_name("points" + i)); i++)
+      points.data = {...points.data, colour: points.data["colour_" + select.value]};
+  });
+})();
+"""
 _WIDTH = 1140
 _SWATCH = (
     '<span style="white-space:nowrap;margin-right:14px"><i style="background:{colour};display:inline-block;width:11px;'
@@ -54,8 +66,10 @@ def write_page(drawing: Drawing, path: Path, options: DiversityOptions) -> None:
     modes = colourings(drawing, options)
     coloured = {by: colours_of(drawing, by) for by in modes}
     colours = {by: coloured[by][0] for by in modes}
-    sources, plots = _maps(drawing, colours)
-    legend, select = _choice_of_colours(sources, {by: coloured[by][1] for by in modes})
+    plots = _maps(drawing, colours)
+    legends = _legends({by: coloured[by][1] for by in modes})
+    legend = Div(text=legends[modes[0]], width=_WIDTH, name="legend", disable_math=True)
+    select = Select(title="Colour by", value=modes[0], options=modes, name="colour", width=220)
     layout = column(
         Div(text=_head(drawing), width=_WIDTH, disable_math=True),
         row(select),
@@ -64,25 +78,38 @@ def write_page(drawing: Drawing, path: Path, options: DiversityOptions) -> None:
         row(*charts_of(drawing)),
         Div(text=_closing(drawing, options), width=_WIDTH, disable_math=True),
     )
-    path.write_text(file_html(layout, INLINE, title="Diversity report"), "utf-8")
+    path.write_text(_under_policy(file_html(layout, INLINE, title="Diversity report"), legends), "utf-8")
 
 
-def _maps(drawing: Drawing, colours: dict[str, list[list[str]]]) -> tuple[list[ColumnDataSource], list[figure]]:
-    """Points and map of each set, on shared axes."""
+def _under_policy(page: str, legends: dict[str, str]) -> str:
+    """The page with the script that changes colours, and a policy under which its own scripts alone run.
+
+    Bokeh escapes every sign of markup in the data that it puts into a page.
+    """
+    held = json.dumps(legends, ensure_ascii=False).replace("<", "\\u003c")
+    own = f'<script type="application/json" id="legends">{held}</script><script>{_RECOLOUR}</script>'
+    head, body, rest = page.rpartition("</body>")
+    page = f"{head}{own}{body}{rest}"
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    policy = page_policy(*map(script_source, scripts))
+    return page.replace("<head>", f'<head><meta http-equiv="Content-Security-Policy" content="{policy}">', 1)
+
+
+def _maps(drawing: Drawing, colours: dict[str, list[list[str]]]) -> list[figure]:
+    """Map of each set, on shared axes."""
     everything = np.concatenate(drawing.places)
     pad = 0.04 * float(np.ptp(everything, axis=0).max())
     low, high = everything.min(axis=0) - pad, everything.max(axis=0) + pad
     ranges = {f"{axis}_range": Range1d(float(low[i]), float(high[i])) for i, axis in enumerate("xy")}
     size = float(np.clip(220 / np.sqrt(max(len(p) for p in drawing.places)), 1.5, 7))
-    sources, plots = [], []
+    plots = []
     for k, sample in enumerate(drawing.samples):
         data = _points(drawing, k) | {f"colour_{by}": parts[k] for by, parts in colours.items()}
         data["colour"] = next(iter(colours.values()))[k]
         source = ColumnDataSource(data, name=f"points{k}")
         title = f"{sample.name}: {len(drawing.places[k]):,} of {sample.total:,} records"
-        sources.append(source)
         plots.append(_map(source, f"map{k}", title, size, ranges))
-    return sources, plots
+    return plots
 
 
 def _points(drawing: Drawing, k: int) -> dict[str, object]:
@@ -123,18 +150,12 @@ def _map(source: ColumnDataSource, name: str, title: str, size: float, ranges: d
     return plot
 
 
-def _choice_of_colours(sources: list[ColumnDataSource], names: dict[str, list[tuple[str, str]]]) -> tuple[Div, Select]:
-    """The legend, and the menu that changes it and the colours of all points."""
-    legends = {
+def _legends(names: dict[str, list[tuple[str, str]]]) -> dict[str, str]:
+    """The legend of each way to colour, as HTML."""
+    return {
         by: "".join(_SWATCH.format(colour=colour, name=html.escape(name)) for name, colour in entries)
         for by, entries in names.items()
     }
-    modes = list(names)
-    legend = Div(text=legends[modes[0]], width=_WIDTH, name="legend", disable_math=True)
-    select = Select(title="Colour by", value=modes[0], options=modes, name="colour", width=220)
-    arguments = {"sources": sources, "legend": legend, "legends": legends}
-    select.js_on_change("value", CustomJS(args=arguments, code=_RECOLOUR))
-    return legend, select
 
 
 def _head(drawing: Drawing) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from dedup.kmeans import one_thread
 from raylib.errors import ParameterError
 from raylib.extras import optional, require
 from raylib.hashing import absorb, id_hashes, inside_one_text, sampled_rows
-from raylib.model_folders import model_folder
+from raylib.model_folders import loaded, model_folder
 from raylib.paths import PathName
 from raylib.schema import single_chunk, text_of
 from raylib.stage import (
@@ -43,6 +44,8 @@ __all__ = ["Embed"]
 
 Encoder = Callable[[pa.Array], npt.NDArray[np.float32]]  # texts -> vectors [N, D]
 TFIDF = "tfidf"
+_FILES = ("modules.json", "config.json")  # one of them makes a folder that of a model
+_SAFE_VERSION = 6  # of sentence-transformers; earlier ones run the modules that `modules.json` of a folder names
 _GRAMS = (1, 2, 3)
 _SHARE = 8  # one record in eight of a batch goes into the sample that the built-in model is fitted on
 _NO_SKETCH = pa.schema([("row", pa.int32()), ("key", pa.uint64()), ("text", pa.large_string())])
@@ -118,8 +121,9 @@ class Embed(GlobalStage):
     def check(self) -> None:
         """Check that the model is there, and what it needs is installed. Raises ParameterError or MissingExtraError."""
         if self.model_based:
-            model_folder(self.model, "embed: model", ("modules.json", "config.json"))
+            model_folder(self.model, "embed: model", _FILES)
             require("sentence_transformers", purpose="the stage embed")
+            _check_version(version("sentence-transformers"))
 
     @property
     def model_based(self) -> bool:
@@ -209,10 +213,22 @@ class Embed(GlobalStage):
         return lambda texts: unit_rows(_weighted(_features(texts, self.features), idf) @ components - center)
 
 
+def _check_version(installed: str) -> None:
+    """Refuse a version that runs the modules which a folder names. Raises ParameterError."""
+    if int(installed.split(".", maxsplit=1)[0]) < _SAFE_VERSION:
+        raise ParameterError(
+            f"embed: sentence-transformers {installed} runs code of model folders; install a version that does not: "
+            f"pip install 'sentence-transformers>={_SAFE_VERSION}'"
+        )
+
+
 def _transformer(path: str, batch_size: int) -> Encoder:
     """A sentence-transformers model, loaded once; its `encode` sorts texts by length."""
-    model = optional("sentence_transformers", purpose="the stage embed").SentenceTransformer(
-        path, local_files_only=True
+    module = optional("sentence_transformers", purpose="the stage embed")
+    _check_version(version("sentence-transformers"))
+    model_folder(path, "embed: model", _FILES)
+    model = loaded(
+        lambda: module.SentenceTransformer(path, local_files_only=True, trust_remote_code=False), path, "embed: model"
     )
     if model.device.type == "cuda":
         model.half()

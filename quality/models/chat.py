@@ -20,6 +20,7 @@ import orjson
 
 from quality.models.failures import Refused, Unanswered, cause, retry_after, said
 from quality.text.turns import Message
+from raylib.credentials import key_variable_problem, secret_in
 from raylib.errors import EndpointError, ParameterError
 from raylib.extras import optional
 
@@ -60,11 +61,18 @@ def check_endpoint(base_url: str, key_env: str) -> str:
         The URL without a slash at its end.
 
     Raises:
-        ParameterError: If there is no URL, if it is not one of http or https, or if it carries a secret.
+        ParameterError: If there is no URL, if it is not one of http or https, if it carries a secret, or if `key_env`
+            is no name of a variable.
     """
+    problem = key_variable_problem(key_env)
+    if problem:  # the value is not shown: it may be a key
+        raise ParameterError(f"key_env {problem}")
     url = base_url or os.environ.get("OPENAI_BASE_URL", "")
     if not url:
         raise ParameterError("base_url: give the endpoint, such as http://localhost:8000/v1, or set OPENAI_BASE_URL")
+    secret = secret_in(url)
+    if secret:
+        raise ParameterError(f"base_url must not hold {secret}; put the key into the variable {key_env}")
     try:
         parts = urlsplit(url)
         named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -15,6 +15,22 @@ __all__ = ["KENLM_SUFFIXES", "KenlmModel"]
 KENLM_SUFFIXES = {".arpa", ".bin", ".binary", ".klm"}
 
 
+_ARPA, _BINARY = b"\\data\\", b"mmap lm http://kheafield.com/code"
+
+
+def _check_header(path: str) -> None:
+    """Refuse a file that does not begin as KenLM's do: its parser is native code, and not made for strangers' files."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096).lstrip()
+    except OSError as error:
+        raise ParameterError(f"perplexity: cannot read {path}: {error.strerror}") from None
+    if not head.startswith((_BINARY, _ARPA)) and head[:2] != b"\x1f\x8b":
+        raise ParameterError(
+            f"perplexity: {path} is not a KenLM model: it begins like neither an ARPA file nor a binary"
+        )
+
+
 class KenlmModel:
     """A KenLM model (Heafield 2011) over characters or words.
 
@@ -29,6 +45,7 @@ class KenlmModel:
 
     def __init__(self, path: str, unit: str) -> None:
         kenlm = optional("kenlm", purpose="a KenLM model")
+        _check_header(path)
         try:
             self._model = kenlm.Model(path)
         except (OSError, RuntimeError) as error:

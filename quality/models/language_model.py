@@ -17,7 +17,7 @@ from quality.models.rendering import chat_prompt
 from quality.models.tokenizer import Tokenizer
 from raylib.errors import ParameterError
 from raylib.extras import require
-from raylib.model_folders import model_folder
+from raylib.model_folders import loaded, model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -136,12 +136,17 @@ class LanguageModel:
 
         Returns:
             The model, ready to score.
+
+        Raises:
+            ParameterError: If the folder holds no such model, or needs code that comes with it.
         """
         from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - loads in seconds
 
         place, dtype = placed(device)
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, trust_remote_code=False, dtype=dtype)
+        model_folder(path, "model")
+        only = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = loaded(lambda: AutoTokenizer.from_pretrained(path, **only), path, "model")
+        model = loaded(lambda: AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **only), path, "model")
         default = _GPU_TOKENS if place.type == "cuda" else _CPU_TOKENS
         model.to(place)  # type: ignore[arg-type]  # transformers types the method as a plain function
         return cls(model.eval(), cast("Tokenizer", tokenizer), place, batch_tokens or default)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from quality.models.language_model import placed
 from quality.models.tokenizer import Tokenizer
 from raylib.errors import ParameterError
+from raylib.model_folders import loaded, model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ class SequenceClassifier:
             The model, ready to score.
 
         Raises:
-            ParameterError: If the model has more than two outputs.
+            ParameterError: If the model has more than two outputs, or cannot be loaded without code that comes with it.
         """
         from transformers import (  # noqa: PLC0415 - loads in seconds
             AutoModelForSequenceClassification,
@@ -59,9 +60,11 @@ class SequenceClassifier:
         )
 
         place, dtype = placed(device)
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, dtype=dtype
+        model_folder(path, "reward_model")
+        only = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = loaded(lambda: AutoTokenizer.from_pretrained(path, **only), path, "reward_model")
+        model = loaded(
+            lambda: AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype, **only), path, "reward_model"
         )
         if model.config.num_labels > 2:
             raise ParameterError(f"reward_model: {path} has {model.config.num_labels} outputs; a reward model has 1")

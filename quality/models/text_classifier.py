@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from cleaning.fasttext import FastTextModel, fasttext_module, label_probabilities
+from cleaning.fasttext import FastTextModel, fasttext_module, label_probabilities, read_model
 from quality.models.labelled import safe_label
 from quality.text.words import STOP_WORDS, segmenter
 from raylib.errors import ParameterError
@@ -151,10 +151,7 @@ class TextClassifier:
             saved = orjson.loads((place / "classifier.json").read_bytes())
             options = TrainOptions(**saved.pop("options"))
             facts = saved
-        try:
-            return cls(fasttext_module().load_model(str(file)), options, facts)
-        except ValueError as error:
-            raise ParameterError(f"{file} is not a fastText model: {error}") from None
+        return cls(cast("TrainedModel", read_model(str(file))), options, facts)
 
     # ---- use ----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import typer
 
 from raylib import plugins, termination
 from raylib.cli import dashboard, importing, jobs, logs, looking, reviewing, running, schema, versions
+from raylib.credentials import secret_in_command
 from raylib.errors import RaylibError
 from raylib.extras import missing_extra
 
@@ -94,6 +95,9 @@ def _run() -> None:
     try:
         for problem in _problems:
             raise problem
+        secret = secret_in_command(sys.argv[1:])
+        if secret:
+            raise RaylibError(secret)
         app(standalone_mode=True)
     except (RaylibError, ModuleNotFoundError) as error:
         shown = error if isinstance(error, RaylibError) else missing_extra(error, "this command")

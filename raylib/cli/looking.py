@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from raylib.command_options import NoToken
+
 __all__ = ["register"]
 
 
@@ -68,16 +70,18 @@ def diff(
 def ui(
     out: Annotated[str, typer.Argument(help="Output folder of a run, or folder of a training run.")],
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Any address but loopback requires a token.")
+        str, typer.Option(help="Address to listen on. Any address but loopback is open to other machines.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8700,
+    no_token: NoToken = False,
 ) -> None:
     """Serve a live page of a run: progress, funnel, rejects with search. RAYLIB_UI_TOKEN sets the token."""
     import os
 
     from raylib.report.server import serve
 
-    serve(out, host=host, port=port, token=os.environ.get("RAYLIB_UI_TOKEN", ""), say=typer.echo)
+    token = "" if no_token else os.environ.get("RAYLIB_UI_TOKEN") or None
+    serve(out, host=host, port=port, token=token, say=typer.echo)
 
 
 def register(app: typer.Typer) -> None:

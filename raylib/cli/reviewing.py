@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raylib.command_options import NoToken
 from raylib.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -38,12 +39,10 @@ def review(
         str, typer.Option(help="Path of the recipe to write with the proposed thresholds; needs --answers.")
     ] = "",
     browser: Annotated[
-        bool,
-        typer.Option(
-            "--browser", help="Whether to judge in the browser. The default where neither -o nor --answers is given."
-        ),
+        bool, typer.Option("--browser", help="Whether to judge in the browser, the default without -o and --answers.")
     ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page in the browser.")] = 8701,
+    no_token: NoToken = False,
     json_: Annotated[bool, typer.Option("--json", help="Whether to print figures as JSON; needs --answers.")] = False,
 ) -> None:
     """Judge borderline decisions of a run; get precision, recall, lost characters and better thresholds.
@@ -64,7 +63,7 @@ def review(
         return
     path = Path(output or f"{out.rstrip('/')}.review.jsonl")
     if browser or not output:
-        _judge(run, path, rule, sample, port)
+        _judge(run, path, rule, sample, port, "" if no_token else None)
     else:
         _write(run, path, rule, sample)
 
@@ -100,7 +99,7 @@ def _write(run: FinishedRun, path: Path, names: Sequence[str], sample: int) -> N
     typer.echo(f"fill in 'answer' in each line, then: raylib review {run.store.root} --answers {path}")
 
 
-def _judge(run: FinishedRun, path: Path, names: Sequence[str], sample: int, port: int) -> None:
+def _judge(run: FinishedRun, path: Path, names: Sequence[str], sample: int, port: int, token: str | None) -> None:
     """Serve the page over a file, which is drawn if it is not there yet."""
     from raylib.outputs import output_file
     from raylib.review.decisions import read_decisions, write_decisions
@@ -115,7 +114,7 @@ def _judge(run: FinishedRun, path: Path, names: Sequence[str], sample: int, port
         decisions = _drawn(run, names, sample)
         write_decisions(file, decisions)
     command = f"raylib review {run.store.root} --answers {path}"
-    serve_review(file, decisions, port=port, command=command, say=typer.echo)
+    serve_review(file, decisions, port=port, command=command, token=token, say=typer.echo)
 
 
 def _evaluate(run: FinishedRun, answers: str, names: Sequence[str], *, output: str, recipe: str, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raylib.credentials import secret_in_command
 from raylib.errors import RaylibError
 from raylib.user_yaml import KeyPath, parse_document
 
@@ -31,9 +32,12 @@ def overrides(items: list[str], option: str = "--set") -> Overrides:
         The values, and how they were written.
 
     Raises:
-        RaylibError: An option has no `=`, or its value is not YAML.
+        RaylibError: An option has no `=`, its value is not YAML, or it holds a secret.
     """
     out = Overrides()
+    problem = secret_in_command(items)
+    if problem:
+        raise RaylibError(problem)
     for item in items:
         key, sign, value = item.partition("=")
         key = key.strip()

@@ -10,6 +10,7 @@ import sys
 from typing import Literal
 
 from raylib import termination
+from raylib.cluster.loopback import loopback_for
 from raylib.errors import RaylibError
 from raylib.recipe import EngineOptions
 
@@ -85,7 +86,7 @@ def connect(address: str, *, log_to_driver: bool) -> None:
         if host and port.isdigit():  # Ray itself would wait for minutes
             socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
         ray = importlib.import_module("ray")
-        with termination.kept():
+        with termination.kept(), loopback_for(address):
             ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
     except (OSError, RuntimeError) as error:
         raise _no_cluster(address, error) from error

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import IO, cast
 from urllib.parse import urlsplit
 
-import yaml
-
 from raylib.cluster.connection import use_token
 from raylib.errors import RaylibError
+from raylib.user_yaml import read_document
 
 __all__ = ["PORT", "Head", "Tunnel", "accepts", "head_of", "running_here"]
 
@@ -107,13 +106,9 @@ _LOGIN = {"user": "ssh_user", "key": "ssh_private_key", "proxy": "ssh_proxy_comm
 
 
 def _read(file: Path) -> dict[str, object]:
-    try:
-        config = yaml.safe_load(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RaylibError(f"there is no cluster file {file} (looked in {os.getcwd()})") from None
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RaylibError(f"cannot read the cluster file {file}: {reason}") from None
+    if not file.exists():
+        raise RaylibError(f"there is no cluster file {file} (looked in {os.getcwd()})")
+    config = read_document(file, RaylibError).data
     if not isinstance(config, dict):
         raise RaylibError(f"{file} is no cluster file: it has no fields such as provider and auth")
     return config

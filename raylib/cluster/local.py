@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO
 
+from raylib.cluster.loopback import note_own, on_loopback
 from raylib.errors import RaylibError
 
 __all__ = ["LocalCluster"]
@@ -88,6 +89,7 @@ class LocalCluster:
             if not line:
                 raise RaylibError(f"a local Ray could not be started: {self._error_text()}")
             self._address, self._session = json.loads(line)
+            note_own(self._address)
             logger.info("a local Ray is up at %s", self._address)
             return self._address
         if time.monotonic() - self._begun > _PATIENCE:
@@ -127,7 +129,8 @@ def _serve(options: dict[str, int | bool]) -> None:
     import ray  # noqa: PLC0415 - loads in seconds
 
     # "local": a Ray that somebody else started on this machine is not ours
-    ray.init(address="local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
+    with on_loopback():
+        ray.init(address="local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
     node = ray._private.worker.global_worker.node  # noqa: SLF001 - Ray has no public name for its session's folder
     answer = [ray.get_runtime_context().gcs_address, node.get_session_dir_path()]
     sys.stdout.write(json.dumps(answer) + "\n")

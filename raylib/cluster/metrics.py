@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
+from urllib.parse import quote
 
 from raylib.cluster.connection import is_connected
 from raylib.errors import QuarantineError
@@ -22,7 +23,7 @@ from raylib.storage.names import Phase
 if TYPE_CHECKING:
     from ray.util.metrics import Counter, Gauge
 
-__all__ = ["METRICS", "Metric", "RunMetrics", "StageMetrics", "TrainingMetrics", "make_metric"]
+__all__ = ["METRICS", "Metric", "RunMetrics", "StageMetrics", "TrainingMetrics", "label_value", "make_metric"]
 
 Outcome = Literal["complete", "incomplete", "nothing_kept", "failed", "stopped"]  # how a run ended
 _OF_EVERY_METRIC = ("run", "output")  # two runs of one name have different folders
@@ -85,6 +86,10 @@ _OF_TRAINING = (
 METRICS = {metric.name: metric for metric in (*_OF_DATA, *_OF_TRAINING)}
 
 
+_LONGEST_LABEL = 200
+_AS_IT_IS = " !#$()*+,-./:;=?@[]^_{|}~"  # no quotes, no signs of markup
+
+
 def make_metric(name: str, labels: tuple[str, ...] = ()) -> Counter | Gauge:
     """Make a metric of Ray.
 
@@ -127,7 +132,21 @@ class _Recorder:
             self._made[name] = make_metric(name, (*_OF_EVERY_METRIC, *labels))
         metric = self._made[name]
         kind = METRICS[name].kind if name in METRICS else "gauge"
-        (metric.inc if kind == "counter" else metric.set)(value, {**self._of_all, **labels})
+        shown = {label: label_value(text) for label, text in {**self._of_all, **labels}.items()}
+        (metric.inc if kind == "counter" else metric.set)(value, shown)
+
+
+def label_value(text: str) -> str:
+    """A text as the value of a label.
+
+    Args:
+        text: A name or a path.
+
+    Returns:
+        The text, in which everything that Ray cannot send (it takes ASCII only) and what could be markup in a dashboard
+        is written as in a URL: `%E7%BD%91%E9%A1%B5`.
+    """
+    return quote(text[:_LONGEST_LABEL], safe=_AS_IT_IS, errors="replace")
 
 
 def _without_secrets(output: str) -> str:
@@ -224,7 +243,7 @@ class TrainingMetrics(_Recorder):
     def report(self, metrics: Mapping[str, float]) -> None:
         """What a step or an evaluation gave; characters that Prometheus does not take become underscores."""
         for name, value in metrics.items():
-            self._add("raylib_train_" + "".join(c if c.isalnum() else "_" for c in name), float(value))
+            self._add("raylib_train_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name), float(value))
 
     def beat(self) -> None:
         """This worker did a step."""

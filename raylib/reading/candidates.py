@@ -132,7 +132,7 @@ class Claims:
         return sorted(files, key=lambda file: file.path), passed
 
     def _is_new(self, found: Candidate) -> bool:
-        place = found.place or found.file.path
+        place = found.place or found.file.location
         if place in self._paths:
             return False
         if found.same is not None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import fsspec
 import pyarrow.fs as pafs
 
+from raylib.credentials import ADVICE, secret_in
 from raylib.errors import SourceError
 
 __all__ = [
@@ -100,10 +101,13 @@ def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     """The file system of a path or URI, and the path within it: pyarrow's where it has one, otherwise fsspec's.
 
     Raises:
-        SourceError: Neither of them can open the URI.
+        SourceError: Neither of them can open the URI, or it holds a secret.
     """
     if "://" not in path:
         return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
+    secret = secret_in(path)
+    if secret:  # not shown here either
+        raise SourceError(f"the URI holds {secret}: {ADVICE}")
     try:
         found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(_quoted(path))
     except (ValueError, OSError) as arrow_error:

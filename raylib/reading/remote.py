@@ -77,7 +77,7 @@ class _Place:
 
     def file(self, info: pafs.FileInfo) -> SourceFile:
         """A file as an input."""
-        return SourceFile(self._prefix + info.path + self.query, info.size or 0, info.mtime_ns or 0)
+        return SourceFile(self._prefix + info.path, info.size or 0, info.mtime_ns or 0, query=self.query)
 
     def shown(self, parts: Sequence[str], *, folder: bool = False) -> str:
         """A path below the folder, for messages."""

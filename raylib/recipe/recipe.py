@@ -14,6 +14,7 @@ from typing import TypeVar
 import pydantic
 import yaml
 
+from raylib.credentials import ADVICE, secrets_of
 from raylib.errors import RecipeError, nearest
 from raylib.recipe.chains import stages_of
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
@@ -45,6 +46,12 @@ class Recipe:
     output: OutputOptions
     engine: EngineOptions
     stages: tuple[StageSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        paths = [path for spec in self.stages for _, path in spec.paths()]
+        given = {"input": self.input.path, "output": self.output.path, "engine": self.engine.address, "stages": paths}
+        for place, found in secrets_of(given):
+            raise RecipeError(f"{place[0]}: the URI holds {found}: {ADVICE}")
 
     @classmethod
     def from_file(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
@@ -118,6 +125,8 @@ class Recipe:
         if not isinstance(data, dict):
             what = "is empty" if data is None else "holds something else"
             raise RecipeError(f"{at.file} {what}: a recipe is a mapping with input, output and stages")
+        for place, found in secrets_of((data, dict(overrides or {}))):
+            raise RecipeError(f"{at(*place[1:])}: the URI holds {found}: {ADVICE}")
         data = {k: (dict(v) if isinstance(v, dict) else v) for k, v in data.items()}
         for key, value in (overrides or {}).items():
             override(data, key, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,12 +21,25 @@ from raylib.storage.names import Phase, RunFiles, ShardName
 from raylib.storage.store import Store
 from raylib.storage.summary import Summary
 
-__all__ = ["RunState", "RunView"]
+__all__ = ["RunState", "RunView", "is_inside"]
 
 
 _STATISTICS_PER_LOOK = 100  # files; more would make the page wait
 
 StageRow = TypedDict("StageRow", {"name": str, "in": int, "rejected": int, "changed": int, "seconds": float})
+
+
+def is_inside(store: Store, name: str) -> bool:
+    """Whether a file of a folder lies in it, and is no link to elsewhere.
+
+    Args:
+        store: The folder.
+        name: Name of the file, which need not exist.
+    """
+    if not store.local:
+        return ".." not in name.split("/")
+    root = os.path.realpath(store.path("."))
+    return os.path.realpath(store.path(name)).startswith(root + os.sep)
 
 
 class PhaseRow(TypedDict):
@@ -143,7 +157,8 @@ class RunView:
         """Search in the rejected records of the shards that are finished; see `search_rejects`."""
         self._follow()
         files = {name for entry in self._progress.shards for name in entry.files if RunFiles.is_rejected(name)}
-        return search_rejects(self.store, sorted(files), query, key, cursor, limit)
+        inside = sorted(name for name in files if is_inside(self.store, name))
+        return search_rejects(self.store, inside, query, key, cursor, limit)
 
     def _follow(self) -> None:
         """Read the new lines of the manifest."""

@@ -13,6 +13,7 @@ from raylib.report.counts import OTHER_SOURCES, FolderTotals, largest_sources
 from raylib.report.decisions import Decisions
 from raylib.report.difference import difference
 from raylib.report.histograms import score_histograms
+from raylib.report.policy import report_policy
 from raylib.report.rules import judged_rules
 from raylib.report.samples import Samples
 from raylib.report.sections import DrawnSection, drawn_section, read_section
@@ -52,6 +53,7 @@ def render_report(
     environment.globals["plural"] = lambda count: "" if count == 1 else "s"
     rejected = max(summary.records_rejected, 1)
     return environment.from_string(template).render(
+        policy=report_policy(),
         s=summary,
         funnel=_funnel(summary),
         reasons=[(key, n, 100 * n / rejected) for key, n in summary.by_reason.items()],

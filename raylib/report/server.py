@@ -1,8 +1,8 @@
 """`raylib ui`: an HTTP server with a live page of a run or a training run.
 
 The server only reads. It binds to the loopback address by default and then answers only requests for a loopback name,
-so that no web page can reach it through a name of its own. On any other address it requires a token. Records are shown
-as text, never as HTML.
+so that no web page can reach it through a name of its own. It asks for a token, which is in the address that it prints,
+so that other users of the machine cannot read the records. They are shown as text, never as HTML.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
+import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -23,15 +25,25 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from raylib.errors import ParameterError, SourceError
-from raylib.report.live import RunView
+from raylib.report.live import RunView, is_inside
 from raylib.report.live_training import TrainingView
+from raylib.report.policy import report_policy
 from raylib.storage.manifest import manifest_parts
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 
-__all__ = ["PAGE_POLICY", "guarded", "is_loopback", "listen", "make_app", "open_view", "serve"]
+__all__ = [
+    "PAGE_POLICY",
+    "address_of",
+    "guarded",
+    "is_loopback",
+    "listen",
+    "make_app",
+    "new_token",
+    "open_view",
+    "serve",
+]
 
-_COOKIE = "raylib_token"
 _MOST_RECORDS = 500  # of one answer
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -44,20 +56,39 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
-# The texts in a report are escaped. Should that fail, a script in it still cannot send a request to this server.
-_REPORT_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; sandbox allow-scripts"
-)
 
 
 def is_loopback(host: str) -> bool:
     """Whether an address or name stands for this machine only."""
-    if host == "localhost":
+    if host.lower().removesuffix(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _name_of(host: str) -> str:
+    """The name or address in a Host header, without brackets and port: `[::1]`, `[::1]:8700`, `LOCALHOST:8700`."""
+    found = re.fullmatch(r"(?:\[([^]]*)\]|([^:\[]*))(?::\d*)?", host)
+    return host if found is None else found[1] or found[2] or ""
+
+
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
+def address_of(host: str, port: int, token: str) -> str:
+    """The address to open.
+
+    Args:
+        host: Address that a server listens on.
+        port: Its port.
+        token: The token that it asks for; empty for none.
+    """
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
 def open_view(root: str) -> RunView | TrainingView:
@@ -70,9 +101,12 @@ def open_view(root: str) -> RunView | TrainingView:
         The view of it.
 
     Raises:
-        SourceError: it is neither.
+        SourceError: it is neither, or a file of it is a link to the outside.
     """
     store = Store(root)
+    for name in (RunFiles.MANIFEST, RunFiles.SUMMARY, "metrics.jsonl"):
+        if not is_inside(store, name):
+            raise SourceError(f"{root}/{name} is a link to a file outside the run; only files of a run are shown")
     if TrainingView.is_one(store):
         return TrainingView(root)
     if not manifest_parts(store):
@@ -82,19 +116,19 @@ def open_view(root: str) -> RunView | TrainingView:
     return RunView(root)
 
 
-def make_app(view: RunView | TrainingView, token: str = "") -> web.Application:
+def make_app(view: RunView | TrainingView, token: str = "", *, any_host: bool = False) -> web.Application:
     """Build the web application.
 
     Args:
         view: The run to show.
-        token: What a request must present as `?token=`, cookie or bearer token. If empty, only requests for a loopback
-            name are answered.
+        token: What a request must present as `?token=`, cookie or bearer token. If empty, nothing.
+        any_host: Whether requests for other names than loopback ones are answered.
 
     Returns:
         The application: `/`, `/api/state`, `/api/rejects` and `/report`.
     """
     pages = _Pages(view)
-    app = web.Application(middlewares=[guarded(token)])
+    app = web.Application(middlewares=[guarded(token, any_host=any_host)])
     app.add_routes(
         [
             web.get("/", pages.index),
@@ -106,20 +140,25 @@ def make_app(view: RunView | TrainingView, token: str = "") -> web.Application:
     return app
 
 
-def guarded(token: str = "") -> Middleware:
-    """A middleware that admits requests and adds headers to the answers.
+def guarded(token: str = "", *, any_host: bool = False) -> Middleware:
+    """A middleware that admits requests and adds headers to the answers, also to refusals.
 
     Args:
-        token: What a request must present. If empty, only requests for a loopback name are answered.
+        token: What a request must present. If empty, nothing.
+        any_host: Whether requests for other names than loopback ones are answered; never without a token.
     """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if token:
-            _check_token(request, token)
-        elif not is_loopback((request.host or "").rsplit(":", 1)[0].strip("[]")):
-            raise web.HTTPForbidden(text="without a token, this page answers only requests for a loopback name\n")
-        answer = await handler(request)
+        try:
+            if not (any_host and token) and not is_loopback(_name_of(request.headers.get("Host", ""))):
+                raise web.HTTPForbidden(text="this page answers only requests for a loopback name\n")
+            if token:
+                _check_token(request, token)
+            answer = await handler(request)
+        except web.HTTPException as refusal:
+            refusal.headers.update(_HEADERS)
+            raise
         for name, value in _HEADERS.items():
             answer.headers.setdefault(name, value)
         return answer
@@ -129,13 +168,15 @@ def guarded(token: str = "") -> Middleware:
 
 def _check_token(request: web.Request, token: str) -> None:
     """Refuse a request without the token; move a token in the address to a cookie."""
+    # a browser keeps the cookies of all ports of a host together: those of two servers must not replace each other
+    cookie = f"raylib_{hashlib.sha256(token.encode()).hexdigest()[:12]}"
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    given = request.query.get("token") or request.cookies.get(_COOKIE) or bearer
-    if not hmac.compare_digest(given.encode(), token.encode()):
-        raise web.HTTPUnauthorized(text="open the address with the token, as `raylib ui` printed it\n")
+    given = request.query.get("token") or request.cookies.get(cookie) or bearer
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), token.encode()):
+        raise web.HTTPUnauthorized(text="open the address that raylib printed: it ends with ?token=...\n")
     if "token" in request.query:  # out of the address bar and the history
         answer = web.HTTPFound(request.path)
-        answer.set_cookie(_COOKIE, token, httponly=True, samesite="Strict")
+        answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
         raise answer
 
 
@@ -174,10 +215,11 @@ class _Pages:
     async def report(self, _: web.Request) -> web.Response:
         """The report of a finished run."""
         store = self._view.store
-        if not await asyncio.to_thread(store.exists, RunFiles.REPORT):
+        if not is_inside(store, RunFiles.REPORT) or not await asyncio.to_thread(store.exists, RunFiles.REPORT):
             raise web.HTTPNotFound(text="the report is written at the end of the run\n")
         body = await asyncio.to_thread(store.read, RunFiles.REPORT)
-        headers = {"Content-Security-Policy": _REPORT_POLICY}
+        # the texts are escaped; should that fail, no script but the report's own runs, nor can that ask this server
+        headers = {"Content-Security-Policy": f"{report_policy()}; sandbox allow-scripts"}
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
 
     async def _answer(self, ask: Callable[[], Mapping[str, object]]) -> web.Response:
@@ -197,7 +239,12 @@ def _reason(error: OSError) -> str:
 
 
 def serve(
-    root: str, *, host: str = "127.0.0.1", port: int = 8700, token: str = "", say: Callable[[str], object] = print
+    root: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8700,
+    token: str | None = None,
+    say: Callable[[str], object] = print,
 ) -> None:
     """Serve the page of a run until it is interrupted.
 
@@ -205,18 +252,20 @@ def serve(
         root: Folder of the run or of the training run.
         host: Address to listen on.
         port: Port to listen on.
-        token: What a request must present. If empty, a token is generated for every address but loopback.
+        token: What a request must present. If None, a new one; if empty, nothing, which only loopback addresses allow.
         say: Receives the address of the page, with its token.
 
     Raises:
+        ParameterError: every machine could read the page: it would listen beyond loopback without a token.
         SourceError: the folder does not hold a run, or the address or the port cannot be used.
     """
+    if token == "" and not is_loopback(host):
+        raise ParameterError(f"--host {host} is open to other machines, and --no-token would let all of them read")
     view = open_view(root)
-    if not token and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
-    listen(make_app(view, token), host, port, lambda: say(address))
+    asked = new_token() if token is None else token
+    # who sets a token may have a proxy of another name in front
+    app = make_app(view, asked, any_host=bool(token) or not is_loopback(host))
+    listen(app, host, port, lambda: say(address_of(host, port, asked)))
 
 
 def listen(app: web.Application, host: str, port: int, ready: Callable[[], object]) -> None:

@@ -1,6 +1,7 @@
 """The page on which a person judges decisions, one at a time, with the keys 1, 2 and 3.
 
-It listens on the loopback address alone and answers only requests for a loopback name. It does not tell what the rule
+It listens on the loopback address alone, answers only requests for a loopback name, and asks for a token, which is in
+the address that it prints: other users of the machine can neither read nor answer. It does not tell what the rule
 decided, because that would sway the answer. Each answer is written to the file before the next decision is shown.
 """
 
@@ -18,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from raylib.errors import ParameterError
-from raylib.report.server import PAGE_POLICY, guarded, listen
+from raylib.report.server import PAGE_POLICY, address_of, guarded, listen, new_token
 from raylib.review.decisions import Decision, write_decisions
 
 __all__ = ["make_app", "serve_review"]
@@ -26,19 +27,20 @@ __all__ = ["make_app", "serve_review"]
 _HOST = "127.0.0.1"
 
 
-def make_app(path: Path, decisions: Sequence[Decision], command: str) -> web.Application:
+def make_app(path: Path, decisions: Sequence[Decision], command: str, token: str = "") -> web.Application:
     """Build the web application.
 
     Args:
         path: File of the decisions, to which answers are written.
         decisions: The decisions.
         command: What to type when all are answered.
+        token: What a request must present. If empty, nothing.
 
     Returns:
         The application: `/`, `/api/decisions` and `/api/answer`.
     """
     pages = _Pages(path, decisions, command)
-    app = web.Application(middlewares=[guarded()])
+    app = web.Application(middlewares=[guarded(token)])
     app.add_routes(
         [
             web.get("/", pages.index),
@@ -108,7 +110,13 @@ class _Pages:
 
 
 def serve_review(
-    path: Path, decisions: Sequence[Decision], *, port: int, command: str, say: Callable[[str], object] = print
+    path: Path,
+    decisions: Sequence[Decision],
+    *,
+    port: int,
+    command: str,
+    token: str | None = None,
+    say: Callable[[str], object] = print,
 ) -> None:
     """Serve the page until it is interrupted.
 
@@ -117,9 +125,11 @@ def serve_review(
         decisions: The decisions.
         port: Port to listen on.
         command: What to type when all are answered.
-        say: Receives the address of the page.
+        token: What a request must present. If None, a new one; if empty, nothing.
+        say: Receives the address of the page, with its token.
 
     Raises:
         SourceError: the port cannot be used.
     """
-    listen(make_app(path, decisions, command), _HOST, port, lambda: say(f"http://{_HOST}:{port}/"))
+    asked = new_token() if token is None else token
+    listen(make_app(path, decisions, command, asked), _HOST, port, lambda: say(address_of(_HOST, port, asked)))

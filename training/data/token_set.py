@@ -11,6 +11,7 @@ import numpy.typing as npt
 import orjson
 
 from raylib.errors import TrainingError
+from raylib.model_folders import loaded
 
 __all__ = ["FORMAT", "TEMPLATE", "Kind", "TokenFile", "TokenInfo", "TokenSet"]
 
@@ -73,7 +74,9 @@ class TokenSet:
         self.info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
         self.kind: Kind = self.info["kind"]
         _check_format(folder, self.info)
-        self.starts: npt.NDArray[np.int64] = np.load(folder / "starts.npy", mmap_mode="r")
+        self.starts: npt.NDArray[np.int64] = loaded(
+            lambda: np.load(folder / "starts.npy", mmap_mode="r", allow_pickle=False), str(folder), "token folder"
+        )
         self.tokens = TokenFile(folder / "tokens.bin", np.dtype(self.info["dtype"]), self.info["tokens"])
         self.targets: TokenFile | None = None
         if self.kind != "pretrain":

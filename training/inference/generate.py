@@ -16,7 +16,7 @@ from raylib.chat import Renderer, RenderOptions, stop_ids
 from raylib.errors import ParameterError, RecordError, TrainingError, attempt
 from raylib.extras import optional
 from raylib.locking import locked_file
-from raylib.model_folders import model_folder
+from raylib.model_folders import loaded, model_folder
 from raylib.outputs import output_file
 from training.data.tokenizer import Tokenizer, pad_id, saved_tokenizer
 from training.inference.endpoint_generator import EndpointGenerator
@@ -84,8 +84,12 @@ class Generator:
         self._rendering = _Rendering(path, render)
         self.tokenizer, self.renderer = self._rendering.tokenizer, self._rendering.renderer
         dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-        model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, dtype=dtype
+        model: PreTrainedModel = loaded(
+            lambda: transformers.AutoModelForCausalLM.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False, dtype=dtype
+            ),
+            path,
+            "model",
         )
         self.model, self.device = model.to(place).eval(), place
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from raylib.atomic import sync, write_atomically
+from raylib.model_folders import loaded
 from training.loop.state import TrainState
 from training.model.backend import Backend
 from training.model.saving import Writer
@@ -185,4 +186,4 @@ class Checkpoints:
         """Restore this worker's generators, if a worker of its number took part in the save."""
         file = path / f"random-{self.world.rank}.pt"
         if file.is_file():
-            restore_random_state(torch.load(file, weights_only=True))
+            restore_random_state(loaded(lambda: torch.load(file, weights_only=True), str(file), "checkpoint"))

@@ -24,6 +24,7 @@ from ray.train.v2._internal import constants
 
 from raylib import termination
 from raylib.cluster.connection import connect
+from raylib.cluster.loopback import on_loopback
 from raylib.cluster.metrics import RunMetrics, TrainingMetrics
 from raylib.cluster.nodes import Needed, check_nodes
 from raylib.errors import RaylibError, SourceError, TrainingError
@@ -122,7 +123,7 @@ def _connect(address: str, workers: int) -> bool:
         connect(address or "auto", log_to_driver=True)
         return True
     cores = max(os.cpu_count() or 1, workers + 1)
-    with termination.kept(starts_processes=True):
+    with termination.kept(starts_processes=True), on_loopback():
         ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
     _OURS.add(ray.get_runtime_context().gcs_address)
     return False

@@ -47,7 +47,7 @@ def _precomputed(context: RunContext, data: PhaseData) -> Reference:
     place = context.folder / f"reference{'-' + data.name if data.name else ''}.npz"
     if not place.is_file():
         _compute(context, data, place)
-    held = np.load(place)
+    held = np.load(place, allow_pickle=False)
     tables = [held[str(i)] for i in range(len(data.sources))]
 
     def look_up(batch: Batch) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from raylib.errors import TrainingError
 from raylib.extras import optional
+from raylib.model_folders import loaded, model_folder
 from raylib.outputs import output_folder
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 from training.objectives.language_model import embedding_weight, without_adapter
@@ -127,7 +128,13 @@ def export_model(run: str | Path, out: str | Path, which: str = "final", dtype: 
     if not (folder / "config.json").is_file():
         held = sorted(p.name for p in (Path(run) / "checkpoints").glob("*") if (p / "config.json").is_file())
         raise TrainingError(f"{run} has no model {which!r}; it has {', '.join(held) or 'none'}")
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=_DTYPES[dtype])
+    model = loaded(
+        lambda: transformers.AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype=_DTYPES[dtype]
+        ),
+        model_folder(str(folder), "RUN"),
+        "RUN",
+    )
     model.save_pretrained(out)
     saved_tokenizer(folder).save_pretrained(out)
     return Path(out)

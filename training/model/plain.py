@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from raylib.errors import TrainingError
+from raylib.model_folders import loaded
 from training.config import TrainConfig
 from training.model.build import parameter_groups
 from training.model.saving import Writer
@@ -69,7 +70,10 @@ class PlainBackend:
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        state = torch.load(folder / "state.pt", map_location=self.world.device, weights_only=True)
+        file = folder / "state.pt"
+        state = loaded(
+            lambda: torch.load(file, map_location=self.world.device, weights_only=True), str(file), "checkpoint"
+        )
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
 

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from raylib.cli import app
+from tests.raylib.report.hostile import ALL, EVIL, check
 from tests.texts import conversations
 
 Write = Callable[..., Path]
@@ -129,3 +130,34 @@ def test_hover_colours_and_zoom_work_offline(report: Path, browser: Any) -> None
     zoomed = browser.execute_script(ranges)
     assert zoomed[0] == zoomed[1], "both maps zoom together"
     assert zoomed[0] > start[0]
+
+
+def test_texts_and_names_are_shown_as_text(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    name = "<img src=x onerror=document.title='owned'>.jsonl"
+    rows = [{"id": f"{i}{ALL}", "source": f"{i % 2}{ALL}", "text": f"第{i}条 {EVIL[i % 3]} {ALL}"} for i in range(60)]
+    (tmp_path / name).write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
+    out = tmp_path / "out"
+    command = ["report", "diversity", str(tmp_path / name), str(tmp_path / name), "-o", str(out), "--perplexity", "5"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    page = (out / "diversity.html").read_text("utf-8")
+    assert "unsafe-eval" not in page.partition("http-equiv")[2].partition(">")[0]
+    browser.set_window_size(1280, 1400)
+    browser.get((out / "diversity.html").as_uri())
+    wait = WebDriverWait(browser, 30)
+    wait.until(
+        lambda b: b.execute_script("return window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
+    )
+    for x in range(60, 600, 20):  # over the first map: some points show their texts
+        move = ActionChains(browser)
+        move.w3c_actions.pointer_action.move_to_location(x, 450)
+        move.perform()
+    found = browser.execute_script(
+        _FIND + "return all.filter(e => ['IMG', 'IFRAME', 'BASE'].includes(e.tagName) || e.onerror || e.onload).length"
+    )
+    assert found == 0
+    check(browser)
+    assert browser.title == "Diversity report"

@@ -50,9 +50,9 @@ def append_metrics(folder: Path, *lines: Mapping[str, object]) -> None:
             stream.write(orjson.dumps(line) + b"\n")
 
 
-def served(out: Path, *more: str, host: str = "127.0.0.1") -> AbstractContextManager[str]:
-    """Start `raylib ui` and give the address that it prints."""
-    return serving("ui", str(out), "--host", host, *more)
+def served(out: Path, *more: str, host: str = "127.0.0.1", token: bool = False) -> AbstractContextManager[str]:
+    """Start `raylib ui`, by default without a token, and give the address that it prints."""
+    return serving("ui", str(out), "--host", host, *([] if token else ["--no-token"]), *more)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -89,6 +90,72 @@ def test_other_names_that_lead_here_get_no_answer(page_address: str) -> None:
         get(page_address + "api/state", Host="evil.example")
 
 
+LOCAL = ["localhost", "LOCALHOST:1", "localhost.:8700", "127.0.0.1", "127.0.0.9:80", "[::1]", "[::1]:8700", "::1"]
+FOREIGN = ["", "evil.example", "evil.example:8700", "[::2]", "[::1].evil.example", "localhost.evil.example", "1.2.3.4"]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_every_spelling_of_this_machine_gets_an_answer(page_address: str, host: str) -> None:
+    assert json.loads(get(page_address + "api/state", Host=host))["status"] == "finished"
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_no_other_name_gets_an_answer(page_address: str, host: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match=r"40[03]"):
+        get(page_address + "api/state", Host=host)
+
+
+def test_other_users_of_the_machine_need_the_token(finished_run: Path) -> None:
+    with served(finished_run, token=True) as first, served(finished_run, token=True) as second:
+        base, _, token = first.partition("?token=")
+        assert base.startswith("http://127.0.0.1:")
+        for asked in (base, base + "api/state", base + "api/rejects", base + "report", f"{base}?token={token}x"):
+            with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+                get(asked)
+            assert "Content-Security-Policy" in caught.value.headers
+            caught.value.close()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            get(first, Host="evil.example")
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        for address in (first, second):  # cookies of a host are shared by its ports
+            opener.open(address).close()
+        for address in (first, second):
+            with opener.open(address.partition("?")[0] + "api/state") as answer:
+                assert json.loads(answer.read())["status"] == "finished"
+
+
+def test_a_token_can_be_set_and_left_out_on_loopback_only(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYLIB_UI_TOKEN", "chosen-by-us")
+    with served(finished_run, token=True) as address:
+        assert address.endswith("?token=chosen-by-us")
+        base = address.partition("?")[0]
+        asked = get(base + "api/state", Authorization="Bearer chosen-by-us", Host="proxy.example")
+        assert json.loads(asked)["status"] == "finished"
+    done = CliRunner().invoke(app, ["ui", str(finished_run), "--host", "0.0.0.0", "--no-token"])
+    assert "--no-token would let all of them read" in str(done.exception)
+
+
+def test_links_out_of_the_run_are_not_followed(finished_run: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("geheim", "utf-8")
+    out = Path(shutil.copytree(finished_run, tmp_path / "out"))
+    (out / "report.html").unlink()
+    (out / "report.html").symlink_to(secret)
+    for file in (out / "rejected").rglob("*.parquet"):
+        shutil.move(file, tmp_path / file.name)
+        file.symlink_to(tmp_path / file.name)
+    with served(out) as address:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(address + "report")
+        assert json.loads(get(address + "api/rejects"))["records"] == []
+    (out / "summary.json").unlink()
+    (out / "summary.json").symlink_to(secret)
+    done = CliRunner().invoke(app, ["ui", str(out)])
+    assert "is a link to a file outside the run" in str(done.exception)
+    (tmp_path / "linked").symlink_to(finished_run)
+    assert isinstance(open_view(str(tmp_path / "linked")), RunView), "the run itself may be behind a link"
+
+
 @pytest.mark.parametrize("wrong", ["cursor=../../etc", "cursor=1:2:3", "cursor=5", "limit=0", "limit=99999"])
 def test_requests_that_the_page_does_not_send_are_refused(page_address: str, wrong: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
@@ -119,7 +186,7 @@ def test_the_report_is_served_in_a_sandbox(page_address: str) -> None:
 
 
 def test_an_open_address_asks_for_a_token(finished_run: Path) -> None:
-    with served(finished_run, host="0.0.0.0") as address:
+    with served(finished_run, host="0.0.0.0", token=True) as address:
         base, _, token = address.partition("?token=")
         assert len(token) >= 32
         for asked in (base, base + "api/state", base + "api/state?token=wrong", base + "report"):
@@ -137,6 +204,8 @@ def test_an_open_address_asks_for_a_token(finished_run: Path) -> None:
         ("localhost", True),
         ("127.0.0.9", True),
         ("::1", True),
+        ("LOCALHOST", True),
+        ("localhost.", True),
         ("0.0.0.0", False),
         ("10.0.0.1", False),
         ("localhost.evil.example", False),

@@ -29,7 +29,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def reviewing(out: Path, file: Path) -> AbstractContextManager[str]:
     """Start `raylib review` with a page, and give its address."""
-    return serving("review", str(out), "--browser", "-o", str(file))
+    return serving("review", str(out), "--browser", "-o", str(file), "--no-token")
 
 
 def answers(file: Path) -> Sequence[str]:
