@@ -87,14 +87,24 @@ class _Rows:
 
     def _unclosed_in(self, spanned: Sequence[str]) -> bool:
         """Whether lines that were read as one record are several, of which the first has a stray quote."""
-        try:
-            list(csv.reader(spanned, delimiter=self._delimiter, strict=True))
-        except csv.Error:
+        if not self._closed(spanned):
             return True
         inner = spanned[1:-1]
         if len(self._names) < 2 or len(inner) < _INNER:
             return False
         return all(len(row) == len(self._names) for line in inner for row in read_rows(line, self._delimiter))
+
+    def _closed(self, spanned: Sequence[str]) -> bool:
+        """Whether each quoted cell of a record ends with a quote in front of a delimiter or a line end."""
+        text = "".join(spanned)
+        if text.count('"') == 2:  # of one cell: the first quote opened it
+            after = text.rindex('"') + 1
+            return text[after : after + 1] in (self._delimiter, "\n", "\r", "")
+        try:
+            list(csv.reader(spanned, delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return False
+        return True
 
     def _refuse(self, at: int, spanned: int) -> None:
         """Reject a line with a quote that nothing closes; of TSV it may be a row as it is."""

@@ -50,12 +50,13 @@ def is_lines(head: bytes, found: str, *, whole: bool) -> bool:
 
 def _is_list_of_a_line(line: bytes, *, ended: bool) -> bool:
     """Whether a first line that begins a list is one of several lists in lines, rather than an array of records."""
+    of_objects = line[1:].lstrip(_SPACE).startswith(b"{")
     if not ended:
-        return not line[1:].lstrip(_SPACE).startswith(b"{")
+        return not of_objects
     try:
         value = loads(line)
     except RecordError:
-        return line.rstrip(_SPACE)[-1:] not in (b"[", b"{", b",", b"}")
+        return not of_objects and line.rstrip(_SPACE)[-1:] not in (b"[", b"{", b",", b"}")
     return not (isinstance(value, list) and value and all(isinstance(item, dict) for item in value))
 
 

@@ -30,7 +30,8 @@ def _sizes(array: pa.Array) -> _Sizes:
     if pa.types.is_dictionary(kind):
         places = np.asarray(pc.fill_null(array.indices, 0).cast(pa.int64()))
         values = _sizes(array.dictionary)
-        return values[places] if len(values) else np.zeros(len(array), np.int64)
+        found = values[places] if len(values) else np.zeros(len(array), np.int64)
+        return np.where(np.asarray(array.indices.is_valid()), found, 0)
     if _is_text(kind):
         lengths = pc.fill_null(pc.binary_length(array), 0)
         return np.asarray(lengths.cast(pa.int64()))

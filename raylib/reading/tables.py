@@ -96,7 +96,7 @@ class TableFile:
         """
         valid = checked(batch)
         sizes = row_sizes(batch)
-        borders = cuts(sizes, _TABLE_BYTES, _TABLE_ROWS)
+        borders = cuts(sizes, min(_TABLE_BYTES, self.options.max_record_bytes), _TABLE_ROWS)
         first = self.line
         for begin, end in itertools.pairwise(borders):
             taken = int(sizes[begin:end].sum())

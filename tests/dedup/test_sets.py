@@ -172,3 +172,12 @@ def test_dedup_command_errors(tmp_path: Path, write_jsonl: Write, arguments: lis
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_index_says_what_it_cannot_read(tmp_path: Path, write_jsonl: Write) -> None:
+    source = write_jsonl(corpus(5))
+    source.write_bytes(source.read_bytes() + b'{"id": "cut", "text": "\nnonsense\n')
+    shown = cli("index", "build", str(tmp_path / "index"), str(source))
+    assert "8 records added" in shown
+    assert "2 not read (1 cut_line, 1 bad_json)" in shown
+    assert f"{source}:9" in shown
