@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["MISSING", "Counts", "FolderTotals", "SplitCounts", "add_counts", "summed_splits", "value_counts"]
+__all__ = ["MISSING", "OTHER", "Counts", "FolderTotals", "SplitCounts", "add_counts", "summed_splits", "value_counts"]
 
 
 MISSING = "(none)"  # stands for a value that is missing
-_OTHER = "(other)"
+OTHER = "(other)"  # stands for the texts of a column that are not counted one by one
 _TEXTS = 200  # different texts that are counted in a column; the others count as `(other)`
 _Total = TypeVar("_Total", bound=Mapping[str, object])
 
@@ -105,7 +105,7 @@ def _text_counts(column: pa.ChunkedArray) -> dict[str, int]:
         name = MISSING if value is None else str(value).lower() if lower else str(value)
         out[name] = pair["counts"]
     if len(pairs) > _TEXTS:
-        out[_OTHER] = out.get(_OTHER, 0) + sum(p["counts"] for p in pairs[_TEXTS:])
+        out[OTHER] = out.get(OTHER, 0) + sum(p["counts"] for p in pairs[_TEXTS:])
     return out
 
 
