@@ -17,7 +17,16 @@ import pyarrow as pa
 
 from raylib.hashing import mix64
 
-__all__ = ["Nodes", "contract", "distinct_pairs", "label_components", "node_keys", "nodes_of", "star_rows"]
+__all__ = [
+    "Nodes",
+    "contract",
+    "distinct_pairs",
+    "label_components",
+    "node_keys",
+    "nodes_of",
+    "star_rows",
+    "twin_stars",
+]
 
 Nodes: TypeAlias = npt.NDArray[np.uint64]
 """Positions of records, each `shard << 32 | row`."""
@@ -101,6 +110,20 @@ def star_rows(node: Nodes, root: Nodes) -> pa.Table:
     )
 
 
+def twin_stars(key: npt.NDArray[np.uint64], node: Nodes) -> pa.Table:
+    """Star edges from each record to the smallest node of those with the same key.
+
+    Args:
+        key: Keys of equal records, [N].
+        node: Their nodes, [N].
+    """
+    order = np.lexsort((node, key))
+    key, node = key[order], node[order]
+    opens = np.ones(len(key), np.bool_)
+    opens[1:] = key[1:] != key[:-1]
+    return star_rows(node, node[np.maximum.accumulate(np.where(opens, np.arange(len(key)), 0))])
+
+
 def contract(table: pa.Table) -> tuple[pa.Table, bool]:
     """One round over the edges of one key range.
 
@@ -111,8 +134,30 @@ def contract(table: pa.Table) -> tuple[pa.Table, bool]:
         The star rows of the components, and whether anything changed.
     """
     node, root = distinct_pairs(table["node"].to_numpy(), table["root"].to_numpy())
-    nodes, roots = label_components(node, root)
-    real = nodes != roots
-    nodes, roots = nodes[real], roots[real]
+    nodes, roots = _contracted(node, root)
     changed = not (np.array_equal(nodes, node) and np.array_equal(roots, root))
     return star_rows(nodes, roots), changed
+
+
+def _contracted(node: Nodes, root: Nodes) -> tuple[Nodes, Nodes]:
+    """The nodes, sorted, of distinct star edges that are not the smallest of their component, and that smallest one.
+
+    A node with one edge, to which no other one points, adds nothing to what is connected. Most nodes of a giant
+    component are such leaves, so only the others are labelled.
+    """
+    roots = np.unique(root)
+    points = np.searchsorted(roots, node)
+    is_root = roots[np.minimum(points, len(roots) - 1)] == node if len(roots) else np.zeros(0, np.bool_)
+    single = np.ones(len(node), np.bool_)
+    single[1:] &= node[1:] != node[:-1]
+    single[:-1] &= node[1:] != node[:-1]
+    leaf = single & ~is_root & (root < node)
+    if leaf.all():
+        return node, root
+    inner, label = label_components(node[~leaf], root[~leaf])
+    at = np.minimum(np.searchsorted(inner, root[leaf]), len(inner) - 1)
+    ends = np.where(inner[at] == root[leaf], label[at], root[leaf])
+    real = inner != label
+    nodes, ends = np.concatenate([inner[real], node[leaf]]), np.concatenate([label[real], ends])
+    order = np.argsort(nodes)
+    return nodes[order], ends[order]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -68,18 +68,28 @@ def _build(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Least Jaccard similarity of duplicates.")] = 0.7,
     ngram: Annotated[int, typer.Option(min=1, help="Number of tokens of a shingle.")] = 5,
     unit: Annotated[str, typer.Option(help="What a token is: character or word.")] = "character",
+    normalise: Annotated[
+        str, typer.Option(help="What texts may differ in: none, strict, standard or loose.")
+    ] = "standard",
 ) -> None:
     """Build an index of records, such as the folder `kept` of a run."""
+    from dedup.folding import Level
     from dedup.index import MinHashIndex
     from dedup.shingles import Unit
     from raylib.reading.sources import find_files
 
     find_files(source)  # an index of nothing would stand in the way of the next attempt
-    for known in get_args(Unit):
-        if unit == known:
-            output_folder(index, "INDEX")
-            return _add(MinHashIndex.create(index, threshold=threshold, ngram=ngram, unit=known), source)
-    raise ParameterError(f"--unit {unit!r}: there is no such unit{nearest(unit, get_args(Unit))}")
+    _check("unit", unit, Unit)
+    _check("normalise", normalise, Level)
+    output_folder(index, "INDEX")
+    token, level = cast("Unit", unit), cast("Level", normalise)
+    _add(MinHashIndex.create(index, threshold=threshold, ngram=ngram, unit=token, normalise=level), source)
+
+
+def _check(name: str, value: str, choices: object) -> None:
+    """Check that an option is one of the words of a literal type."""
+    if value not in get_args(choices):
+        raise ParameterError(f"--{name} {value!r}: there is no such {name}{nearest(value, get_args(choices))}")
 
 
 @index_app.command("update")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cleaning.codepoints import CodePoints, han_flags
-from dedup.folding import folded_codepoints
+from dedup.folding import Level, folded_codepoints
 from dedup.shingles import HAN_BIT, tokens
 from raylib.errors import ParameterError
 from raylib.hashing import inside_one_text, window_hashes
@@ -106,20 +106,23 @@ class Decontaminate(LocalStage):
     """Reject records that share a passage with a benchmark item.
 
     A passage is a number of folded characters in a row, at least half of them Han, or a number of words in a row, which
-    catches everything else. Items shorter than a passage must occur whole. The evidence names the item. Passages of 13
-    words come from GPT-3 (Brown et al. 2020, appendix C).
+    catches everything else; signs of numbers are words, too. Items shorter than a passage must occur whole. The
+    evidence names the item. Passages of 13 words come from GPT-3 (Brown et al. 2020, appendix C).
 
     Attributes:
         benchmarks: Files of benchmarks, in any layout that raylib reads.
         han: Number of folded characters of a passage.
         words: Number of words of a passage.
         shortest: Number of folded characters below which a short item is not looked for.
+        normalise: What may differ between a record and the item: `none`, `strict`, `standard` or `loose`, as in
+            `exact_dedup`. It is `standard` for records of chat, too: a copied question often has other punctuation.
     """
 
     benchmarks: tuple[PathName, ...]
     han: int = 30
     words: int = 13
     shortest: int = 12
+    normalise: Level = "standard"
 
     def __post_init__(self) -> None:
         given: object = self.benchmarks
@@ -140,7 +143,7 @@ class Decontaminate(LocalStage):
             raise ParameterError(f"benchmarks: there are no records in {', '.join(self.benchmarks)}")
         names = [name for name, _ in items]
         texts = pa.array([text for _, text in items], pa.large_string())
-        characters, words = folded_codepoints(texts), tokens(texts, "word")
+        characters, words = folded_codepoints(texts, self.normalise), tokens(texts, "word", self.normalise)
         short_rows = np.flatnonzero((characters.lengths < self.han) & (characters.lengths >= self.shortest))
         short = {_folded(characters, row): names[row] for row in short_rows.tolist()}
         return _Passages(
@@ -159,9 +162,9 @@ class Decontaminate(LocalStage):
         if len(table) == 0:
             return keep_all(table)
         texts = text_of(table)
-        view = folded_codepoints(texts)
+        view = folded_codepoints(texts, self.normalise)
         by_character = self._passages.by_character.first_hits(view, self.han)
-        by_word = self._passages.by_word.first_hits(tokens(texts, "word"), self.words)
+        by_word = self._passages.by_word.first_hits(tokens(texts, "word", self.normalise), self.words)
         details: list[str | None] = []
         for row, (character, word) in enumerate(zip(by_character, by_word, strict=True)):
             if character:

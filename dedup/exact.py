@@ -1,16 +1,15 @@
-"""Exact deduplication: equal folded texts (or equal bytes) form a group, one record of each stays."""
+"""Exact deduplication: equal folded texts form a group, one record of each stays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.folding import fold_hashes, raw_hashes
+from dedup.folding import Normalise, fold_hashes, level_for, prepare
 from dedup.sameness import compared_texts, mark_hashes
 from dedup.verdicts import priority_columns, verdict_places
 from raylib.schema import single_chunk
@@ -43,21 +42,23 @@ class ExactDedup(GlobalStage):
     messages do not count.
 
     Attributes:
-        on: Whether the folded texts (NFKC, case, white space and punctuation folded) or the raw `bytes` must be equal.
+        normalise: What may differ in equal texts: nothing (`none`), width and white space (`strict`), also case and
+            punctuation between words (`standard`), also emoji and decorations (`loose`); `auto` is `standard` for
+            documents and `strict` for chats. Operators, signs, decimal points, `#` and units always count.
         priority: What decides who stays, in order: `longest`, `shortest`, `column`, `-column` or `source:a,b,c`.
     """
 
-    on: Literal["folded", "bytes"] = "folded"
+    normalise: Normalise = "auto"
     priority: tuple[str, ...] = ()
 
     def setup(self) -> None:
-        """Build the folding table before the first shard."""
-        fold_hashes(pa.array(["一"], pa.large_string()))
+        """Build the folding tables before the first shard."""
+        prepare(self.normalise)
 
     def sketch(self, table: pa.Table) -> pa.Table:
         """The hash, id and priorities of each record."""
         texts = compared_texts(table)
-        hashes = (fold_hashes(texts) if self.on == "folded" else raw_hashes(texts)) ^ mark_hashes(table)
+        hashes = fold_hashes(texts, level_for(self.normalise, table)) ^ mark_hashes(table)
         return pa.table(
             {
                 "row": pa.array(np.arange(len(table), dtype=np.int32)),

@@ -1,17 +1,25 @@
-"""The folded form of a text, which must be equal for two texts to count as the same.
+"""The folded form of a text, which must be equal for two texts to count as the same, at four levels.
 
-NFKC, case folded, without white space, control characters and punctuation (Unicode categories Z, C, P). Almost every
-character maps to at most one other, so the fold is one table look-up over the flat code points; texts with characters
-that expand, or with combining marks, take the exact route. The hash is xxh3_128 (seed 0) over the UTF-32-LE bytes of
-the folded text. Both are fixed forever, because saved indexes depend on them.
+| level | ignored | never ignored |
+|---|---|---|
+| `none` | nothing | |
+| `strict` | width, invisible characters, white space beside Han, how much white space there is elsewhere | all else |
+| `standard` | also case, shape (ﬁ, ㎏), white space and punctuation between words, kind of quotes | see below |
+| `loose` | also white space between letters, emoji and decorations such as ★ | see below |
+
+No level ignores an operator, a sign, a currency, a percent sign, a decimal point, `#`, `+`, brackets of a formula, or a
+mark inside a word or number; nor do two numbers ever become one. Case stays in units behind a number.
+
+Almost every character has a form of its own, so that is one look-up over flat code points; texts with combining marks
+take a slower route. The hash is xxh3_128 (seed 0) over the UTF-32-LE bytes of the folded text.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
-import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,161 +27,171 @@ import pyarrow as pa
 import xxhash
 
 from cleaning.codepoints import CodePoints, Flags, codepoints
+from dedup.characters import DROP, EXPAND, SPECIAL, Level, form, forms, lower_case
+from dedup.gaps import owners_of, squeezed, taken, without_gaps
 
-__all__ = ["fold", "fold_hashes", "folded_codepoints", "raw_hashes"]
+__all__ = [
+    "Level",
+    "Normalise",
+    "fold",
+    "fold_hashes",
+    "folded_codepoints",
+    "level_for",
+    "prepare",
+    "raw_hashes",
+    "token_hashes",
+]
 
+Normalise: TypeAlias = Literal["auto", "none", "strict", "standard", "loose"]
+"""A level, or `auto`: `standard` for documents, `strict` for records of chat."""
 
-_DROP = 0
-_SPECIAL = 0xFFFFFFFF
-_EXPAND = 0xFFFFFFFE
-_SPACE = 0x20
-# Marks of Chinese and European text with the same meaning.
-_UNIFIED = {
-    ord(mark): plain
-    for plain, marks in {
-        ".": "。…",
-        ",": "、",
-        '"': "“”„‟″『』「」",
-        "'": "‘’‚‛′",
-        "<": "《〈«",
-        ">": "》〉»",
-        "[": "【〔",
-        "]": "】〕",
-        "-": "—–‐‑−",
-        "~": "～〜",
-    }.items()
-    for mark in marks
-}
+_STRICTER: Mapping[Level, Level] = {"loose": "standard", "standard": "strict", "strict": "none"}
 
 
-def fold(text: str, *, punctuation: bool = False) -> str:
-    """The folded text, by definition: the slow, exact form of what the tables do.
+def level_for(normalise: Normalise, table: pa.Table) -> Level:
+    """The level of folding for the records of a table.
+
+    Args:
+        normalise: A level, or `auto`.
+        table: Records of any kind.
+    """
+    if normalise != "auto":
+        return normalise
+    return "standard" if "text" in table.column_names else "strict"
+
+
+def prepare(normalise: Normalise) -> None:
+    """Build the tables of a level, or those of documents for `auto`, which takes a fifth of a second.
+
+    Args:
+        normalise: A level, or `auto`.
+    """
+    fold("一", "standard" if normalise == "auto" else normalise)
+
+
+def fold(text: str, level: Level = "standard", *, marks: bool = False) -> str:
+    """The folded form of one text.
 
     Args:
         text: The text.
-        punctuation: Whether marks are unified instead of dropped; then a run of white space becomes one space.
+        level: How much is ignored.
+        marks: Whether marks stay, as in shingles.
     """
-    if punctuation:
-        text = text.translate(_UNIFIED)  # before NFKC, which would make three dots of an ellipsis
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    if not punctuation:
-        return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZCP" or "\ud800" <= c <= "\udfff")
-    spaced = "".join(" " if unicodedata.category(c)[0] in "ZC" else c for c in folded.translate(_UNIFIED))
-    return re.sub(" +", " ", spaced)
+    view = folded_codepoints(pa.array([text], pa.large_string()), level, marks=marks)
+    return view.values.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
-@functools.lru_cache(maxsize=2)
-def _table(punctuation: bool) -> npt.NDArray[np.uint32]:
-    """What each code point of the BMP becomes: a code point, or one of the marks for special cases, [65536]."""
-    table = np.zeros(0x10000, np.uint32)
-    for code in range(0xFFFF):
-        if 0xD800 <= code <= 0xDFFF:
-            continue
-        character = chr(code)
-        folded = fold(character, punctuation=punctuation)
-        if unicodedata.combining(character) or unicodedata.category(character)[0] == "M" or 0x1100 <= code <= 0x11FF:
-            table[code] = _SPECIAL
-        elif len(folded) == 0:
-            table[code] = _DROP
-        elif len(folded) == 1:
-            table[code] = ord(folded)
-        elif all(fold(c, punctuation=punctuation) == c != " " and not unicodedata.combining(c) for c in folded):
-            table[code] = _EXPAND
-        else:
-            table[code] = _SPECIAL
-    table[0xFFFF] = _SPECIAL
-    return table
-
-
-def _expanded(
-    view: CodePoints,
-    kept: Flags,
-    folded: npt.NDArray[np.uint32],
-    counts: npt.NDArray[np.int64],
-    punctuation: bool,
-) -> npt.NDArray[np.uint32]:
-    """Insert what characters such as ℃ and ㎡ become, two characters or more; changes `folded` and `counts`."""
-    places = np.flatnonzero(folded == _EXPAND)
-    codes = view.narrow[places]
-    at, extra, owners = [], [], []
-    after = np.cumsum(kept)
-    for code in np.unique(codes).tolist():
-        mine = places[codes == code]
-        first, *more = (ord(c) for c in fold(chr(code), punctuation=punctuation))
-        folded[mine] = first
-        for position, value in enumerate(more):
-            at.append(after[mine])
-            extra.append((np.full(len(mine), value, np.uint32), np.full(len(mine), position), mine))
-        owners.append(np.repeat(np.searchsorted(view.starts, mine, side="right") - 1, len(more)))
-    counts += np.bincount(np.concatenate(owners), minlength=len(counts))
-    values = np.concatenate([e[0] for e in extra])
-    order = np.lexsort((np.concatenate([e[1] for e in extra]), np.concatenate([e[2] for e in extra])))
-    return np.insert(folded[kept], np.concatenate(at)[order], values[order])
-
-
-def folded_codepoints(texts: pa.Array, *, punctuation: bool = False) -> CodePoints:
-    """The folded texts as flat code points. A text that folds to nothing (punctuation only) stays as it is.
+def folded_codepoints(texts: pa.Array, level: Level = "standard", *, marks: bool = False) -> CodePoints:
+    """The folded texts as flat code points. A text that folds to nothing (punctuation only) is folded more strictly.
 
     Args:
         texts: String array, N texts.
-        punctuation: Whether marks are unified instead of dropped; then a run of white space becomes one space.
+        level: How much is ignored.
+        marks: Whether marks stay, as in shingles; then those of the same meaning become one, and so does a run of
+            white space. At `loose` they are left out all the same.
     """
     view = codepoints(texts)
-    if len(texts) == 0:
+    if len(view.values) == 0 or level == "none":
         return view
-    folded = _table(punctuation)[view.narrow]
-    kept = folded != _DROP
-    if punctuation:
-        space = folded == _SPACE
-        again = space[1:] & space[:-1]
-        inner = view.starts[1:-1]
-        again[inner[(inner > 0) & (inner <= len(again))] - 1] = False  # a text's first character has none before it
-        kept[1:] &= ~again
-    counts = view.count(kept)
-    exact = (view.count(folded == _SPECIAL) > 0) | ((counts == 0) & (view.lengths > 0))
-    if (folded == _EXPAND).any():
-        values = _expanded(view, kept, folded, counts, punctuation)
-    else:
-        values = folded[kept]
-    rows = np.flatnonzero(exact)
-    if len(rows):
-        values = _exactly_folded(texts, rows, values, counts, punctuation)
-    return CodePoints(values, np.concatenate([[0], np.cumsum(counts)]))
+    marks = marks and level != "loose"
+    formed = _formed(texts, view, level, marks)
+    folded = _lowered(squeezed(formed), level) if marks else without_gaps(formed, level)
+    empty = np.flatnonzero((folded.lengths == 0) & (view.lengths > 0))
+    if len(empty) == 0:
+        return folded
+    spare = folded_codepoints(texts.take(pa.array(empty)), "none" if marks else _STRICTER[level])
+    return _replaced(folded, empty, [spare.values[a:b] for a, b in itertools.pairwise(spare.starts.tolist())])
 
 
-def _exactly_folded(
-    texts: pa.Array,
-    rows: npt.NDArray[np.int64],
-    values: npt.NDArray[np.uint32],
-    counts: npt.NDArray[np.int64],
-    punctuation: bool,
-) -> npt.NDArray[np.uint32]:
-    """`values` with some rows folded by definition in place of what the table gave; changes `counts`."""
-    borders = np.concatenate([[0], np.cumsum(counts)])
-    pieces, done = [], 0
-    for row in rows.tolist():
-        text = texts[row].as_py() or ""
-        exactly = fold(text, punctuation=punctuation) or text
-        right = np.frombuffer(exactly.encode("utf-32-le", "surrogatepass"), np.uint32)
-        pieces += [values[done : borders[row]], right]
-        done, counts[row] = borders[row + 1], len(right)
-    return np.concatenate([*pieces, values[done:]])
+def _lowered(view: CodePoints, level: Level) -> CodePoints:
+    """The texts in lower case, unless the level minds case."""
+    if level == "strict":
+        return view
+    values = view.values.copy()
+    low = values < 0xFFFF
+    values[low] = lower_case()[values[low]]
+    return CodePoints(values, view.starts)
 
 
-def fold_hashes(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    """128-bit hashes of the folded texts. A text that folds to nothing (punctuation only) is hashed as it is.
+def _formed(texts: pa.Array, view: CodePoints, level: Level, marks: bool) -> CodePoints:
+    """The texts with the form of each character in its place."""
+    formed = forms(level, marks)[view.narrow]
+    high = np.flatnonzero(view.values > 0xFFFF)
+    if len(high):
+        formed[high] = np.where(_plain(view.values[high]), view.values[high], SPECIAL)
+    special = np.unique(owners_of(np.flatnonzero(formed == SPECIAL), view.starts))
+    expands = np.flatnonzero(formed == EXPAND)
+    out = taken(formed, formed != DROP, view.starts)
+    if len(expands):
+        out = _expanded(out, view.narrow[expands], level, marks)
+    if len(special) == 0:
+        return out
+    return _replaced(out, special, [_slowly(texts[r].as_py() or "", level, marks) for r in special.tolist()])
+
+
+def _plain(values: npt.NDArray[np.uint32]) -> Flags:
+    """Whether characters above the BMP are Han or emoji, which have no other form."""
+    return np.asarray(((values >= 0x1F300) & (values < 0x1FB00)) | ((values >= 0x20000) & (values < 0x2F800)))
+
+
+def _slowly(text: str, level: Level, marks: bool) -> npt.NDArray[np.uint32]:
+    """The forms of a text's characters, with those that combine composed before and after."""
+    composed = unicodedata.normalize("NFC", text)
+    formed = unicodedata.normalize("NFC", "".join(form(c, level, marks=marks) for c in composed))
+    return np.frombuffer(formed.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _expanded(view: CodePoints, codes: npt.NDArray[np.uint16], level: Level, marks: bool) -> CodePoints:
+    """Put in what characters such as ℃ and ㎡, whose codes are given in order, become: two characters or more."""
+    at = np.flatnonzero(view.values == EXPAND)
+    known, which = np.unique(codes, return_inverse=True)
+    pieces = [form(chr(code), level, marks=marks) for code in known.tolist()]
+    values = view.values.copy()
+    values[at] = np.array([ord(piece[0]) for piece in pieces], np.uint32)[which]
+    more = np.array([len(piece) - 1 for piece in pieces])[which]
+    rest = "".join(pieces[i][1:] for i in which.tolist()).encode("utf-32-le")
+    values = np.insert(values, np.repeat(at + 1, more), np.frombuffer(rest, np.uint32))
+    before = np.concatenate([[0], np.cumsum(more)])
+    return CodePoints(values, view.starts + before[np.searchsorted(at, view.starts)])
+
+
+def _replaced(view: CodePoints, rows: npt.NDArray[np.int64], pieces: list[npt.NDArray[np.uint32]]) -> CodePoints:
+    """`view` with other values in place of those of some rows."""
+    lengths, parts, done = view.lengths, [], 0
+    for row, piece in zip(rows.tolist(), pieces, strict=True):
+        parts += [view.values[done : view.starts[row]], piece]
+        done, lengths[row] = view.starts[row + 1], len(piece)
+    return CodePoints(np.concatenate([*parts, view.values[done:]]), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def fold_hashes(texts: pa.Array, level: Level = "standard") -> npt.NDArray[np.uint64]:
+    """128-bit hashes of the folded texts.
 
     Args:
         texts: String array, N texts.
+        level: How much is ignored.
 
     Returns:
         Upper and lower halves, [N, 2].
     """
-    view = folded_codepoints(texts)
-    data = memoryview(np.ascontiguousarray(view.values, "<u4").tobytes())
-    borders = (view.starts * 4).tolist()
+    if level == "none":
+        return raw_hashes(texts)
+    return token_hashes(folded_codepoints(texts, level))
+
+
+def token_hashes(view: CodePoints) -> npt.NDArray[np.uint64]:
+    """128-bit hashes of the tokens of texts.
+
+    Args:
+        view: Tokens of N texts.
+
+    Returns:
+        Upper and lower halves, [N, 2].
+    """
+    width = view.values.itemsize
+    data = memoryview(np.ascontiguousarray(view.values, f"<u{width}").tobytes())
     digest = xxhash.xxh3_128_digest
-    digests = b"".join(digest(data[a:b]) for a, b in itertools.pairwise(borders))
+    digests = b"".join(digest(data[a:b]) for a, b in itertools.pairwise((view.starts * width).tolist()))
     return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
 
 

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.index_files import State, read_segment, read_state, write_segment
+from dedup.folding import Level
+from dedup.index_files import Settings, State, read_segment, read_state, write_segment
 from dedup.lsh import band_keys
 from dedup.minhash import MinHashDedup
 from dedup.shingles import Unit
@@ -31,7 +32,7 @@ from raylib.schema import text_of
 
 __all__ = ["Match", "MinHashIndex", "index_of", "open_index"]
 
-_FORMAT = 1
+_FORMAT = 2
 _PROBE = "这是一段用来核对散列函数的文字。The quick brown fox."
 _HEAD = 200  # characters of a text that the index keeps to show
 
@@ -80,6 +81,7 @@ class MinHashIndex:
         path: Its folder.
         version: Number of times that records were added.
         stage: The stage with the index's settings.
+        level: How much of the texts is ignored.
         bands: Number of bands of a signature.
         rows: Number of values of a band.
         segment_names: Names of its segments.
@@ -102,7 +104,8 @@ class MinHashIndex:
         state = read_state(self.path)
         if state.get("format") != _FORMAT:
             raise ParameterError(
-                f"{str(path)!r} has index format {state.get('format')}, this version of raylib reads {_FORMAT}"
+                f"{str(path)!r} has index format {state.get('format')}, whose texts were folded in another way; this "
+                f"version of raylib reads {_FORMAT}: build it again with `raylib index build NEW-FOLDER IN...`"
             )
         settings = state["settings"]
         self.version = state["version"]
@@ -111,10 +114,12 @@ class MinHashIndex:
             ngram=settings["ngram"],
             unit=settings["unit"],
             permutations=settings["permutations"],
+            normalise=settings["normalise"],
             seed=settings["seed"],
         )
+        self.level = settings["normalise"]
         self.bands, self.rows = settings["bands"], settings["rows"]
-        if state["probe"] != _probe(self.stage):
+        if state["probe"] != _probe(self.stage, self.level):
             raise ParameterError(f"{str(path)!r} was made with other hash functions; build the index again")
         self.segment_names = state["segments"]
         self._segments: dict[str, _Segment] = {}
@@ -128,9 +133,9 @@ class MinHashIndex:
         ngram: int = 5,
         unit: Unit = "character",
         permutations: int = 128,
-        bands: int | None = None,
-        rows: int | None = None,
+        layout: tuple[int, int] | None = None,
         seed: int = 1,
+        normalise: Level = "standard",
     ) -> MinHashIndex:
         """Start an empty index.
 
@@ -140,31 +145,17 @@ class MinHashIndex:
             ngram: Number of tokens of a shingle.
             unit: Whether tokens are folded characters or words.
             permutations: Number of values of a signature.
-            bands: Number of bands; by default the optimum for the threshold.
-            rows: Number of values of a band; by default the optimum for the threshold.
+            layout: Numbers of bands and of values of a band; by default the optimum for the threshold.
             seed: Seed of the permutations.
+            normalise: What shingles ignore: `none`, `strict`, `standard` or `loose`.
 
         Raises:
             ParameterError: if the folder holds an index, or if a setting is wrong.
         """
         _check_new(Path(path))
-        stage = MinHashDedup(threshold, ngram, unit, permutations, bands, rows, seed=seed)
-        bands, rows = stage.layout
-        state: State = {
-            "format": _FORMAT,
-            "version": 0,
-            "settings": {
-                "threshold": threshold,
-                "ngram": ngram,
-                "unit": unit,
-                "permutations": permutations,
-                "seed": seed,
-                "bands": bands,
-                "rows": rows,
-            },
-            "probe": _probe(stage),
-            "segments": [],
-        }
+        given = layout or (None, None)
+        stage = MinHashDedup(threshold, ngram, unit, permutations, given[0], given[1], normalise=normalise, seed=seed)
+        state = _empty_state(stage, normalise)
         with locked(Path(path)):
             _check_new(Path(path))  # another process may have been faster
             write_atomically(Path(path) / "index.json", json.dumps(state, indent=1).encode())
@@ -199,7 +190,7 @@ class MinHashIndex:
             if len(table) == 0:
                 continue
             texts = text_of(table)
-            matrix = self.stage.signatures(texts)
+            matrix = self.stage.signatures(texts, self.level)
             keys.append(band_keys(matrix, self.bands, self.rows).ravel())
             rows.append(np.repeat(np.arange(total, total + len(table), dtype=np.int64), self.bands))
             records.append(
@@ -276,7 +267,7 @@ class MinHashIndex:
     def _matches(self, texts: pa.Array, least: float) -> Iterator[tuple[int, Match]]:
         if len(texts) == 0:
             return
-        matrix = self.stage.signatures(texts)
+        matrix = self.stage.signatures(texts, self.level)
         asked = band_keys(matrix, self.bands, self.rows)
         low = signature_matrix(signature_column(matrix))
         owner = np.repeat(np.arange(len(texts)), self.bands)
@@ -300,9 +291,25 @@ class MinHashIndex:
                 yield int(asking[i]), Match(record["id"], record["source"], float(similarity[i]), record["head"])
 
 
-def _probe(stage: MinHashDedup) -> list[int]:
+def _empty_state(stage: MinHashDedup, level: Level) -> State:
+    """The state of an index without records."""
+    bands, rows = stage.layout
+    settings: Settings = {
+        "threshold": stage.threshold,
+        "ngram": stage.ngram,
+        "unit": stage.unit,
+        "normalise": level,
+        "permutations": stage.permutations,
+        "seed": stage.seed,
+        "bands": bands,
+        "rows": rows,
+    }
+    return {"format": _FORMAT, "version": 0, "settings": settings, "probe": _probe(stage, level), "segments": []}
+
+
+def _probe(stage: MinHashDedup, level: Level) -> list[int]:
     """A few values of a fixed text's signature, which other hash functions would change."""
-    values: list[int] = stage.signatures(pa.array([_PROBE], pa.large_string()))[0, :8].tolist()
+    values: list[int] = stage.signatures(pa.array([_PROBE], pa.large_string()), level)[0, :8].tolist()
     return values
 
 

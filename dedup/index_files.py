@@ -8,6 +8,7 @@ from typing import TypedDict, cast
 
 import pyarrow as pa
 
+from dedup.folding import Level
 from dedup.shingles import Unit
 from raylib.atomic import create_atomically
 from raylib.errors import ParameterError
@@ -21,6 +22,7 @@ class Settings(TypedDict):
     threshold: float
     ngram: int
     unit: Unit
+    normalise: Level
     permutations: int
     seed: int
     bands: int

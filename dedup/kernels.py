@@ -1,4 +1,4 @@
-"""Compiled loops of MinHash: signatures, agreement of signatures, true Jaccard. Loaded only where they are used.
+"""Compiled loops of MinHash: signatures, their agreement, true Jaccard, leaders. Loaded only where they are used.
 
 The hash functions are fixed forever, because saved indexes depend on them. The hash of a shingle is the recurrence of
 `raylib.hashing.absorb` over its tokens, from 0, in compiled form; a test holds both forms against each other.
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from raylib.compiled import compiled
 from raylib.hashing import GOLDEN, mix64
 
-__all__ = ["agreement", "coefficients", "jaccard_pairs", "minhash", "shingle_hashes"]
+__all__ = ["agreement", "coefficients", "jaccard_pairs", "leaders", "minhash", "shingle_hashes"]
 
 _SHIFT = np.uint64(29)
 _UPPER = np.uint64(32)
@@ -148,3 +148,120 @@ def jaccard_pairs(
             else:
                 y += 1
         out[i] = common / (len(a) + len(b) - common)
+
+
+@compiled(nogil=True)
+def _agree(signatures: npt.NDArray[np.uint8], left: int, right: int) -> int:
+    """Number of positions in which two signatures agree."""
+    a, b = signatures[left], signatures[right]
+    same = 0
+    for p in range(a.shape[0]):
+        same += a[p] == b[p]
+    return same
+
+
+@compiled(nogil=True)
+def _slots(
+    signature: npt.NDArray[np.uint8], bands: int, rows: int, mask: np.uint64, out: npt.NDArray[np.int64]
+) -> None:
+    """Fill `out[b]` with the slot of band b in a hash table of `mask + 1` slots."""
+    for band in range(bands):
+        h = np.uint64(band + 1) * GOLDEN
+        for row in range(rows):
+            h = (h ^ np.uint64(signature[band * rows + row])) * GOLDEN
+            h ^= h >> _SHIFT
+        out[band] = np.int64(h & mask)
+
+
+@compiled(nogil=True)
+def _first_similar(signatures: npt.NDArray[np.uint8], row: int, candidates: npt.NDArray[np.int64], least: int) -> int:
+    """The first candidate that agrees with a row, or -1."""
+    for other in candidates:
+        if _agree(signatures, other, row) >= least:
+            return int(other)
+    return -1
+
+
+@compiled(nogil=True)
+def _first_in_slots(
+    signatures: npt.NDArray[np.uint8],
+    row: int,
+    slots: npt.NDArray[np.int64],
+    heads: npt.NDArray[np.int64],
+    chains: npt.NDArray[np.int64],
+    least: int,
+) -> int:
+    """The smallest row in the chains of some slots that agrees with a row, or -1."""
+    found = -1
+    for slot in slots:
+        entry = heads[slot]
+        while entry >= 0:
+            other = chains[entry, 1]
+            if (found < 0 or other < found) and _agree(signatures, other, row) >= least:
+                found = other
+            entry = chains[entry, 0]
+    return found
+
+
+@compiled(nogil=True)
+def _lead(
+    signatures: npt.NDArray[np.uint8],
+    begin: int,
+    end: int,
+    least: int,
+    bands: int,
+    rows: int,
+    compared: int,
+    out: npt.NDArray[np.int64],
+) -> None:
+    """One group of `leaders`."""
+    leader = np.empty(end - begin, np.int64)
+    indexed = max(end - begin - compared, 0)
+    slots = 1
+    while slots < 4 * indexed:
+        slots *= 2
+    heads = np.full(slots, -1, np.int64)  # the last entry of each slot
+    chains = np.empty((indexed * bands, 2), np.int64)  # the entry before, and a leader
+    slot = np.empty(bands, np.int64)
+    count = used = 0
+    for row in range(begin, end):
+        found = _first_similar(signatures, row, leader[: min(count, compared)], least)
+        if found < 0 and count >= compared:
+            _slots(signatures[row], bands, rows, np.uint64(slots - 1), slot)
+            found = _first_in_slots(signatures, row, slot, heads, chains, least)
+        out[row] = found if found >= 0 else row
+        if found >= 0:
+            continue
+        if count >= compared:
+            for s in slot:
+                chains[used, 0], chains[used, 1] = heads[s], row
+                heads[s] = used
+                used += 1
+        leader[count] = row
+        count += 1
+
+
+@compiled(nogil=True)
+def leaders(
+    signatures: npt.NDArray[np.uint8],
+    borders: npt.NDArray[np.int64],
+    least: int,
+    bands: int,
+    rows: int,
+    compared: int,
+    out: npt.NDArray[np.int64],
+) -> None:
+    """Fill `out[i]` with the first row of i's group that leads and that agrees with i; a row without one leads itself.
+
+    Args:
+        signatures: Low bytes of signatures, [N, P].
+        borders: Where each group begins, and at the end N, [G + 1].
+        least: Number of positions in which similar signatures agree.
+        bands: Number of bands of a signature.
+        rows: Number of values of a band.
+        compared: Number of leaders of a group that every later row is compared with; the others are only compared with
+            rows that share a band with them.
+        out: Rows, [N].
+    """
+    for group in range(len(borders) - 1):
+        _lead(signatures, borders[group], borders[group + 1], least, bands, rows, compared, out)

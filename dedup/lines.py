@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.clusters import Nodes, nodes_of
-from dedup.folding import fold_hashes
+from dedup.folding import Normalise, fold_hashes, level_for, prepare
 from raylib.errors import ParameterError, StageError
 from raylib.hashing import text_hashes
 from raylib.schema import single_chunk
@@ -44,8 +44,8 @@ class _Lines:
 class LineDedup(GlobalStage):
     """Remove lines (or paragraphs) that occur in many documents, and repeats inside one document.
 
-    Lines are compared in their folded form: case, width, white space and punctuation do not matter. A document that
-    loses lines and becomes too short is rejected.
+    Lines are compared in their folded form: by default case, width, white space and punctuation between words do not
+    matter. A document that loses lines and becomes too short is rejected.
 
     Attributes:
         unit: Whether lines or paragraphs are removed.
@@ -56,6 +56,8 @@ class LineDedup(GlobalStage):
             (`first`).
         min_length: Length of the shortest line that is looked at, in characters.
         min_left: Length below which a document that lost lines is rejected, in characters.
+        normalise: What may differ in equal lines: `none`, `strict`, `standard` or `loose`, as in `exact_dedup`; `auto`
+            is `standard`.
     """
 
     unit: Literal["line", "paragraph"] = "line"
@@ -65,14 +67,15 @@ class LineDedup(GlobalStage):
     keep: Literal["none", "first"] = "none"
     min_length: int = 6
     min_left: int = 20
+    normalise: Normalise = "auto"
 
     def __post_init__(self) -> None:
         if self.min_documents < 2:
             raise ParameterError(f"min_documents must be at least 2, is {self.min_documents}")
 
     def setup(self) -> None:
-        """Build the folding table before the first shard."""
-        fold_hashes(pa.array(["一"], pa.large_string()))
+        """Build the folding tables before the first shard."""
+        prepare(self.normalise)
 
     def _lines(self, table: pa.Table) -> _Lines:
         if "text" not in table.column_names:
@@ -85,7 +88,7 @@ class LineDedup(GlobalStage):
         number = (np.arange(len(flat)) - np.repeat(first, counts)).astype(np.int32)
         lengths = pc.utf8_length(pc.utf8_trim_whitespace(flat)).to_numpy(zero_copy_only=False)
         counted = np.flatnonzero(lengths >= self.min_length)
-        hashes = fold_hashes(flat.take(pa.array(counted)))[:, 0]
+        hashes = fold_hashes(flat.take(pa.array(counted)), level_for(self.normalise, table))[:, 0]
         return _Lines(owner[counted], number[counted], hashes)
 
     def sketch(self, table: pa.Table) -> pa.Table:

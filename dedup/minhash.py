@@ -1,35 +1,49 @@
 """Near duplicates by MinHash and locality-sensitive hashing (Broder 1997; Indyk and Motwani 1998).
 
-Sketch: signatures of shingles and the keys of their bands. Rounds: `pairs` finds and verifies candidates that share a
-band, `connect` joins them to components, `choose` decides who stays.
+Sketch: signatures of shingles and the keys of their bands; of equal texts in a table, one goes through the bands for
+all. Rounds: `pairs` finds and verifies candidates that share a band, `connect` joins them to components, `choose`
+decides who stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaning.codepoints import CodePoints
 from dedup.candidates import Rows, verified
-from dedup.clusters import Nodes, contract, distinct_pairs, label_components, node_keys, nodes_of, star_rows
+from dedup.clusters import (
+    Nodes,
+    distinct_pairs,
+    label_components,
+    node_keys,
+    nodes_of,
+    star_rows,
+    twin_stars,
+)
+from dedup.folding import Level, Normalise, level_for, token_hashes
 from dedup.lsh import band_keys, optimal_bands
+from dedup.near_duplicates import NO_VERDICTS, by_priority, connect, decided, sharing
+from dedup.representatives import by_estimate, by_truth, twins_of
 from dedup.sameness import compared_texts, label_keys
-from dedup.section import Shingles, cluster_notes, cluster_section
-from dedup.shingles import Unit
+from dedup.section import ClusterNotes, Shingles, cluster_section
+from dedup.shingles import Unit, tokens
 from dedup.signatures import (
     LowBytes,
     estimated_jaccard,
+    low_bytes,
     signature_column,
     signature_matrix,
     signatures,
     true_jaccard,
 )
-from dedup.verdicts import priority_columns, verdict_places
+from dedup.verdicts import priority_columns, shown_digits, verdict_places
 from raylib.errors import ParameterError
 from raylib.hashing import id_hashes
 from raylib.schema import single_chunk
@@ -58,9 +72,10 @@ _PAIRS_AT_ONCE = 20_000  # pairs whose texts are in memory at one time
 class MinHashDedup(GlobalStage):
     """Keep one record of each cluster of near duplicates: estimated Jaccard of shingles at least `threshold`.
 
-    Shingles are folded characters (Chinese) or words (English) in a row. Of a cluster stays the record that comes first
-    by `priority`, then the one with the smallest id. Components of over `giant` records, often template pages that are
-    chained together, are reported. Texts shorter than a shingle only match their equals.
+    Shingles are folded characters (Chinese) or words (English) in a row. What stays is decided by `priority`, then by
+    the smallest id: each record is compared with those that stay so far, and removed if it is similar to one of them.
+    So every removed record is similar to one that stays, also at the end of a long chain of edits. Clusters of over
+    `giant` records, often template pages, are reported. Texts shorter than a shingle only match their equals.
 
     Of chats all messages count, with reasoning and calls of tools. Feedback of different labels is never near: a good
     and a bad answer that differ little are what is learnt from. A preference with its answers swapped is near.
@@ -72,11 +87,13 @@ class MinHashDedup(GlobalStage):
         permutations: Number of values of a signature, 16 to 1024.
         bands: Number of bands; by default the optimum for the threshold.
         rows: Number of values of a band; by default the optimum for the threshold.
-        verify: How candidates are verified: by `estimated` Jaccard, by true `jaccard` (reads the texts again), or not.
+        verify: How similarity is measured: by `estimated` or by true `jaccard` (reads the texts again); with `none`,
+            candidates are only compared, by the estimate, with the record that stays.
         priority: What decides who stays, in order: `longest`, `shortest`, `column`, `-column` or `source:a,b,c`.
-        split: Which components are cut into groups that are each similar to the record that stays: `none`, those of
-            over `giant` records, or `all`.
-        giant: Number of records from which a larger component is reported.
+        normalise: What shingles ignore: nothing (`none`), width and how much white space there is (`strict`), also case
+            and the kind of mark (`standard`), also punctuation between words (`loose`); `auto` is `standard` for
+            documents and `strict` for chats.
+        giant: Number of records from which a larger cluster is reported.
         mark: Whether kept records get the columns `cluster` and `cluster_size`.
         seed: Seed of the permutations.
     """
@@ -89,7 +106,7 @@ class MinHashDedup(GlobalStage):
     rows: int | None = None
     verify: Literal["estimated", "jaccard", "none"] = "estimated"
     priority: tuple[str, ...] = ()
-    split: Literal["none", "giant", "all"] = "giant"
+    normalise: Normalise = "auto"
     giant: int = 1000
     mark: bool = False
     seed: int = 1
@@ -118,44 +135,82 @@ class MinHashDedup(GlobalStage):
 
     def setup(self) -> None:
         """Compile the kernels and build the folding table before the first shard."""
-        self.signatures(pa.array(["预热", "warm"], pa.large_string()))
-        estimated_jaccard(np.zeros((2, 8), np.uint8), np.array([0]), np.array([1]))
+        level: Level = "standard" if self.normalise == "auto" else self.normalise
+        matrix = self.signatures(pa.array(["预热", "warm"], pa.large_string()), level)
+        by_estimate(np.zeros(2, np.uint64), low_bytes(matrix), self.threshold, *self.layout)
 
     # ---- sketch -------------------------------------------------------------------------------
 
-    def signatures(self, texts: pa.Array) -> npt.NDArray[np.uint32]:
+    def signatures(self, texts: pa.Array, level: Level = "standard") -> npt.NDArray[np.uint32]:
         """MinHash signatures with this stage's parameters.
 
         Args:
             texts: String array, N texts.
+            level: How much of the texts is ignored.
 
         Returns:
             Signatures, [N, permutations].
         """
-        return signatures(texts, ngram=self.ngram, unit=self.unit, permutations=self.permutations, seed=self.seed)
+        return self._signed(tokens(texts, self.unit, level))
+
+    def _signed(self, view: CodePoints) -> npt.NDArray[np.uint32]:
+        return signatures(view, ngram=self.ngram, permutations=self.permutations, seed=self.seed)
+
+    def _signed_once(
+        self, texts: pa.Array, level: Level, view: CodePoints, twin: npt.NDArray[np.uint64]
+    ) -> npt.NDArray[np.uint32]:
+        """The signatures of texts; where over half of them are copies, of one of each only."""
+        _, first, place = np.unique(twin, return_index=True, return_inverse=True)
+        if 2 * len(first) > len(twin):
+            return self._signed(view)
+        return self.signatures(texts.take(pa.array(first)), level)[place]
 
     def sketch(self, table: pa.Table) -> pa.Table:
         """Keys of the bands of each record's signature."""
-        return self._band_rows(self.signatures(compared_texts(table)), label_keys(table))
+        return self.sketch_with_facts(table)[0]
 
     def sketch_with_facts(self, table: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Keys of bands, and the signature, id, source and priorities of each record; signatures are computed once."""
-        matrix = self.signatures(compared_texts(table))
+        level = level_for(self.normalise, table)
+        texts, apart = compared_texts(table), label_keys(table)
+        view = tokens(texts, self.unit, level)
+        twin = token_hashes(view)[:, 0]
+        matrix = self._signed_once(texts, level, view, twin)
+        twin = twin ^ apart
         facts = {
             "signature": signature_column(matrix),
+            "twin": pa.array(twin),
+            "strict": pa.repeat(pa.scalar(level == "strict"), len(table)),
             "rank": pa.array(id_hashes(table)),
             "id": table["id"],
             "source": table["source"],
             **priority_columns(table, self.priority),
         }
-        return self._band_rows(matrix, label_keys(table)), pa.table(facts)
+        return self._rows(matrix, apart, twin), pa.table(facts)
 
-    def _band_rows(self, matrix: npt.NDArray[np.uint32], apart: npt.NDArray[np.uint64]) -> pa.Table:
-        """Keys of the bands of N signatures; records with different keys `apart`, [N], never share one."""
+    def _rows(
+        self, matrix: npt.NDArray[np.uint32], apart: npt.NDArray[np.uint64], twin: npt.NDArray[np.uint64]
+    ) -> pa.Table:
+        """Keys of the bands of the first of equal texts, and what connects the others to it.
+
+        Records with different keys `apart`, [N], share no key.
+        """
         bands, rows = self.layout
-        keys = band_keys(matrix, bands, rows) ^ apart[:, None]
-        row = np.repeat(np.arange(len(matrix), dtype=np.int32), bands)
-        return pa.table({"row": pa.array(row), "key": pa.array(keys.ravel())})
+        order = np.argsort(twin, kind="stable")
+        again = np.zeros(len(twin), np.bool_)
+        again[1:] = twin[order][1:] == twin[order][:-1]
+        first = np.sort(order[~again])
+        again[:-1] |= again[1:]
+        several = order[again]
+        keys = band_keys(matrix[first] if len(several) else matrix, bands, rows) ^ apart[first, None]
+        row = np.concatenate([np.repeat(first, bands), several]).astype(np.int32)
+        return pa.table(
+            {
+                "row": pa.array(row),
+                "key": pa.array(np.concatenate([keys.ravel(), twin[several]])),
+                "twin": pa.array(np.arange(len(row)) >= len(row) - len(several)),
+            }
+        )
 
     # ---- rounds -------------------------------------------------------------------------------
 
@@ -163,37 +218,32 @@ class MinHashDedup(GlobalStage):
         """Find pairs, connect them to components, and choose who stays."""
         return (
             Round("pairs", self._pairs),
-            Round("connect", _connect, repeat=True),
+            Round("connect", connect, repeat=True),
             Round("choose", self._choose),
         )
 
     def _pairs(self, store: SketchStore) -> Shuffled:
         table = pa.concat_tables(list(store.tables()))
-        keys = table["key"].to_numpy()
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        same = keys[1:] == keys[:-1]
-        grouped = np.zeros(len(keys), np.bool_)
-        grouped[1:] |= same
-        grouped[:-1] |= same
-        if not grouped.any():
-            nothing = np.zeros(0, np.uint64)
-            return Shuffled(star_rows(nothing, nothing))
-        members = table.take(pa.array(order[grouped]))
+        twins = table.filter(table["twin"])
+        rows = twin_stars(twins["key"].to_numpy(), nodes_of(twins["shard"].to_numpy(), twins["row"].to_numpy()))
+        if len(twins):
+            table = table.filter(pc.invert(table["twin"]))
+        members, bucket = sharing(table)
+        if len(members) == 0:
+            return Shuffled(rows)
         node = nodes_of(members["shard"].to_numpy(), members["row"].to_numpy())
-        bucket = np.cumsum(np.concatenate([[True], ~same])[grouped])
         nodes, index = np.unique(node, return_inverse=True)
-        facts = store.facts(nodes, ["signature", "rank"])
+        facts = store.facts(nodes, ["signature", "rank", "strict"])
         rank = facts["rank"].to_numpy()
         low = signature_matrix(facts["signature"])
         order = np.lexsort((nodes[index], rank[index], bucket))
         left, right, unread = verified(bucket[order], index[order], lambda a, b: self._similar(low, a, b))
         if self.verify == "jaccard":
-            true = self._exactly_similar(store, nodes, left, right)
+            true = self._true(store, nodes, left, right, self._level(facts)) >= self.threshold
             left, right = left[true], right[true]
         joined, roots = label_components(nodes[left], nodes[right])
         notes = {"candidates": len(left), "unread": unread} if unread else {"candidates": len(left)}
-        return Shuffled(star_rows(joined, roots), notes=notes)
+        return Shuffled(pa.concat_tables([rows, star_rows(joined, roots)]), notes=notes)
 
     def _similar(self, low: LowBytes, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
         if self.verify == "none":
@@ -201,16 +251,22 @@ class MinHashDedup(GlobalStage):
         slack = 0.1 if self.verify == "jaccard" else 0.0
         return np.asarray(estimated_jaccard(low, left, right) >= self.threshold - slack)
 
-    def _exactly_similar(self, store: SketchStore, nodes: Nodes, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
-        out = np.zeros(len(left), np.bool_)
+    def _level(self, facts: pa.Table) -> Level:
+        """The level of folding, which facts remember where the kind of records decides."""
+        if self.normalise != "auto":
+            return self.normalise
+        return "strict" if len(facts) and facts["strict"][0].as_py() else "standard"
+
+    def _true(self, store: SketchStore, nodes: Nodes, left: Rows, right: Rows, level: Level) -> npt.NDArray[np.float64]:
+        """True similarities of pairs of nodes; some thousand texts are in memory at one time."""
+        out = np.zeros(len(left))
         for begin in range(0, len(left), _PAIRS_AT_ONCE):
             end = begin + _PAIRS_AT_ONCE
             pair = np.stack([left[begin:end], right[begin:end]])
             needed, place = np.unique(pair, return_inverse=True)
             texts = pa.array(store.texts(nodes[needed]), pa.large_string())
             place = place.reshape(pair.shape)
-            found = true_jaccard(texts, place[0], place[1], ngram=self.ngram, unit=self.unit)
-            out[begin:end] = found >= self.threshold
+            out[begin:end] = true_jaccard(texts, place[0], place[1], ngram=self.ngram, unit=self.unit, level=level)
         return out
 
     def _choose(self, store: SketchStore) -> Shuffled:
@@ -223,51 +279,30 @@ class MinHashDedup(GlobalStage):
         member = np.concatenate([node, roots])
         component = np.concatenate([root, roots])
         if len(member) == 0:
-            return Shuffled(_NO_VERDICTS.empty_table())
-        facts = store.facts(member)
-        order = _by_priority(facts, component, member, len(self.priority))
+            return Shuffled(NO_VERDICTS.empty_table())
+        ranks = [f"priority_{i}" for i in range(len(self.priority))]
+        facts = store.facts(member, ["id", "source", "rank", "twin", "strict", *ranks])
+        order = by_priority(facts, component, member, ranks)
         facts = facts.take(pa.array(order))
         member, component = member[order], component[order]
-        keeper, similarity = self._groups(component, signature_matrix(facts["signature"]))
-        return self._decide(facts, member, keeper, similarity)
+        keeper, similarity = self._keepers(store, facts, component, member)
+        return decided(facts, member, keeper, similarity, kept_too=self.mark, digits=shown_digits(self.threshold, 3))
 
-    def _groups(self, component: Nodes, low: LowBytes) -> tuple[Rows, npt.NDArray[np.float64]]:
+    def _keepers(
+        self, store: SketchStore, facts: pa.Table, component: Nodes, member: Nodes
+    ) -> tuple[Rows, npt.NDArray[np.float64]]:
         """For sorted members: row of the record that stays, and similarity to it."""
-        opens = np.concatenate([[True], component[1:] != component[:-1]])
-        first = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), 0))
-        similarity = estimated_jaccard(low, first, np.arange(len(first)))
-        sizes = np.bincount(first, minlength=len(first))[first]
-        if self.split == "none":
-            return first, similarity
-        keeper = first.copy()
-        large = sizes > (self.giant if self.split == "giant" else 2)
-        apart = large & (similarity < self.threshold)
-        while apart.any():
-            # records that are not similar to the one that stays form further groups, again by priority
-            rest = np.flatnonzero(apart)
-            starts = np.concatenate([[True], component[rest][1:] != component[rest][:-1]])
-            leader = rest[np.maximum.accumulate(np.where(starts, np.arange(len(rest)), 0))]
-            near = estimated_jaccard(low, leader, rest)
-            joined = (near >= self.threshold) | (leader == rest)
-            keeper[rest[joined]], similarity[rest[joined]] = leader[joined], near[joined]
-            apart[rest[joined]] = False
-        return keeper, similarity
-
-    def _decide(self, facts: pa.Table, member: Nodes, keeper: Rows, similarity: npt.NDArray[np.float64]) -> Shuffled:
-        stays = keeper == np.arange(len(keeper))
-        rows = pa.table(
-            {
-                "shard": pa.array((member >> np.uint64(32)).astype(np.int32)),
-                "row": pa.array((member & np.uint64(0xFFFFFFFF)).astype(np.int32)),
-                "removed": pa.array(~stays),
-                "duplicate_of": single_chunk(facts["id"].take(pa.array(keeper))),
-                "size": pa.array(np.bincount(keeper, minlength=len(keeper))[keeper].astype(np.int32)),
-                "similarity": pa.array(similarity),
-            }
-        )
-        if not self.mark:
-            rows = rows.filter(pa.array(~stays))
-        return Shuffled(rows, notes=_notes(facts, member, keeper, similarity))
+        twins = twins_of(component, facts["twin"].to_numpy())
+        nodes, component = member[twins.heads], component[twins.heads]
+        low = signature_matrix(store.facts(nodes, ["signature"])["signature"])
+        if self.verify == "jaccard":
+            level = self._level(facts)
+            keeper, similarity = by_truth(
+                component, low, self.threshold, lambda a, b: self._true(store, nodes, a, b, level)
+            )
+        else:
+            keeper, similarity = by_estimate(component, low, self.threshold, *self.layout)
+        return twins.heads[keeper][twins.group], similarity[twins.group]
 
     # ---- apply --------------------------------------------------------------------------------
 
@@ -281,7 +316,7 @@ class MinHashDedup(GlobalStage):
         places = verdict_places(table, verdicts)
         table = self._marked(table, verdicts["duplicate_of"].take(places), verdicts["size"].take(places))
         removed = pc.fill_null(single_chunk(verdicts["removed"].take(places)), False)
-        rounded = pc.round(verdicts["similarity"], 2).cast(pa.string())
+        rounded = pc.round(verdicts["similarity"], shown_digits(self.threshold, 2)).cast(pa.string())
         words = pc.binary_join_element_wise("duplicate of ", verdicts["duplicate_of"], ", similarity ", rounded, "")
         detail = single_chunk(words.take(places))
         return split_rejected(table, removed, stage="minhash_dedup", reason="near_duplicate", detail=detail)
@@ -294,47 +329,8 @@ class MinHashDedup(GlobalStage):
 
     def section(self, notes: Sequence[Notes], store: SketchStore) -> Section:
         """Clusters, and how exact the estimates are."""
-        shingles = Shingles(self.ngram, self.unit)
-        return cluster_section("Near duplicates", notes, store, giant=self.giant, shingles=shingles)
-
-
-_NO_VERDICTS = pa.schema(
-    [
-        ("shard", pa.int32()),
-        ("row", pa.int32()),
-        ("removed", pa.bool_()),
-        ("duplicate_of", pa.string()),
-        ("size", pa.int32()),
-        ("similarity", pa.float64()),
-    ]
-)
-
-
-def _connect(store: SketchStore) -> Shuffled:
-    rows, changed = contract(pa.concat_tables(list(store.tables())))
-    return Shuffled(rows, changed)
-
-
-def _by_priority(facts: pa.Table, component: Nodes, member: Nodes, count: int) -> Rows:
-    """Order of members: by component, then by priorities, id, position."""
-    keys = pa.table(
-        {
-            "component": pa.array(component),
-            **{f"p{i}": facts[f"priority_{i}"] for i in range(count)},
-            "id": facts["id"],
-            "member": pa.array(member),
-        }
-    )
-    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
-    return np.asarray(order.to_numpy(), np.int64)
-
-
-def _notes(facts: pa.Table, member: Nodes, keeper: Rows, similarity: npt.NDArray[np.float64]) -> Notes:
-    """What the report needs, and a sample of pairs whose true similarity it can look up."""
-    gone = np.flatnonzero(keeper != np.arange(len(keeper)))
-    rank = facts["rank"].to_numpy()
-    sample = gone[np.argsort(rank[gone], kind="stable")][:200]
-    pairs = [
-        [int(member[keeper[r]]), int(member[r]), float(similarity[r].round(4)), int(rank[r])] for r in sample.tolist()
-    ]
-    return {**cluster_notes(member, facts["source"].to_pylist(), keeper, similarity), "pairs": pairs}
+        node = next((p[0] for note in notes for p in cast("ClusterNotes", note).get("pairs", [])), None)
+        facts = pa.table({}) if node is None else store.facts(np.array([node], np.uint64), ["strict"])
+        shingles = Shingles(self.ngram, self.unit, self._level(facts))
+        digits = shown_digits(self.threshold, 2)
+        return cluster_section("Near duplicates", notes, store, digits=digits, giant=self.giant, shingles=shingles)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.clusters import Nodes
+from dedup.folding import Level
 from dedup.shingles import Unit
 from dedup.signatures import true_jaccard
 from raylib.stage import Notes, Section, SketchStore
@@ -55,14 +56,20 @@ class Shingles:
     Attributes:
         ngram: Number of tokens of a shingle.
         unit: Whether tokens are folded characters or words.
+        level: How much of the texts is ignored.
     """
 
     ngram: int
     unit: Unit
+    level: Level = "standard"
 
 
 def cluster_notes(
-    node: Nodes, source: Sequence[str], keeper: npt.NDArray[np.int64], similarity: npt.NDArray[np.floating]
+    node: Nodes,
+    source: Sequence[str],
+    keeper: npt.NDArray[np.int64],
+    similarity: npt.NDArray[np.floating],
+    digits: int = 3,
 ) -> ClusterNotes:
     """Notes of one task about its clusters: sizes, the biggest ones, sources of what stayed and what was removed.
 
@@ -71,6 +78,7 @@ def cluster_notes(
         source: Sources of the records, N of them.
         keeper: Row of the record that stays of each record's cluster (its own row for that one), [N].
         similarity: Similarity to the record that stays, [N].
+        digits: Number of digits of a similarity.
     """
     rows = np.arange(len(keeper))
     sizes = np.bincount(keeper, minlength=len(keeper))
@@ -79,7 +87,7 @@ def cluster_notes(
     biggest: list[ShownCluster] = []
     for head in heads[np.argsort(-sizes[heads], kind="stable")][:_BIGGEST].tolist():
         shown = np.flatnonzero(keeper == head)[:4]
-        values = [round(float(v), 3) for v in similarity[shown]]
+        values = [round(float(v), digits) for v in similarity[shown]]
         biggest.append({"size": int(sizes[head]), "nodes": node[shown].tolist(), "similarity": values})
     removed = np.flatnonzero(keeper != rows).tolist()
     return {
@@ -166,6 +174,7 @@ def cluster_section(
     notes: Sequence[Notes],
     store: SketchStore,
     *,
+    digits: int = 2,
     giant: int | None = None,
     shingles: Shingles | None = None,
 ) -> Section:
@@ -175,6 +184,7 @@ def cluster_section(
         title: Title of the section.
         notes: Notes of all tasks.
         store: Texts of all records.
+        digits: Number of digits of a similarity.
         giant: Number of records from which a larger cluster is warned about; None for no warning.
         shingles: What a shingle is, if the similarities of sampled pairs are estimated Jaccard similarities.
     """
@@ -192,7 +202,7 @@ def cluster_section(
             blocks.append(Text(f"{merged.sources[_OTHER]:,} more duplicates are between rarer pairs of sources."))
     if merged.pairs and shingles is not None:
         blocks.append(_accuracy(shingles, merged.pairs, texts))
-    blocks.append(_biggest_clusters(merged.biggest, texts))
+    blocks.append(_biggest_clusters(merged.biggest, texts, digits))
     return Section(title, blocks)
 
 
@@ -201,9 +211,8 @@ def _warnings(merged: _Merged, giant: int | None) -> list[Text]:
     giants = [c for c in merged.biggest if giant is not None and c["size"] > giant]
     if giants:
         text = (
-            f"{len(giants)} clusters of over {giant:,} records: template pages, or chains of edits. "
-            "Look at their samples below; `verify: jaccard` compares true shingle sets, `split: all` asks every "
-            "removed record to be similar to the one that stays."
+            f"{len(giants)} clusters of over {giant:,} records: template pages, or copies of one text. "
+            "Look at their samples below; `verify: jaccard` compares true shingle sets in place of estimates."
         )
         warnings.append(Text(text, warning=True))
     if merged.unread:
@@ -211,10 +220,10 @@ def _warnings(merged: _Merged, giant: int | None) -> list[Text]:
     return warnings
 
 
-def _biggest_clusters(biggest: Sequence[ShownCluster], texts: Mapping[int, str]) -> Pairs:
+def _biggest_clusters(biggest: Sequence[ShownCluster], texts: Mapping[int, str], digits: int) -> Pairs:
     items = [
         PairOfTexts(
-            header=f"cluster of {c['size']:,}, similarity {similarity:.2f}",
+            header=f"cluster of {c['size']:,}, similarity {similarity:.{digits}f}",
             before=texts[c["nodes"][0]][:_SHOWN],
             after=texts[node][:_SHOWN],
         )
@@ -228,7 +237,7 @@ def _accuracy(shingles: Shingles, pairs: Sequence[SampledPair], texts: Mapping[i
     stayed, removed = [texts[p[0]] for p in pairs], [texts[p[1]] for p in pairs]
     flat = pa.array(stayed + removed, pa.large_string())
     left = np.arange(len(pairs))
-    true = true_jaccard(flat, left, left + len(pairs), ngram=shingles.ngram, unit=shingles.unit)
+    true = true_jaccard(flat, left, left + len(pairs), ngram=shingles.ngram, unit=shingles.unit, level=shingles.level)
     estimated = np.array([p[2] for p in pairs])
     error = float(np.abs(true - estimated).mean())
     points = [[round(float(t), 4), round(float(e), 4)] for t, e in zip(true, estimated, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from dedup.clusters import nodes_of
 from dedup.kmeans import fit_centroids, nearest_centroid
 from dedup.sameness import label_codes
 from dedup.section import ClusterNotes, cluster_notes, cluster_section
-from dedup.verdicts import priority_columns, verdict_places
+from dedup.verdicts import priority_columns, shown_digits, verdict_places
 from raylib.errors import ParameterError
 from raylib.hashing import id_hashes, sampled_rows
 from raylib.schema import single_chunk
@@ -42,36 +43,54 @@ _KEYS = 1 << 64
 
 def duplicates_in_cluster(
     vectors: npt.NDArray[np.float32], threshold: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Duplicates among vectors in order of preference.
 
-    A vector is a duplicate if its cosine to some earlier one is at least `threshold`; it points at the one that stays
-    at the end of that chain.
+    A vector is a duplicate if its cosine to some earlier one that stays is at least `threshold`; it points at the first
+    such one. What is only similar to vectors that are removed themselves stays.
 
     Args:
         vectors: Unit vectors, [N, D].
         threshold: Least cosine of duplicates.
 
     Returns:
-        Position of the vector that each one duplicates, or -1 [N], and the similarity to its nearest earlier one [N].
+        Position of the vector that each one duplicates, or -1 [N], and its cosine to that one, or 0 [N].
     """
     count = len(vectors)
     parent = np.full(count, -1, np.int64)
-    similarity = np.zeros(count, np.float32)
+    similarity = np.zeros(count)
+    stays = np.zeros(0, np.int64)
     for begin in range(0, count, _BLOCK):
         block = vectors[begin : begin + _BLOCK]
-        scores = block @ vectors[: begin + len(block)].T
-        rows = np.arange(len(block))
-        scores[rows[:, None] + begin <= np.arange(scores.shape[1])[None, :]] = -2.0
-        best = scores.argmax(axis=1) if scores.shape[1] else rows
-        value = scores[rows, best]
-        hit = value >= threshold
-        parent[begin : begin + len(block)][hit] = best[hit]
-        similarity[begin : begin + len(block)] = value
-    for row in np.flatnonzero(parent >= 0).tolist():  # parents come first, so one step reaches the end of the chain
-        if parent[parent[row]] >= 0:
-            parent[row] = parent[parent[row]]
+        mine = np.full(len(block), -1, np.int64)
+        value = np.zeros(len(block))
+        for first in range(0, len(stays), _BLOCK):
+            _point(block, vectors, stays[first : first + _BLOCK], threshold, mine, value)
+        inner = np.tril((block @ block.T).astype(np.float64), -1)
+        close = (inner >= threshold) & (mine < 0)[:, None]
+        for row in np.flatnonzero(close.any(axis=1)).tolist():
+            near = np.flatnonzero(close[row] & (mine < 0))  # earlier rows that stay
+            if len(near):
+                mine[row], value[row] = begin + near[0], inner[row, near[0]]
+        parent[begin : begin + len(block)], similarity[begin : begin + len(block)] = mine, value
+        stays = np.concatenate([stays, begin + np.flatnonzero(mine < 0)])
     return parent, similarity
+
+
+def _point(
+    block: npt.NDArray[np.float32],
+    vectors: npt.NDArray[np.float32],
+    stays: npt.NDArray[np.int64],
+    threshold: float,
+    mine: npt.NDArray[np.int64],
+    value: npt.NDArray[np.float64],
+) -> None:
+    """Point the vectors of a block that point nowhere yet at the first similar one of those that stay."""
+    scores = (block @ vectors[stays].T).astype(np.float64)
+    near = scores >= threshold
+    at = near.argmax(axis=1)
+    rows = np.flatnonzero(near.any(axis=1) & (mine < 0))
+    mine[rows], value[rows] = stays[at[rows]], scores[rows, at[rows]]
 
 
 @stage("semantic_dedup", kind="global", reason="semantic_duplicate")
@@ -80,8 +99,10 @@ class SemanticDedup(GlobalStage):
     """Keep one record of those that mean the same: cosine of embeddings at least `threshold` within a cluster.
 
     Needs the column that the stage `embed` adds. Records are cut into clusters by mini-batch k-means, and only records
-    of a cluster are compared. Among equals, the one with the smallest id stays. With the built-in embedding, a text and
-    a copy with a tenth of its characters changed have a cosine of 0.95. Feedback of different labels is not compared.
+    of a cluster are compared. In order of preference each is compared with those that stay so far, and removed if it is
+    similar to one; so every removed record is similar to one that stays. Among equals, the smallest id stays. With the
+    built-in embedding, a text and a copy with a tenth of its characters changed have a cosine of 0.95. Feedback of
+    different labels is not compared.
 
     Attributes:
         threshold: Least cosine of duplicates, over 0 up to 1.
@@ -145,7 +166,7 @@ class SemanticDedup(GlobalStage):
         opens = (key[1:] != key[:-1]) | (label[1:] != label[:-1])
         borders = np.flatnonzero(np.concatenate([[True], opens, [True]]))
         parent = np.full(len(table), -1, np.int64)
-        similarity = np.zeros(len(table), np.float32)
+        similarity = np.zeros(len(table))
         for first, last in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
             vectors = unpacked_vectors(table["vector"].slice(first, last - first))
             found, value = duplicates_in_cluster(vectors, self.threshold)
@@ -154,8 +175,8 @@ class SemanticDedup(GlobalStage):
         gone = np.flatnonzero(parent >= 0)
         verdicts = table.select(["shard", "row"]).take(pa.array(gone))
         verdicts = verdicts.append_column("duplicate_of", table["id"].take(pa.array(parent[gone])))
-        verdicts = verdicts.append_column("similarity", pa.array(similarity[gone].astype(np.float64)))
-        return Shuffled(verdicts, notes=_notes(table, parent, similarity))
+        verdicts = verdicts.append_column("similarity", pa.array(similarity[gone]))
+        return Shuffled(verdicts, notes=_notes(table, parent, similarity, shown_digits(self.threshold, 3)))
 
     def _preferences(self, table: pa.Table) -> pa.Table:
         """What decides the order of records within a cluster."""
@@ -175,11 +196,11 @@ class SemanticDedup(GlobalStage):
 
     def applier(self, shared: Sequence[pa.Table]) -> Applier:
         """Reject the records that mean the same as another one."""
-        return _reject_duplicates
+        return partial(_reject_duplicates, digits=shown_digits(self.threshold, 3))
 
     def section(self, notes: Sequence[Notes], store: SketchStore) -> Section:
         """Clusters of duplicates."""
-        return cluster_section("Semantic duplicates", notes, store)
+        return cluster_section("Semantic duplicates", notes, store, digits=shown_digits(self.threshold, 2))
 
 
 def _assign(store: SketchStore) -> Shuffled:
@@ -196,17 +217,19 @@ def _assign(store: SketchStore) -> Shuffled:
     return Shuffled(pa.concat_tables(parts))
 
 
-def _reject_duplicates(table: pa.Table, verdicts: pa.Table) -> Outcome:
+def _reject_duplicates(table: pa.Table, verdicts: pa.Table, digits: int) -> Outcome:
     if len(verdicts) == 0:
         return keep_all(table)
     places = verdict_places(table, verdicts)
-    rounded = pc.round(verdicts["similarity"], 3).cast(pa.string())
+    rounded = pc.round(verdicts["similarity"], digits).cast(pa.string())
     words = pc.binary_join_element_wise("means the same as ", verdicts["duplicate_of"], ", cosine ", rounded, "")
     detail = single_chunk(words.take(places))
     return split_rejected(table, places.is_valid(), stage="semantic_dedup", reason="semantic_duplicate", detail=detail)
 
 
-def _notes(table: pa.Table, parent: npt.NDArray[np.int64], similarity: npt.NDArray[np.float32]) -> ClusterNotes:
+def _notes(
+    table: pa.Table, parent: npt.NDArray[np.int64], similarity: npt.NDArray[np.float64], digits: int
+) -> ClusterNotes:
     keeper = np.where(parent >= 0, parent, np.arange(len(parent)))
     node = nodes_of(table["shard"].to_numpy(), table["row"].to_numpy())
-    return cluster_notes(node, table["source"].to_pylist(), keeper, np.where(parent >= 0, similarity, 1.0))
+    return cluster_notes(node, table["source"].to_pylist(), keeper, np.where(parent >= 0, similarity, 1.0), digits)

@@ -1,8 +1,9 @@
 """Texts as flat tokens: folded characters, or words. A shingle is `ngram` of these in a row.
 
-Punctuation is unified, not dropped: in verse and lists it holds the shingles of a line together, and without it two
-orders of the same lines look much less alike than they are. Everything here is one pass over flat arrays, without a
-Python loop over characters or shingles.
+Punctuation is unified, not dropped (but at the level `loose`): in verse and lists it holds the shingles of a line
+together, and without it two orders of the same lines look much less alike than they are. Signs of numbers are words of
+their own, as are those of C++ and C#. Everything here is one pass over flat arrays, without a Python loop over
+characters or shingles.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cleaning.codepoints import CodePoints, codepoints
-from dedup.folding import folded_codepoints
+from cleaning.codepoints import CodePoints, Flags, codepoints, table_of
+from dedup.folding import Level, folded_codepoints
 from raylib.hashing import GOLDEN
 
 __all__ = ["HAN_BIT", "Unit", "shingle_set", "tokens"]
@@ -43,12 +44,38 @@ def _word_table() -> npt.NDArray[np.uint8]:
     return table
 
 
-def _words(texts: pa.Array) -> CodePoints:
-    """64-bit hashes of the words of each text: runs of letters and digits, and single Han characters; case folded."""
-    view = codepoints(texts)
+_DIGITS = table_of("0123456789")
+_OF_NUMBERS = table_of("+-*/%$#=<>^&|~°¥€£×÷±√‰")
+_INSIDE_NUMBERS = table_of(".,:")
+_OF_NAMES = table_of("+#")
+_LATIN = table_of("", ((0x41, 0x5A), (0x61, 0x7A)))
+
+
+def _signs(view: CodePoints) -> Flags:
+    """Which characters are signs of numbers (-5, 5%, 3.14, 3:4) or names (C++, C#), and so words of their own, [T]."""
+    digit = _DIGITS[view.narrow]
+    behind, before = np.zeros(len(digit), np.bool_), np.zeros(len(digit), np.bool_)
+    behind[1:], before[:-1] = digit[:-1], digit[1:]
+    inner = view.starts[1:-1][(view.starts[1:-1] > 0) & (view.starts[1:-1] < len(digit))]
+    behind[inner] = False
+    before[inner - 1] = False
+    found = (_OF_NUMBERS[view.narrow] & (behind | before)) | (_INSIDE_NUMBERS[view.narrow] & behind & before)
+    name = _OF_NAMES[view.narrow]
+    after = name | _LATIN[view.narrow]
+    after[1:] = after[:-1].copy()
+    after[0] = False
+    after[inner] = False
+    return np.asarray(found | (name & after), np.bool_)
+
+
+def _words(texts: pa.Array, level: Level) -> CodePoints:
+    """64-bit hashes of the words of each text: runs of letters and digits, single Han characters, signs of numbers."""
+    view = folded_codepoints(texts, "standard" if level == "loose" else level, marks=True)
     kinds = _word_table()[view.narrow]
-    values = np.where((view.values >= 65) & (view.values <= 90), view.values + 32, view.values).astype(np.uint64)
-    begins = kinds == 2
+    if len(kinds):
+        kinds[_signs(view)] = 3
+    values = view.values.astype(np.uint64)
+    begins = kinds >= 2
     inside = kinds == 1
     begins[1:] |= inside[1:] & ~inside[:-1]
     first = view.starts[:-1][view.lengths > 0]
@@ -77,7 +104,7 @@ def _positions(starts: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int6
     return np.asarray(np.maximum(np.arange(total) - np.maximum.accumulate(origin), 0))
 
 
-def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
+def tokens(texts: pa.Array, unit: Unit = "character", level: Level = "standard") -> CodePoints:
     """Tokens of each text: folded code points (uint32), or hashes of words (uint64) with `HAN_BIT`.
 
     A text without a word (punctuation only) falls back to its folded characters.
@@ -85,14 +112,15 @@ def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
     Args:
         texts: String array, N texts.
         unit: Whether tokens are folded characters or words.
+        level: How much of the texts is ignored.
     """
     if unit == "character":
-        return folded_codepoints(texts, punctuation=True)
-    view = _words(texts)
+        return folded_codepoints(texts, level, marks=True)
+    view = _words(texts, level)
     bare = np.flatnonzero((view.lengths == 0) & (codepoints(texts).lengths > 0))
     if len(bare) == 0:
         return view
-    spare = folded_codepoints(texts.take(pa.array(bare)), punctuation=True)
+    spare = folded_codepoints(texts.take(pa.array(bare)), level, marks=True)
     lengths = view.lengths.copy()
     lengths[bare] = spare.lengths
     pieces = [view.values[view.starts[r] : view.starts[r + 1]] for r in range(len(texts))]
@@ -101,15 +129,16 @@ def tokens(texts: pa.Array, unit: Unit = "character") -> CodePoints:
     return CodePoints(np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)]))
 
 
-def shingle_set(text: str, ngram: int = 5, unit: Unit = "character") -> set[bytes]:
+def shingle_set(text: str, ngram: int = 5, unit: Unit = "character", level: Level = "standard") -> set[bytes]:
     """The shingles of one text as a set, for true Jaccard. A text of fewer tokens is one shingle.
 
     Args:
         text: The text.
         ngram: Number of tokens of a shingle.
         unit: Whether tokens are folded characters or words.
+        level: How much of the text is ignored.
     """
-    view = tokens(pa.array([text], pa.large_string()), unit)
+    view = tokens(pa.array([text], pa.large_string()), unit, level)
     width = view.values.itemsize
     data = view.values.tobytes()
     count = max(len(view.values) - ngram + 1, 1)

@@ -9,12 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cleaning.codepoints import CodePoints
+from dedup.folding import Level
 from dedup.shingles import Unit, tokens
 from raylib.schema import single_chunk
 
 __all__ = [
     "LowBytes",
     "estimated_jaccard",
+    "joined_to_leaders",
+    "least_agreement",
     "low_bytes",
     "signature_column",
     "signature_matrix",
@@ -26,21 +30,21 @@ LowBytes: TypeAlias = npt.NDArray[np.uint8]
 """The low byte of every value of signatures, [N, P]."""
 
 
+_COMPARED = 256  # leaders of a component that every later member is compared with
+
+
 def _kernels() -> ModuleType:
     from dedup import kernels  # noqa: PLC0415 - numba loads in a second
 
     return kernels
 
 
-def signatures(
-    texts: pa.Array, *, ngram: int = 5, unit: Unit = "character", permutations: int = 128, seed: int = 1
-) -> npt.NDArray[np.uint32]:
-    """MinHash signatures of texts, which are folded first (see `dedup.folding`).
+def signatures(view: CodePoints, *, ngram: int = 5, permutations: int = 128, seed: int = 1) -> npt.NDArray[np.uint32]:
+    """MinHash signatures of texts.
 
     Args:
-        texts: String array, N texts.
+        view: Tokens of N texts, from `dedup.shingles.tokens`.
         ngram: Number of tokens of a shingle.
-        unit: Whether tokens are folded characters or words.
         permutations: Number of values of a signature, P.
         seed: Seed of the permutations.
 
@@ -48,8 +52,7 @@ def signatures(
         Signatures, [N, P].
     """
     kernels = _kernels()
-    view = tokens(texts, unit)
-    out = np.empty((len(texts), permutations), np.uint32)
+    out = np.empty((len(view.lengths), permutations), np.uint32)
     kernels.minhash(view.values, view.starts, ngram, *kernels.coefficients(permutations, seed), out)
     return out
 
@@ -105,7 +108,43 @@ def estimated_jaccard(
     """
     same = np.empty(len(left), np.int64)
     _kernels().agreement(low, left, right, same)
-    return np.asarray(np.maximum((same / low.shape[1] - 1 / 256) / (1 - 1 / 256), 0.0))
+    return _estimate(same, low.shape[1])
+
+
+def _estimate(same: npt.NDArray[np.int64], permutations: int) -> npt.NDArray[np.float64]:
+    return np.asarray(np.maximum((same / permutations - 1 / 256) / (1 - 1 / 256), 0.0))
+
+
+def least_agreement(threshold: float, permutations: int) -> int:
+    """In how many values two signatures must agree, so that their estimate reaches a threshold.
+
+    Args:
+        threshold: Jaccard similarity, 0 to 1.
+        permutations: Number of values of a signature.
+    """
+    return int(np.argmax(_estimate(np.arange(permutations + 1), permutations) >= threshold))
+
+
+def joined_to_leaders(
+    low: LowBytes, borders: npt.NDArray[np.int64], least: int, bands: int, rows: int, compared: int = _COMPARED
+) -> npt.NDArray[np.int64]:
+    """For each row the first row of its group that leads and that it agrees with; one without leads itself.
+
+    Args:
+        low: Low bytes of signatures in order of preference, [N, P].
+        borders: Where each group begins, and at the end N, [G + 1].
+        least: Number of values in which similar signatures agree.
+        bands: Number of bands of a signature.
+        rows: Number of values of a band.
+        compared: Number of leaders of a group that every later row is compared with; others are compared with the rows
+            that share a band with them.
+
+    Returns:
+        Rows, [N].
+    """
+    out = np.empty(len(low), np.int64)
+    _kernels().leaders(low, borders, least, bands, rows, compared, out)
+    return out
 
 
 def true_jaccard(
@@ -115,6 +154,7 @@ def true_jaccard(
     *,
     ngram: int = 5,
     unit: Unit = "character",
+    level: Level = "standard",
 ) -> npt.NDArray[np.float64]:
     """True Jaccard similarities of the shingle sets of pairs of texts.
 
@@ -124,11 +164,12 @@ def true_jaccard(
         right: Rows, [K].
         ngram: Number of tokens of a shingle.
         unit: Whether tokens are folded characters or words.
+        level: How much of the texts is ignored.
 
     Returns:
         Similarities, [K].
     """
-    view = tokens(texts, unit)
+    view = tokens(texts, unit, level)
     out = np.empty(len(left), np.float64)
     _kernels().jaccard_pairs(view.values, view.starts, left, right, ngram, out)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from raylib.errors import StageError
 from raylib.schema import single_chunk, text_of
 
-__all__ = ["priority_column", "priority_columns", "row_verdicts", "verdict_places"]
+__all__ = ["priority_column", "priority_columns", "row_verdicts", "shown_digits", "verdict_places"]
 
 
 def priority_column(table: pa.Table, expression: str) -> npt.NDArray[np.float64]:
@@ -78,3 +79,14 @@ def verdict_places(table: pa.Table, verdicts: pa.Table) -> pa.Array:
     """
     index = row_verdicts(table, verdicts)
     return pa.array(np.maximum(index, 0), mask=index < 0)
+
+
+def shown_digits(threshold: float, least: int) -> int:
+    """How many digits of a similarity are shown, so that none at or over the threshold seems to lie under it.
+
+    Args:
+        threshold: Least similarity of duplicates.
+        least: Number of digits to show at least.
+    """
+    exponent = Decimal(repr(float(threshold))).normalize().as_tuple().exponent
+    return max(least, -int(exponent))

@@ -133,7 +133,7 @@ class Cluster(GlobalStage):
         label, node = _labels_and_nodes(store)
         sizes = np.bincount(label)
         order = np.argsort(label, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        starts = np.cumsum(sizes) - sizes
         picked = order[np.arange(len(order)) - np.repeat(starts, sizes) < self.texts]
         names = class_keywords(_word_counts(store, label, node, picked), self.keywords)
         ranked = np.argsort(-sizes, kind="stable")
@@ -197,7 +197,7 @@ def _names(store: SketchStore) -> Shuffled:
 
 def _labels_and_nodes(store: SketchStore) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """Centroid and node (`shard << 32 | row`) of all N records in order of their keys, each `[N]`."""
-    labels, nodes = [], []
+    labels, nodes = [np.zeros(0, np.int32)], [np.zeros(0, np.uint64)]
     for table in store.tables():
         labels.append(table["label"].to_numpy())
         shard, row = (table[n].to_numpy().astype(np.uint64) for n in ("shard", "row"))

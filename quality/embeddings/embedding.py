@@ -154,8 +154,8 @@ class Embed(GlobalStage):
         if self.model != TFIDF:
             return Shuffled(pa.table({"idf": pa.array([], pa.list_(pa.float32()))}))
         drawn, _ = sampled_rows(store.tables(), ["text"], self.sample)
-        if drawn is None:
-            raise ParameterError("embed: there are no records to fit `tfidf` on")
+        if drawn is None:  # earlier stages kept nothing
+            return Shuffled(pa.table({"idf": pa.array([], pa.large_list(pa.float32()))}))
         return Shuffled(self.fit(single_chunk(drawn["text"])))
 
     def fit(self, texts: pa.Array) -> pa.Table:
@@ -207,7 +207,9 @@ class Embed(GlobalStage):
         return add
 
     def _fitted(self, model: pa.Table) -> Encoder:
-        """`tfidf` as it was fitted."""
+        """`tfidf` as it was fitted; without a record to fit it on, there is none to encode either."""
+        if len(model) == 0:
+            return lambda texts: np.zeros((len(texts), self.dimensions), np.float32)
         idf, center = np.asarray(model["idf"][0].values), np.asarray(model["center"][0].values)
         components = np.asarray(model["components"][0].values).reshape(self.dimensions, self.features).T.copy()
         return lambda texts: unit_rows(_weighted(_features(texts, self.features), idf) @ components - center)

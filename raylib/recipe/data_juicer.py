@@ -133,7 +133,7 @@ def _perplexity(p: Parameters) -> Made:
 def _exact(p: Parameters) -> Made:
     """`exact_dedup` of folded texts."""
     folded = p.get("lowercase") and p.get("ignore_non_character")
-    note = "texts that differ in width, case, white space and punctuation only count as equal here"
+    note = "texts that differ in width, case, white space and punctuation between words only count as equal here"
     return ["exact_dedup"], "" if folded else note
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 __all__ = [
     "MISSING",
+    "OTHER",
     "OTHER_SOURCES",
     "Counts",
     "FolderTotals",
@@ -26,7 +27,7 @@ MISSING = "(none)"  # stands for a value that is missing
 OTHER_SOURCES = "(other sources)"
 """Stands for the sources that are not counted one by one; `sources` among its counts is their number."""
 
-_OTHER = "(other)"
+OTHER = "(other)"  # stands for the texts of a column that are not counted one by one
 _TEXTS = 200  # different texts that are counted in a column; the others count as `(other)`
 _Total = TypeVar("_Total", bound=Mapping[str, object])
 
@@ -136,7 +137,7 @@ def _text_counts(column: pa.ChunkedArray) -> dict[str, int]:
         name = MISSING if value is None else str(value).lower() if lower else str(value)
         out[name] = pair["counts"]
     if len(pairs) > _TEXTS:
-        out[_OTHER] = out.get(_OTHER, 0) + sum(p["counts"] for p in pairs[_TEXTS:])
+        out[OTHER] = out.get(OTHER, 0) + sum(p["counts"] for p in pairs[_TEXTS:])
     return out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from raylib.report.counts import MISSING
+from raylib.report.counts import MISSING, OTHER
 from raylib.stage.section import Histograms
 
 __all__ = ["score_histograms"]
@@ -60,7 +60,9 @@ def score_histograms(columns: Mapping[str, Mapping[str, _Counts]]) -> Histograms
 
 def _histogram(name: str, counts: Mapping[str, _Counts]) -> Mapping[str, object] | None:
     kept = counts.get("kept", {})
-    scored = counts.get("scored", {}) or kept
+    scored = counts.get("scored", {})
+    if not scored or _is_replaced(scored, kept):
+        scored = kept
     values = [value for value in {**scored, **kept} if value != MISSING]
     if len(values) < 2:
         return None  # a column with one value has no shape
@@ -71,6 +73,16 @@ def _histogram(name: str, counts: Mapping[str, _Counts]) -> Mapping[str, object]
     note += f", {missing:,} without a value" if missing else ""
     low, high = axis.ends
     return {"name": name, "bars": _bars(axis.labels, *totals), "low": low[:24], "high": high[:24], "note": note}
+
+
+def _is_replaced(scored: _Counts, kept: _Counts) -> bool:
+    """Whether a later stage has put another column in the place of the one that was scored.
+
+    `cluster` after `minhash_dedup: {mark: true}` does. Then kept records have values that were never scored.
+    """
+    new = [value for value in kept if value not in scored and value not in (MISSING, OTHER)]
+    known = [value for value in kept if value in scored and value != MISSING]
+    return bool(new) and (OTHER not in scored or not known)
 
 
 def _number_axis(texts: Sequence[str], scored: _Counts) -> _Axis | None:

@@ -38,9 +38,9 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize("on", ["folded", "bytes"])
-def test_reasoning_and_calls_tell_records_apart(on: str) -> None:
-    found = keys(chat_table(DIFFERENT), on=on)
+@pytest.mark.parametrize("normalise", ["auto", "none", "loose"])
+def test_reasoning_and_calls_tell_records_apart(normalise: str) -> None:
+    found = keys(chat_table(DIFFERENT), normalise=normalise)
     assert len(set(found)) == len(found)
 
 
@@ -82,9 +82,35 @@ def test_feedback_of_different_labels_is_never_near() -> None:
     answer = [{"role": "assistant", "content": ARTICLE}]
     table = feedback_table([(ASKED, answer, True), (ASKED, answer, False), (ASKED, answer, True)])
     sketch = MinHashDedup().sketch(table).to_pylist()
-    bands = [{r["key"] for r in sketch if r["row"] == i} for i in range(3)]
-    assert bands[0] == bands[2]
-    assert not bands[0] & bands[1]
+    found = [{r["key"] for r in sketch if r["row"] == i} for i in range(3)]
+    assert found[0] & found[2]
+    assert not (found[0] | found[2]) & found[1]
     assert label_codes(table).tolist() == [2, 1, 2]
     labelled = chat_table([changed()]).append_column("label", pa.array(["好"]))
     assert label_keys(labelled).tolist() == [0], "what a stage found is no label of feedback"
+
+
+def test_chats_are_compared_strictly_and_documents_by_their_words() -> None:
+    said = ["3 kg！", "3 kg!", "3 kG!", "3  kg!", "x+y。", "X+Y。", "x+y"]
+    found = keys(chat_table([changed(content=text) for text in said]))
+    assert found[0] == found[1] == found[3]
+    assert len(set(found)) == 5
+    documents = pa.table({"id": said, "source": said, "text": pa.array(said, pa.large_string())})
+    found = keys(documents)
+    assert found[0] == found[1] == found[3]
+    assert found[4] == found[5] == found[6]
+    assert len(set(found)) == 3, "a unit keeps its case"
+    assert len(set(keys(documents, normalise="none"))) == 7
+
+
+def test_exercises_that_differ_in_a_sign_are_different_records() -> None:
+    exercises = ["12-3", "12*3", "12.3", "123", "12+3", "12/3", "-123", "123%", "$123", "C", "C++", "C#", ".NET", "NET"]
+    for table in (
+        chat_table([[{"role": "user", "content": f"计算{e}"}, SAID] for e in exercises]),
+        pa.table({"id": exercises, "source": exercises, "text": pa.array([f"计算{e}。" for e in exercises])}),
+    ):
+        assert len(set(keys(table))) == len(exercises)
+        facts = MinHashDedup().sketch_with_facts(table)[1]
+        assert len(set(facts["twin"].to_pylist())) == len(exercises)
+        assert len(set(facts["signature"].to_pylist())) == len(exercises)
+        assert facts["strict"].to_pylist() == ["messages" in table.column_names] * len(exercises)

@@ -120,3 +120,18 @@ def test_conversations_are_refused(tmp_path: Path, write_jsonl: Write) -> None:
     source = write_jsonl([{"id": "1", "data": ["问", "答"]}])
     with pytest.raises(raylib.RaylibError, match="works on documents"):
         raylib.read(source).line_dedup().count()
+
+
+def test_lines_of_other_numbers_are_other_lines(tmp_path: Path, write_jsonl: Write) -> None:
+    lines = [
+        "今日气温12.3度",
+        "今日气温123度",
+        "今日气温12-3度",
+        "今日气温-123度",
+        "学习C++语言",
+        "学习C#语言",
+        "学习C语言吧",
+    ]
+    source = write_jsonl([{"id": str(i), "text": f"{line}\n{ARTICLE}{i}"} for i, line in enumerate(lines)])
+    kept, _ = deduplicated(source, tmp_path / "out", min_documents=2, by_source=False)
+    assert [kept[str(i)].split("\n")[0] for i in range(len(lines))] == lines

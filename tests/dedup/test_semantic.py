@@ -36,9 +36,13 @@ def clustered(n: int, d: int, groups: int, spread: float) -> np.ndarray:
 
 
 def brute_force(vectors: np.ndarray, threshold: float) -> set[int]:
-    """SemDeDup's own rule: gone is what is similar to anything before it."""
+    """Gone is what is similar to something before it that stays."""
     scores = vectors @ vectors.T
-    return {i for i in range(len(vectors)) if (scores[i, :i] >= threshold).any()}
+    stays: list[int] = []
+    for i in range(len(vectors)):
+        if not (scores[i, stays] >= threshold).any():
+            stays.append(i)
+    return set(range(len(vectors))) - set(stays)
 
 
 @pytest.mark.parametrize("n", [1, 2, 700, 2500])

@@ -63,6 +63,22 @@ def test_decontamination_names_the_item(tmp_path: Path, write_jsonl: Write) -> N
     assert "all of it" in details["whole short"]
 
 
+def test_decontamination_tells_numbers_apart(write_jsonl: Write) -> None:
+    item = "小明有12.3元钱，小红有5-3元钱，请问两个人一共有多少元？"
+    benchmark = write_jsonl([{"id": "q", "question": item, "answer": ""}], "bench.jsonl")
+    asked = {
+        "copied": item.replace("，", ", ").replace("？", "?"),
+        "other number": item.replace("12.3", "123"),
+        "other sign": item.replace("5-3", "5+3"),
+    }
+    source = write_jsonl([{"id": k, "text": f"题目：{v}"} for k, v in asked.items()])
+    ds = raylib.read(source).decontaminate(benchmarks=[str(benchmark)])
+    assert [r["id"] for r in ds] == ["other number", "other sign"]
+    assert [r["id"] for r in raylib.read(source).decontaminate(benchmarks=[str(benchmark)], normalise="none")] == list(
+        asked
+    )
+
+
 def test_decontamination_needs_its_files(write_jsonl: Write) -> None:
     source = write_jsonl([{"id": "1", "text": ARTICLE}])
     with pytest.raises(raylib.RaylibError, match=r"missing\.jsonl"):
@@ -130,6 +146,27 @@ def test_index_refuses_what_it_cannot_use(tmp_path: Path, write_jsonl: Write) ->
     file = tmp_path / "index" / "index.json"
     file.write_text(file.read_text().replace('"probe": [\n  ', '"probe": [\n  1'))
     with pytest.raises(ValueError, match="other hash functions"):
+        MinHashIndex(tmp_path / "index")
+
+
+def test_an_index_remembers_how_its_texts_were_folded(tmp_path: Path, write_jsonl: Write) -> None:
+    source = str(write_jsonl([{"id": "a", "text": "Compute 12-3 for Class A."}]))
+    for level, same in (("strict", 0), ("standard", 1)):
+        index = str(tmp_path / level)
+        cli("index", "build", index, source, "--normalise", level)
+        opened = MinHashIndex(index)
+        assert opened.level == level
+        assert len(opened.query("compute 12-3 for class a.", min_similarity=1.0)) == same
+        assert opened.query("Compute 12*3 for Class A.", min_similarity=1.0) == []
+
+
+def test_an_index_of_before_says_how_to_build_it_again(tmp_path: Path) -> None:
+    MinHashIndex.create(tmp_path / "index")
+    file = tmp_path / "index" / "index.json"
+    state = json.loads(file.read_text())
+    del state["settings"]["normalise"]
+    file.write_text(json.dumps({**state, "format": 1}))
+    with pytest.raises(ValueError, match=r"has index format 1, .*build it again with `raylib index build"):
         MinHashIndex(tmp_path / "index")
 
 

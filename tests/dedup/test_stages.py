@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from cleaning.codepoints import CodePoints
 from dedup import minhash
 from dedup.against_index import AgainstIndex
 from dedup.decontaminate import Decontaminate
@@ -33,9 +34,9 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
 def test_signatures_of_a_table_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def counted(texts: pa.Array, **parameters: Any) -> Any:
-        calls.append(len(texts))
-        return signatures(texts, **parameters)
+    def counted(view: CodePoints, **parameters: Any) -> Any:
+        calls.append(len(view.lengths))
+        return signatures(view, **parameters)
 
     monkeypatch.setattr(minhash, "signatures", counted)
     stage = MinHashDedup(priority=("longest",))
@@ -43,7 +44,7 @@ def test_signatures_of_a_table_are_computed_once(monkeypatch: pytest.MonkeyPatch
     sketches, facts = stage.sketch_with_facts(rows)
     assert calls == [len(rows)]
     assert sketches.equals(stage.sketch(rows))
-    assert facts.column_names == ["signature", "rank", "id", "source", "priority_0"]
+    assert facts.column_names == ["signature", "twin", "strict", "rank", "id", "source", "priority_0"]
 
 
 @pytest.mark.parametrize("name", [n for n in stage_names() if stage_info(n).make.__module__.startswith("dedup")])

@@ -78,3 +78,12 @@ def test_columns_that_were_only_kept_are_drawn_from_kept_records() -> None:
 @pytest.mark.parametrize("columns", [{}, {"q": {"scored": {"0.5": 9}}}, {"q": {"scored": {"(none)": 9}}}])
 def test_columns_without_a_shape_are_left_out(columns: Columns) -> None:
     assert score_histograms(columns) is None
+
+
+def test_a_column_that_a_later_stage_replaced_is_drawn_as_kept() -> None:
+    """`cluster` writes numbers where `minhash_dedup: {mark: true}` wrote ids, or nothing."""
+    for scored in ({"(none)": 60}, {"文-1": 2, "(none)": 58}, {"文-1": 2, "(other)": 58}):
+        item = only({"cluster": {"scored": scored, "kept": {"0": 20, "1": 40}}})
+        assert [(bar["label"], bar["scored"], bar["kept"]) for bar in item["bars"]] == [("0", 20, 20), ("1", 40, 40)]
+    item = only({"label": {"scored": {"百科": 4, "(other)": 9}, "kept": {"新闻": 1, "百科": 3}}})
+    assert item["note"] == "13 scored, 4 kept", "a text that was counted among others is no other column"
