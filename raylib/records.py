@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from raylib.errors import SourceError
 from raylib.messages import LISTS, MESSAGES, Message, message_lists, messages_array
-from raylib.reading.block import ReadOptions, Unreadable
+from raylib.reading.block import ReadOptions
 from raylib.reading.filesystems import open_filesystem, stem_of
 from raylib.reading.found import RUN, SourceFile, by_reason, passed_lines
 from raylib.reading.layouts import guess_kind
@@ -74,14 +74,12 @@ class RecordFile(NamedTuple):
     Attributes:
         source: Source of records that name none: the file's name without extensions.
         path: Path of the file.
-        error: Why it cannot be read, where that is known before it is opened.
-        query: How its storage is reached.
+        found: The file as it was found; None to look for the path.
     """
 
     source: str
     path: str
-    error: Unreadable | None = None
-    query: str = ""
+    found: SourceFile | None = None
 
     def tables(self, kind: str = "auto", *, rejected: Rejected) -> Iterator[pa.Table]:
         """The records, a few thousand at a time.
@@ -92,23 +90,26 @@ class RecordFile(NamedTuple):
             kind: Kind that records of other files become; `auto` decides by the first record.
             rejected: Called with the records that cannot be read, with `reason` and `detail`; such as an `Unread`.
         """
-        if self.error is not None:
-            yield from _parsed([SourceFile(self.path, 0, 0, self.error)], kind, rejected)
-            return
-        if self.path.endswith(".parquet") and _is_ours(_schema(self.path)):
+        file = find_files(self.path).files[0] if self.found is None else self.found
+        if file.error is None and self.path.endswith(".parquet") and _is_ours(_schema(file)):
             try:
-                for batch in pq.ParquetFile(self.path).iter_batches(_BATCH_ROWS):
+                for batch in _parquet(file).iter_batches(_BATCH_ROWS):
                     yield _as_stored_now(pa.Table.from_batches([batch]))
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{self.path} is damaged: {error}") from error
             return
-        yield from _parsed(find_files(self.path + self.query)[0], kind, rejected)
+        yield from _parsed([file], kind, rejected)
 
 
-def _schema(path: str) -> pa.Schema:
+def _parquet(file: SourceFile) -> pq.ParquetFile:
+    system, inner = open_filesystem(file.location)
+    return pq.ParquetFile(system.open_input_file(inner))
+
+
+def _schema(file: SourceFile) -> pa.Schema:
     """The schema of a Parquet file; an empty one if it is damaged, which its reader tells."""
     try:
-        return pq.read_schema(path)
+        return _parquet(file).schema_arrow
     except (pa.ArrowException, OSError):
         return pa.schema([])
 
@@ -156,7 +157,7 @@ def files_of(sources: Sequence[str]) -> list[RecordFile]:
     Raises:
         SourceError: A path matches no file.
     """
-    return [RecordFile(stem_of(file.path), file.path, file.error, file.query) for file in _files(sources)]
+    return [RecordFile(stem_of(file.path), file.path, file) for file in _files(sources)]
 
 
 def _files(sources: Sequence[str]) -> list[SourceFile]:

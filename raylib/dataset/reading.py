@@ -32,7 +32,8 @@ def read(
 
     Args:
         path: Path of a file, glob, folder or URI, or a list of these. Formats are jsonl, JSON arrays, Parquet, Arrow,
-            CSV, TSV, text, zip and tar, also compressed by gzip, zstd, bz2 or xz.
+            CSV, TSV, text, zip and tar, also compressed by gzip, zstd, bz2 or xz. The folder of a run stands for what
+            it kept; of another folder hidden files are passed over, and the dataset shows what was, once it has run.
         kind: Kind of the records: auto, document, conversation, preference, feedback or safety.
         encoding: Character encoding: the name of a codec, or `auto`.
         text: For documents, the field (or fields) that hold the text.

@@ -55,10 +55,10 @@ def candidate(path: str, hops: int = 0) -> Candidate:
     try:
         status = os.stat(path)
     except OSError as error:
-        return Candidate(SourceFile(shown(path), 0, 0, _of_error(path, error)), hops, None, path)
+        return Candidate(SourceFile(shown(path), 0, 0, error=_of_error(path, error)), hops, None, path)
     wrong = _NO_FILES.get(stat.S_IFMT(status.st_mode)) or _closed_or_unnamed(path)
     if wrong is not None:
-        return Candidate(SourceFile(shown(path), 0, 0, wrong), hops, None, path)
+        return Candidate(SourceFile(shown(path), 0, 0, error=wrong), hops, None, path)
     file = SourceFile(path, status.st_size, status.st_mtime_ns)
     return Candidate(file, hops, (status.st_dev, status.st_ino, status.st_nlink), path)
 
@@ -76,7 +76,7 @@ def closed_folder(path: str, error: OSError) -> Candidate:
     if error.errno not in _CLOSED:
         raise SourceError(f"cannot read folder {shown(path)}: {error.strerror}") from None
     wrong = Unreadable("unreadable_folder", f"none of its files can be read: {error.strerror}")
-    return Candidate(SourceFile(shown(path), 0, 0, wrong), 0, None, path)
+    return Candidate(SourceFile(shown(path), 0, 0, error=wrong), 0, None, path)
 
 
 def _of_error(path: str, error: OSError) -> Unreadable:

@@ -123,15 +123,14 @@ def located_uri(uri: str) -> str:
     """The URI at which a file is opened whose path in it is as the storage spells it.
 
     Args:
-        uri: URI of a file that was found; its path may hold characters that a URI may not, and percent signs.
+        uri: URI of a file that was found, without a query; its path may hold characters that a URI may not.
 
     Returns:
         The URI in the form that pyarrow reads; one that fsspec opens stays as it is.
     """
     if uri.split("://", 1)[0] not in _ARROW_SCHEMES:
         return uri
-    path, query = split_query(uri)
-    return _quoted(path.replace("%", "%25").replace("?", "%3F") + query)
+    return _quoted(uri.replace("%", "%25").replace("?", "%3F"))
 
 
 def _quoted(uri: str) -> str:

@@ -53,12 +53,12 @@ class SourceFile:
     """One input file: its path, and what identifies its content.
 
     Attributes:
-        path: Path or URI as the user knows it, of which ids are made. Bytes of a name that are not UTF-8 are written
-            as numbers.
+        path: Path or URI as the user knows it, of which ids are made. Bytes of a name that are not UTF-8 are written as
+            numbers.
         size: Size in bytes.
         modified_ns: Time of the last change in nanoseconds since 1970; 0 if the file system does not know it.
-        error: Why it cannot be read, where that is known before it is opened. Such a file becomes one reject.
         query: How the storage is reached, `?endpoint_override=...`; no part of ids.
+        error: Why it cannot be read, where that is known before it is opened. Such a file becomes one reject.
         location: Where the file is opened: its absolute path, or its URI with the query. Workers run in other folders
             than the command, so a relative path means nothing to them.
     """
@@ -66,13 +66,13 @@ class SourceFile:
     path: str
     size: int
     modified_ns: int
-    error: Unreadable | None = None
     query: str = field(default="", compare=False)
+    error: Unreadable | None = None
     location: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        located = located_uri(self.path + self.query) if "://" in self.path else absolute(self.path)
-        object.__setattr__(self, "location", located)
+        place = located_uri(self.path) if "://" in self.path else absolute(self.path)
+        object.__setattr__(self, "location", place + self.query)
 
     def identity(self) -> dict[str, object]:
         """What fingerprints go by: the path as given, so that a run can be continued from another folder."""

@@ -57,7 +57,7 @@ class _Place:
 
     def __init__(self, uri: str, query: str) -> None:
         self.query = query
-        self.system, inner = open_filesystem(f"{uri}{query}" if not has_wildcard(uri) else located_uri(uri + query))
+        self.system, inner = open_filesystem(f"{uri}{query}" if not has_wildcard(uri) else located_uri(uri) + query)
         self.info = self.system.get_file_info(inner)
         self._prefix = uri[: len(uri) - len(inner)] if uri.endswith(inner) else uri.split("://", 1)[0] + "://"
 
@@ -77,7 +77,7 @@ class _Place:
 
     def file(self, info: pafs.FileInfo) -> SourceFile:
         """A file as an input."""
-        return SourceFile(self._prefix + info.path, info.size or 0, info.mtime_ns or 0, query=self.query)
+        return SourceFile(self._prefix + info.path, info.size or 0, info.mtime_ns or 0, self.query)
 
     def shown(self, parts: Sequence[str], *, folder: bool = False) -> str:
         """A path below the folder, for messages."""

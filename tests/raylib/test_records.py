@@ -34,7 +34,7 @@ def finished_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 def test_files_become_tables_of_their_kind(write_jsonl: Write) -> None:
     path = write_jsonl([{"text": "一"}, {"text": "二"}, b"{cut"], "some.pages.jsonl")
-    assert files_of([str(path)]) == [RecordFile("some", str(path))]
+    assert [(f.source, f.path) for f in files_of([str(path)])] == [("some", str(path))]
     table = pa.concat_tables(tables_of(str(path), rejected=Unread()))
     assert table["text"].to_pylist() == ["一", "二"]
     assert table["source"].to_pylist() == ["", ""]

@@ -91,6 +91,14 @@ def test_an_output_that_holds_a_file_of_the_input(project: Path, said: Said) -> 
     assert error == "error: output.path 'data' holds the input file data/a.jsonl; choose another folder"
 
 
+def test_an_output_to_which_a_link_in_the_input_leads(project: Path, said: Said) -> None:
+    (project / "place").mkdir()
+    (project / "data" / "link").symlink_to("../place")
+    (project / "place" / "b.jsonl").write_bytes((project / "data" / "a.jsonl").read_bytes())
+    error = said("run", "it.yaml", "-q", "--set", "input.path=data", "--set", "output.path=place")
+    assert error == "error: output.path 'place' holds the input file data/link/b.jsonl; choose another folder"
+
+
 def test_the_folder_of_a_run_as_input(project: Path) -> None:
     """Its work, its rejects and its books are no records."""
 

@@ -141,3 +141,5 @@ def test_kinds_that_differ_are_said(folder: Path, caplog: pytest.LogCaptureFixtu
     assert said.exit_code == 0, said.output
     assert "files seem to differ: document in 3 files" in caplog.text
     assert "conversation in 1 file, such as data/z.jsonl" in caplog.text
+    told = CliRunner().invoke(app, ["run", "it.yaml", "-q", "--fresh", "--set", "input.kind=conversation"]).output
+    assert "16 records are not of kind conversation" in told

@@ -21,7 +21,7 @@ def test_a_unit_holds_at_most_a_thousand_files() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3000), st.booleans()), max_size=30))
 def test_files_that_cannot_be_read_change_no_other_unit(files: list[tuple[int, bool]]) -> None:
     given_files = [
-        SourceFile(f"{i}.jsonl", 0 if broken else size, 0, BROKEN if broken else None)
+        SourceFile(f"{i}.jsonl", 0 if broken else size, 0, error=BROKEN if broken else None)
         for i, (size, broken) in enumerate(files)
     ]
     units = list(plan(given_files, 1000))
