@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import io
 import re
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import xxhash
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = ["SummedStream", "checksum", "checksum_of", "opened", "sealed"]
 
@@ -60,7 +63,7 @@ class SummedStream(io.RawIOBase):
         """Whether this can be written to."""
         return True
 
-    def write(self, data: object) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Write data.
 
         Args:
@@ -69,7 +72,7 @@ class SummedStream(io.RawIOBase):
         Returns:
             Number of bytes, which is all of them.
         """
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        view = memoryview(data).cast("B")
         self._stream.write(view)
         self._state.update(view)
         self.size += len(view)

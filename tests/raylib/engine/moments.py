@@ -49,8 +49,8 @@ class Moments:
         """Replace what changes the file system by functions that count."""
         for name in ("replace", "fsync", "unlink", "mkdir", "rmdir", "ftruncate", "pwrite"):
             setattr(os, name, self._around(getattr(os, name)))
-        Store.delete = self._around(Store.delete)  # type: ignore[method-assign]
-        Store.delete_folder = _deleted_by_one(self)  # type: ignore[method-assign, assignment]
+        for name, function in (("delete", self._around(Store.delete)), ("delete_folder", _deleted_by_one(self))):
+            setattr(Store, name, function)
         vars(atomic)["open"] = vars(manifest)["open"] = self._open
 
     def _around(self, function: Callable[..., Any]) -> Callable[..., Any]:
