@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -78,7 +78,7 @@ def finish(
     _delete_strangers(store, ledger.files())
     check_books(summary, entries)
     end = _write_report(plan, store, summary, books, {s.stage: s.content for s in sections if s.content is not None})
-    ledger.finish(end)
+    ledger.finish(replace(end, work=plan.recipe.engine.keep_work))
     if not plan.recipe.engine.keep_work:
         _delete_work(store, plan.job.last)
     _raise_for(ledger.failures, summary.records_kept)

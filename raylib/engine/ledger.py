@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from raylib.cluster.metrics import RunMetrics
 from raylib.engine.executor import Result
@@ -67,7 +68,10 @@ class Ledger:
 
     def finish(self, end: RunEnd) -> None:
         """Note that the run has ended, and what it wrote at the end."""
-        self._manifest.append(end)
+        used = {(phase, shard) for phase, shards in self._shards.items() for shard in shards}
+        used |= {(phase, shard) for phase, ranges in self._rounds.items() for shard in ranges}
+        unused = sorted(f"{p}/{s}" for p, s in self._manifest.entries if p.kind != "stream" and (p, s) not in used)
+        self._manifest.append(replace(end, unused=tuple(unused)))
 
     def shards(self, number: int) -> Mapping[ShardName, ShardEntry]:
         """Finished shards of a segment."""

@@ -24,6 +24,8 @@ class LineJson(TypedDict, total=False):
     files: dict[str, int]
     sums: dict[str, str]
     end: str
+    unused: list[str]
+    work: bool
     recipe: str
     seconds: float
     records_in: int
@@ -253,20 +255,25 @@ class RunEnd:
         run: Fingerprint of the recipe.
         files: Size in bytes of each file.
         sums: Checksum of each file.
+        unused: Tasks in the manifest that are no part of this run: of an earlier recipe, or of quarantined shards.
+        work: Whether the records in work are still there.
     """
 
     run: str
     files: Mapping[str, int]
     sums: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+    work: bool = True
 
     def to_json(self) -> Mapping[str, object]:
         """The line as JSON."""
-        return {"end": self.run, "files": self.files, "sums": self.sums}
+        return {"end": self.run, "files": self.files, "sums": self.sums, "unused": self.unused, "work": self.work}
 
     @classmethod
     def from_json(cls, data: LineJson) -> RunEnd:
         """The end that a line holds."""
-        return cls(data["end"], data.get("files", {}), data.get("sums", {}))
+        unused = tuple(data.get("unused", ()))
+        return cls(data["end"], data.get("files", {}), data.get("sums", {}), unused, data.get("work", True))
 
 
 Entry = ShardEntry | RoundEntry | StreamEntry
