@@ -16,6 +16,7 @@ import orjson
 import psutil
 import torch
 
+from raylib.atomic import mend_last_line
 from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.model.world import World
