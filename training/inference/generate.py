@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GenerateOptions", "Generated", "Generator", "VllmGenerator", "generate_file"]
 
-logger = logging.getLogger(__name__)
-
 _PURPOSE = "generation without --endpoint"
 _log = logging.getLogger("raylib")
 
@@ -261,7 +259,7 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
     with locked_file(out):
         cut = mend_last_line(out)
         if cut:
-            logger.warning(
+            _log.warning(
                 "%s: the last line was cut; %d bytes are dropped, and that answer is asked for again", out, cut
             )
         held = _held(out, model)
