@@ -86,7 +86,7 @@ def start(work: Work, out: Path, kind: str, rng: random.Random, *, fresh: bool =
     """Start the command of a case, where its kind wants it in namespaces of its own, or with a limit."""
     command = [*work.command(out), *(["--fresh"] if fresh else [])]
     if kind in MOUNTS:
-        command = _mounted(command, out, kind, rng)
+        command = _mounted(command, out, kind, int(work.bytes * rng.uniform(0.05, 0.95)))
     limits = _limit_memory if kind == "memory" else None
     return subprocess.Popen(
         command,
@@ -106,14 +106,14 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (900 << 20, 900 << 20))
 
 
-def _mounted(command: list[str], out: Path, kind: str, rng: random.Random) -> list[str]:
+def _mounted(command: list[str], out: Path, kind: str, room: int) -> list[str]:
     """The command in a mount namespace, in which the output, or /dev/shm, is a small volume.
 
     What is in the volume when it ends is copied out, so that the next run finds it.
     """
     saved = f"{out}-saved"
     place = "/dev/shm" if kind == "shm full" else str(out)
-    size = {"shm full": "2m", "disk full": f"{rng.randrange(50, 4000)}k", "read-only": "500m"}[kind]
+    size = {"shm full": "2m", "disk full": f"{room}", "read-only": "500m"}[kind]
     quoted = " ".join(f"'{part}'" for part in command)
     script = (
         f"mkdir -p '{out}' && mount -t tmpfs -o size={size} tmpfs {place} && {quoted}; code=$?; "

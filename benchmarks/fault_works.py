@@ -62,6 +62,7 @@ class Work:
         reference: What it gives undisturbed.
         seconds: How long that takes.
         lines: Number of lines in the manifest then.
+        bytes: Size of its files.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Work:
     reference: Result | None = None
     seconds: float = 0.0
     lines: int = 0
+    bytes: int = 0
 
     @property
     def is_run(self) -> bool:
@@ -139,6 +141,7 @@ class Work:
         self.seconds = time.perf_counter() - begun
         if self.is_run:
             self.lines = (out / "manifest.jsonl").read_bytes().count(b"\n")
+        self.bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
         self.reference = self.result(out)
 
 

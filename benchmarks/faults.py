@@ -99,6 +99,8 @@ def disturb(case: Case, work: Work, out: Path, rng: random.Random, pause: float)
             _finish(command, limit, case)
     case.seconds = round(time.perf_counter() - begun, 1)
     after(out)
+    if case.kind == "disk full":
+        case.hit = case.codes[0] != 0
     if case.kind in FILES:
         case.detail = damage(case.kind, out, rng)
         case.hit = bool(case.detail)
@@ -121,6 +123,9 @@ def _finish(process: subprocess.Popen[str], limit: float, case: Case) -> None:
         end_all(process)
         case.hangs += 1
         said = ""
+    except BaseException:  # the campaign itself is being ended
+        end_all(process)
+        raise
     case.codes.append(process.returncode)
     if process.returncode and said.strip():
         case.detail = case.detail or said.strip().splitlines()[-1][:200]
