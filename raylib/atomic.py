@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["FULL_VOLUME", "SUFFIX", "create_atomically", "sync", "write_atomically"]
+__all__ = ["FULL_VOLUME", "SUFFIX", "create_atomically", "mend_last_line", "sync", "write_atomically"]
 
 FULL_VOLUME = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Numbers of errors that say that a volume takes no more data: no room, no quota, or mounted read-only."""
 
 
+_STEP = 1 << 16  # bytes that are read at once, from the end of a file on
 SUFFIX = ".tmp"  # of files that are being written, and of those that a killed process left
 
 
@@ -64,6 +66,48 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """
     with create_atomically(path) as stream:
         stream.write(data)
+
+
+def mend_last_line(path: str | Path) -> int:
+    """Make a file of JSON lines end with a whole line, so that lines can be appended to it.
+
+    A process that is killed while it writes leaves a part of a line, and a power cut zeros in place of one.
+
+    Args:
+        path: The file, on a local disk; it need not exist.
+
+    Returns:
+        Number of bytes that were cut off; a whole line that only lacks its end gets it.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    if not os.path.isfile(path):
+        return 0
+    with open(path, "rb+") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        begin, rest = end, b""
+        while begin and b"\n" not in rest:
+            step = min(begin, _STEP)
+            begin -= step
+            stream.seek(begin)
+            rest = stream.read(step) + rest
+        rest = rest[rest.rfind(b"\n") + 1 :]
+        if not rest:
+            return 0
+        if _is_object(rest):
+            stream.seek(end)
+            stream.write(b"\n")
+            return 0
+        stream.truncate(end - len(rest))
+        return len(rest)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def sync(path: str | Path) -> None:

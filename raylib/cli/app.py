@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raylib import plugins, termination
-from raylib.cli import dashboard, importing, jobs, logs, looking, reviewing, running, schema, versions
+from raylib.cli import dashboard, importing, jobs, logs, looking, reviewing, running, schema, verifying, versions
 from raylib.credentials import secret_in_command
 from raylib.errors import RaylibError
 from raylib.extras import missing_extra
@@ -66,6 +66,7 @@ for _register in (
     jobs.register,
     dashboard.register,
     looking.register,
+    verifying.register,
     reviewing.register,
     importing.register,
     schema.register,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
+from raylib.checksums import checksum
 from raylib.engine.executor import Executor
 from raylib.engine.faults import Failure
 from raylib.engine.fingerprints import digest
@@ -25,6 +26,7 @@ from raylib.report.counts import largest_sources
 from raylib.report.page import render_report
 from raylib.report.statistics import summed_splits
 from raylib.stage import GlobalStage, Section, adapted
+from raylib.storage.entry import RunEnd
 from raylib.storage.names import Phase, RunFiles
 from raylib.storage.store import Store
 from raylib.storage.summary import Quarantined, StageTotals, Summary
@@ -79,7 +81,8 @@ def finish(
     summary = _summary(plan, ledger, executor, books, seconds, clock)
     _delete_strangers(store, ledger.files())
     check_books(summary, entries)
-    _write_report(plan, store, summary, books, {s.stage: s.content for s in sections if s.content is not None})
+    end = _write_report(plan, store, summary, books, {s.stage: s.content for s in sections if s.content is not None})
+    ledger.finish(replace(end, work=plan.recipe.engine.keep_work))
     if not plan.recipe.engine.keep_work:
         _delete_work(store, plan.job.last)
     _raise_for(ledger.failures, summary.records_kept)
@@ -176,16 +179,22 @@ def _delete_strangers(store: Store, ours: set[str]) -> None:
 
 def _write_report(
     plan: Plan, store: Store, summary: Summary, books: Books, sections: Mapping[str, Mapping[str, object]]
-) -> None:
-    store.write(RunFiles.SAMPLES, orjson.dumps(books.samples))
-    store.write(RunFiles.DECISIONS, orjson.dumps(books.decisions))
-    store.write(RunFiles.SUMMARY, orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2))
-    if summary.splits is not None:
-        store.write(RunFiles.SPLITS, orjson.dumps(summary.splits, option=orjson.OPT_INDENT_2))
-    if sections:
-        store.write(RunFiles.SECTIONS, orjson.dumps(sections))
+) -> RunEnd:
+    """Write summary and report; returns the line of the manifest that names these files."""
     page = render_report(summary, books.samples, plan.recipe.to_yaml(), sections, books.decisions)
-    store.write(RunFiles.REPORT, page.encode())
+    indented = orjson.OPT_INDENT_2
+    files = {
+        RunFiles.SAMPLES: orjson.dumps(books.samples),
+        RunFiles.DECISIONS: orjson.dumps(books.decisions),
+        RunFiles.SUMMARY: orjson.dumps(summary.to_json(), option=indented),
+        **({} if summary.splits is None else {RunFiles.SPLITS: orjson.dumps(summary.splits, option=indented)}),
+        **({RunFiles.SECTIONS: orjson.dumps(sections)} if sections else {}),
+        RunFiles.REPORT: page.encode(),
+    }
+    for name, data in files.items():
+        store.write(name, data)
+    sizes = {name: len(data) for name, data in files.items()}
+    return RunEnd(plan.chain[-1], sizes, {name: checksum(data) for name, data in files.items()})
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import logging
 import time
 from contextlib import ExitStack
 
+from raylib.checksums import checksum
 from raylib.cluster.metrics import RunMetrics
 from raylib.engine.closing import Clock, finish
 from raylib.engine.earlier import check_earlier, is_finished
@@ -128,9 +129,9 @@ def _asked(
         executor = _joined_executor(plan, progress)
         clear_store(store)
         store.remove_temporaries()
-        return Ledger(store, plan.recipe.output.path, progress, lock, metrics), executor
+        return Ledger(store, plan.recipe, progress, lock, metrics), executor
     store.remove_temporaries()
-    ledger = Ledger(store, plan.recipe.output.path, progress, lock, metrics)
+    ledger = Ledger(store, plan.recipe, progress, lock, metrics)
     if not update:
         check_earlier(store, ledger.earlier, plan)
     if not is_finished(store, ledger.earlier, plan):
@@ -177,12 +178,13 @@ def _joined_executor(plan: Plan, progress: Progress) -> Executor:
 
 
 def _begin(plan: Plan, store: Store, ledger: Ledger) -> None:
-    """Write the header of the manifest and the resolved recipe."""
+    """Write the header of the manifest, by which the folder is known as that of a run, and the resolved recipe."""
     logger.info("%s: %d units, %d segments", plan.recipe.name, len(plan.units), len(plan.job.segments))
     titles = tuple(segment.title for segment in plan.job.segments)
     made_by = {**versions(), "format": str(FORMAT)}
-    ledger.start(RunHeader(plan.chain[-1], time.time(), made_by, plan.input_bytes, titles))
-    store.write(RunFiles.RECIPE, plan.recipe.to_yaml().encode())
+    recipe = plan.recipe.to_yaml().encode()
+    ledger.start(RunHeader(plan.chain[-1], time.time(), made_by, plan.input_bytes, titles, checksum(recipe)))
+    store.write(RunFiles.RECIPE, recipe)
 
 
 def _run_segment(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import orjson
 import yaml
 
+from raylib.checksums import checksum
 from raylib.engine.fingerprints import FORMAT
 from raylib.engine.planning import Plan
 from raylib.errors import RecipeError
@@ -36,13 +37,15 @@ def check_earlier(store: Store, header: RunHeader | None, plan: Plan) -> None:
     """
     if header is None:
         return
-    old = _recipe_in(store)
+    old = _recipe_in(store, header)
     new = yaml.safe_load(plan.recipe.to_yaml())
     same_input = not old or _inputs(old) == _inputs(new)
     if header.run == plan.chain[-1] and same_input:
         return
     changed = list(_differences(old, new)) if old else []
-    other_form = header.versions.get("format", _FIRST_FORMAT) != str(FORMAT)
+    if not header.run and not changed:  # its first line was damaged, and nothing says that this was another run
+        return
+    other_form = bool(header.run) and header.versions.get("format", _FIRST_FORMAT) != str(FORMAT)
     if other_form or not changed:
         changed = [_other_reason(header, plan), *changed]
     where = "from the beginning" if other_form else _from_where(old, new)
@@ -67,14 +70,23 @@ def is_finished(store: Store, header: RunHeader | None, plan: Plan) -> bool:
     """
     if header is None or header.run != plan.chain[-1] or not store.exists(RunFiles.SUMMARY):
         return False
-    return not orjson.loads(store.read(RunFiles.SUMMARY)).get("quarantined")
+    try:
+        return not orjson.loads(store.read(RunFiles.SUMMARY)).get("quarantined")
+    except (orjson.JSONDecodeError, AttributeError):  # damaged; it is written anew
+        return False
 
 
-def _recipe_in(store: Store) -> dict[str, object]:
-    """The resolved recipe that the folder's run wrote; empty if there is none."""
+def _recipe_in(store: Store, header: RunHeader) -> dict[str, object]:
+    """The resolved recipe that the folder's run wrote; empty if there is none, or if it is damaged."""
     if not store.exists(RunFiles.RECIPE):
         return {}
-    found = yaml.safe_load(store.read(RunFiles.RECIPE))
+    written = store.read(RunFiles.RECIPE)
+    if header.recipe and checksum(written) != header.recipe:
+        return {}
+    try:
+        found = yaml.safe_load(written)
+    except yaml.YAMLError:
+        return {}
     return found if isinstance(found, dict) else {}
 
 

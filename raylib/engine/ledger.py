@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from raylib.cluster.metrics import RunMetrics
 from raylib.engine.executor import Result
@@ -12,7 +13,8 @@ from raylib.engine.faults import Failure, end_of_run
 from raylib.engine.progress import Progress
 from raylib.engine.tasks import Task
 from raylib.locking import Lock
-from raylib.storage.entry import RoundEntry, RunHeader, ShardEntry, StreamEntry
+from raylib.recipe import Recipe
+from raylib.storage.entry import RoundEntry, RunEnd, RunHeader, ShardEntry, StreamEntry
 from raylib.storage.manifest import Manifest
 from raylib.storage.names import STREAM, Phase, ShardName
 from raylib.storage.store import Store
@@ -27,7 +29,7 @@ class Ledger:
 
     Args:
         store: Folder of the run.
-        output: The folder as the user wrote it, for messages.
+        recipe: What the run does.
         progress: Callbacks for finished tasks.
         lock: Lock of the folder, without which nothing may be committed.
         metrics: Counts what is quarantined.
@@ -38,20 +40,22 @@ class Ledger:
         bytes_before: Raw bytes of the input that earlier runs processed.
     """
 
-    def __init__(self, store: Store, output: str, progress: Progress, lock: Lock, metrics: RunMetrics) -> None:
+    def __init__(self, store: Store, recipe: Recipe, progress: Progress, lock: Lock, metrics: RunMetrics) -> None:
         self.failures: list[Failure] = []
         self.seconds: dict[Phase, float] = {}
         self.bytes_before = 0
-        self._manifest = Manifest(store)
-        self._output, self._progress, self._lock, self._metrics = output, progress, lock, metrics
+        given = recipe.engine.check_content
+        self._manifest = Manifest(store, checks_content=store.local if given is None else given)
+        self._output, self._progress, self._lock, self._metrics = recipe.output.path, progress, lock, metrics
         self._shards: dict[Phase, dict[ShardName, ShardEntry]] = {}
         self._rounds: dict[Phase, dict[ShardName, RoundEntry]] = {}
         self._consumed: dict[int, int] = {}  # bytes of each unit that are done
 
     @property
     def earlier(self) -> RunHeader | None:
-        """Header of the run that the folder holds; None if no task of it was committed."""
-        return self._manifest.header if self._manifest.entries else None
+        """Header of the run that the folder holds; an empty one if it was lost, None if no task was committed."""
+        lost = RunHeader("", 0.0, {}, 0, ())
+        return (self._manifest.header or lost) if self._manifest.entries else None
 
     @property
     def bytes_there(self) -> int:
@@ -61,6 +65,13 @@ class Ledger:
     def start(self, header: RunHeader) -> None:
         """Note that the run, or its continuation, begins."""
         self._manifest.append(header)
+
+    def finish(self, end: RunEnd) -> None:
+        """Note that the run has ended, and what it wrote at the end."""
+        used = {(phase, shard) for phase, shards in self._shards.items() for shard in shards}
+        used |= {(phase, shard) for phase, ranges in self._rounds.items() for shard in ranges}
+        unused = sorted(f"{p}/{s}" for p, s in self._manifest.entries if p.kind != "stream" and (p, s) not in used)
+        self._manifest.append(replace(end, unused=tuple(unused)))
 
     def shards(self, number: int) -> Mapping[ShardName, ShardEntry]:
         """Finished shards of a segment."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raylib.checksums import SummedStream
 from raylib.engine.chain import Batch, without_rows
 from raylib.engine.task_log import CurrentStage
 from raylib.engine.tasks import Job
@@ -37,17 +38,17 @@ class ShardFiles:
     Attributes:
         store: Folder of the run.
         stack: Holds the streams.
-        names: Names of the files so far.
+        streams: Streams to the files so far, by name.
     """
 
     store: Store
     stack: ExitStack
-    names: list[str] = field(default_factory=list)
+    streams: dict[str, SummedStream] = field(default_factory=dict)
 
     def create(self, name: str) -> IO[bytes]:
         """A stream to a new file."""
-        self.names.append(name)
-        return self.stack.enter_context(self.store.create(name))
+        self.streams[name] = SummedStream(self.stack.enter_context(self.store.create(name)))
+        return cast(IO[bytes], self.streams[name])
 
     def table_writer(self, name: str, file_format: str, layout: str = "") -> TableWriter:
         """A writer of tables to a new file."""
@@ -59,7 +60,11 @@ class ShardFiles:
 
     def sizes(self) -> dict[str, int]:
         """Size of each file, once they are there."""
-        return {name: self.store.size(name) or 0 for name in self.names}
+        return {name: stream.size for name, stream in self.streams.items()}
+
+    def sums(self) -> dict[str, str]:
+        """Checksum of each file, once they are there."""
+        return {name: stream.checksum for name, stream in self.streams.items()}
 
 
 class Output(Protocol):

@@ -114,6 +114,7 @@ class Worker:
             shard=task.shard,
             key=task.key,
             files=files.sizes(),
+            sums=files.sums(),
             records_in=records,
             records_out=output.rows,
             records_rejected=chain.rejects.rows,
@@ -169,14 +170,17 @@ class Worker:
             order = ("row", "shard") if task.round == len(rounds) - 1 else ("key",)
             rows = rows.take(pa.array(np.lexsort([rows[name].to_numpy() for name in order]))).combine_chunks()
         name = RunFiles.run(task.phase, task.shard)
-        with self.store.create(name) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
-            if len(rows):
-                writer.write_table(rows)
+        with ExitStack() as stack:
+            files = ShardFiles(self.store, stack)
+            with pa.ipc.new_file(files.create(name), rows.schema) as writer:
+                if len(rows):
+                    writer.write_table(rows)
         return RoundEntry(
             phase=task.phase,
             shard=task.shard,
             key=task.key,
-            files={name: self.store.size(name) or 0},
+            files=files.sizes(),
+            sums=files.sums(),
             rows=len(rows),
             bytes=rows.nbytes,
             changed=result.changed,

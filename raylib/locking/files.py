@@ -75,12 +75,12 @@ class _FileLock:
             raise LockedError(f"{self._shown}: cannot write the lock file {self._path}: {error.strerror}") from None
         try:
             earlier = Holder.read(os.pread(self._stream, 1 << 12, 0))
-            ours = carried and earlier is not None and earlier.host == self._me.host  # it was killed
+            ours = carried and earlier is not None and earlier.shares_locks  # it was killed
             taken_over = False if ours else check_earlier_holder(self._shown, earlier, self._age())
             self._write()
             if taken_over or not carried:
                 time.sleep(_SETTLING)
-                self._check_still_ours()
+                self._check_written()
         except BaseException:
             os.close(self._stream)
             raise
@@ -124,6 +124,12 @@ class _FileLock:
         os.ftruncate(self._stream, 0)
         os.pwrite(self._stream, data, 0)
         os.fsync(self._stream)
+
+    def _check_written(self) -> None:
+        """Check that nobody who began at the same moment has written a name after ours."""
+        found = self._holder()
+        if found is not None and found.token != self._me.token:
+            raise held_error(self._shown, found)
 
     def _check_still_ours(self) -> None:
         try:

@@ -9,15 +9,25 @@ import platform
 import time
 import uuid
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 import orjson
 
 from raylib.errors import LockedError
 
-__all__ = ["STALE_SECONDS", "Holder", "check_earlier_holder", "held_error", "lost_error"]
+__all__ = [
+    "STALE_SECONDS",
+    "Holder",
+    "check_earlier_holder",
+    "held_error",
+    "lost_error",
+    "process_started",
+    "this_machine",
+]
 
 logger = logging.getLogger(__name__)
 
+_CLOCK = 5.0  # seconds by which clocks that are compared may differ
 STALE_SECONDS = 60.0  # without a sign of life, after which a holder on another machine no longer counts
 
 
@@ -31,6 +41,7 @@ class Holder:
         started: When it took the lock, in seconds since 1970.
         token: Random text that no other holder has.
         beat: Its last sign of life, in seconds since 1970, by its own clock.
+        machine: What tells its machine and its container from others of the same name; empty where nothing is known.
     """
 
     host: str
@@ -38,12 +49,13 @@ class Holder:
     started: float
     token: str
     beat: float
+    machine: str = ""
 
     @classmethod
     def this(cls) -> Holder:
         """This process as a new holder."""
         now = time.time()
-        return cls(platform.node(), os.getpid(), now, uuid.uuid4().hex, now)
+        return cls(platform.node(), os.getpid(), now, uuid.uuid4().hex, now, this_machine())
 
     @classmethod
     def read(cls, data: bytes) -> Holder | None:
@@ -62,9 +74,20 @@ class Holder:
         return replace(self, beat=time.time())
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this machine, whose processes can be seen from here."""
+        return self.host == platform.node() and self.machine in ("", this_machine())
+
+    @property
+    def shares_locks(self) -> bool:
+        """Whether the operating system that runs here is its own, in whose locks both of them believe."""
+        booted = self.machine.partition("/")[0]
+        return self.host == platform.node() and booted in ("", this_machine().partition("/")[0])
+
+    @property
     def is_dead(self) -> bool:
         """Whether it was a process of this machine that no longer exists."""
-        if self.host != platform.node():
+        if not self.is_here:
             return False
         try:
             os.kill(self.pid, 0)
@@ -72,11 +95,38 @@ class Holder:
             return True
         except PermissionError:  # it belongs to another user
             return False
-        return False
+        begun = process_started(self.pid)
+        return begun is not None and begun > self.started + _CLOCK  # another process has got its number since
 
     def __str__(self) -> str:
         begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started))
         return f"pid {self.pid} on host {self.host}, since {begun}"
+
+
+@cache
+def this_machine() -> str:
+    """What tells this machine, since it was started, and this container from others: their processes differ."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return f"{stream.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+def process_started(pid: int) -> float | None:
+    """When a process of this machine began, in seconds since 1970; None where the system does not say.
+
+    Args:
+        pid: Its process id.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            ticks = int(stream.read().rpartition(b")")[2].split()[19])
+        with open("/proc/uptime", "rb") as stream:
+            uptime = float(stream.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def held_error(shown: str, holder: Holder | None, ends_in: float | None = None) -> LockedError:

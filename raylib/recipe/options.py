@@ -127,6 +127,12 @@ class EngineOptions(Options):
         description="Whether intermediate shards are kept, so that a changed recipe repeats only the stages that "
         "changed and those after them.",
     )
+    check_content: bool | None = Field(
+        None,
+        description="Whether a run that is continued checks the content of every file that it takes over, and makes "
+        "damaged ones anew. It reads them all for that. By default, it does so on a disk, and checks sizes alone in "
+        "object storage.",
+    )
     gpus_per_model: float = Field(
         1.0,
         gt=0,

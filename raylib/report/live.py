@@ -15,7 +15,8 @@ from raylib.errors import SourceError
 from raylib.report.counts import Counts, add_counts
 from raylib.report.rejects import RejectsPage, search_rejects
 from raylib.report.tail import Tail
-from raylib.storage.entry import Entry, RunHeader, ShardEntry, StreamEntry, read_line
+from raylib.storage.entry import Entry, RunEnd, RunHeader, ShardEntry, StreamEntry
+from raylib.storage.lines import read_line
 from raylib.storage.manifest import manifest_parts
 from raylib.storage.names import Phase, RunFiles, ShardName
 from raylib.storage.store import Store
@@ -170,7 +171,7 @@ class RunView:
                 entry = read_line(line)
                 if isinstance(entry, RunHeader):
                     self._progress = _Progress(entry, self._progress.entries)  # shards of another recipe do not count
-                elif entry is not None:
+                elif entry is not None and not isinstance(entry, RunEnd):
                     self._progress.entries[entry.phase, entry.shard] = entry
 
     def _began_after_summary(self) -> bool:

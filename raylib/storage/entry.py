@@ -1,19 +1,17 @@
-"""Lines of the manifest: the head of a run, and what each finished task left. JSON is written and read here alone."""
+"""Lines of the manifest: the head and the end of a run, and what each finished task left, as JSON and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
-
-import orjson
+from typing import ClassVar, TypedDict
 
 from raylib.storage.names import STREAM, Phase, ShardName
 
-__all__ = ["Entry", "Line", "RoundEntry", "RunHeader", "ShardEntry", "StreamEntry", "read_line"]
+__all__ = ["Entry", "Line", "LineJson", "RoundEntry", "RunEnd", "RunHeader", "ShardEntry", "StreamEntry"]
 
 
-class _LineJson(TypedDict, total=False):
+class LineJson(TypedDict, total=False):
     """Keys of all kinds of lines, as they stand on the disk."""
 
     run: str
@@ -24,6 +22,11 @@ class _LineJson(TypedDict, total=False):
     shard: str
     key: str
     files: dict[str, int]
+    sums: dict[str, str]
+    end: str
+    unused: list[str]
+    work: bool
+    recipe: str
     seconds: float
     records_in: int
     records_out: int
@@ -48,6 +51,7 @@ class RunHeader:
         versions: Versions of raylib, Python and the main libraries.
         bytes: Size of the input on disk.
         segments: Labels of the stages of each segment, joined by ` + `.
+        recipe: Checksum of `recipe.yaml`; empty in a line of an older version.
     """
 
     run: str
@@ -55,6 +59,7 @@ class RunHeader:
     versions: Mapping[str, str]
     bytes: int
     segments: tuple[str, ...]
+    recipe: str = ""
 
     def to_json(self) -> Mapping[str, object]:
         """The line as JSON."""
@@ -64,13 +69,20 @@ class RunHeader:
             "versions": self.versions,
             "bytes": self.bytes,
             "segments": self.segments,
+            **({"recipe": self.recipe} if self.recipe else {}),
         }
 
     @classmethod
-    def from_json(cls, data: _LineJson) -> RunHeader:
+    def from_json(cls, data: LineJson) -> RunHeader:
         """The header that a line holds."""
-        segments = tuple(data.get("segments", ()))
-        return cls(data["run"], data.get("started", 0.0), data.get("versions", {}), data.get("bytes", 0), segments)
+        return cls(
+            run=data["run"],
+            started=data.get("started", 0.0),
+            versions=data.get("versions", {}),
+            bytes=data.get("bytes", 0),
+            segments=tuple(data.get("segments", ())),
+            recipe=data.get("recipe", ""),
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ class ShardEntry:
         bytes_in: Raw bytes of the input, decompressed.
         consumed: Bytes of the file on disk that were read up to the end of this shard.
         sketch_bytes: Size of the sketches in memory.
+        sums: Checksum of each file; an older version wrote none.
     """
 
     phase: Phase
@@ -102,11 +115,13 @@ class ShardEntry:
     bytes_in: int = 0
     consumed: int = 0
     sketch_bytes: int = 0
+    sums: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Mapping[str, object]:
         """The line as JSON."""
         return {
             "files": self.files,
+            **_sums_json(self.sums),
             "records_in": self.records_in,
             "records_out": self.records_out,
             "records_rejected": self.records_rejected,
@@ -120,7 +135,7 @@ class ShardEntry:
         }
 
     @classmethod
-    def from_json(cls, data: _LineJson) -> ShardEntry:
+    def from_json(cls, data: LineJson) -> ShardEntry:
         """The entry that a line holds; counters that an older version did not write are 0."""
         return cls(
             phase=Phase.parse(data["phase"]),
@@ -134,6 +149,7 @@ class ShardEntry:
             bytes_in=data.get("bytes_in", 0),
             consumed=data.get("consumed", 0),
             sketch_bytes=data.get("sketch_bytes", 0),
+            sums=data.get("sums", {}),
         )
 
 
@@ -151,6 +167,7 @@ class RoundEntry:
         bytes: Size of these rows in memory.
         changed: Whether the round has to be repeated.
         notes: Facts for the report.
+        sums: Checksum of each file; an older version wrote none.
     """
 
     phase: Phase
@@ -162,11 +179,13 @@ class RoundEntry:
     bytes: int = 0
     changed: bool = False
     notes: Mapping[str, object] = field(default_factory=dict)
+    sums: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Mapping[str, object]:
         """The line as JSON."""
         return {
             "files": self.files,
+            **_sums_json(self.sums),
             "rows": self.rows,
             "bytes": self.bytes,
             "changed": self.changed,
@@ -178,7 +197,7 @@ class RoundEntry:
         }
 
     @classmethod
-    def from_json(cls, data: _LineJson) -> RoundEntry:
+    def from_json(cls, data: LineJson) -> RoundEntry:
         """The entry that a line holds."""
         return cls(
             phase=Phase.parse(data["phase"]),
@@ -190,6 +209,7 @@ class RoundEntry:
             bytes=data.get("bytes", 0),
             changed=data.get("changed", False),
             notes=data.get("notes", {}),
+            sums=data.get("sums", {}),
         )
 
 
@@ -209,6 +229,7 @@ class StreamEntry:
 
     phase = STREAM
     files: Mapping[str, int] = field(default_factory=dict)
+    sums: ClassVar[Mapping[str, str]] = {}
 
     def to_json(self) -> Mapping[str, object]:
         """The line as JSON."""
@@ -221,32 +242,43 @@ class StreamEntry:
         }
 
     @classmethod
-    def from_json(cls, data: _LineJson) -> StreamEntry:
+    def from_json(cls, data: LineJson) -> StreamEntry:
         """The entry that a line holds."""
         return cls(ShardName.parse(data["shard"]), data["key"], data["blocks"], data.get("files", {}))
 
 
-Entry = ShardEntry | RoundEntry | StreamEntry
-Line = RunHeader | Entry
+@dataclass(frozen=True)
+class RunEnd:
+    """The line with which a run ends: the files that are written once it has ended.
 
-
-def read_line(line: bytes) -> Line | None:
-    """What a line of the manifest says.
-
-    Args:
-        line: One line, without its end.
-
-    Returns:
-        The header or the entry; None for a line that was cut when the writer was killed, and for one that this version
-        does not know.
+    Attributes:
+        run: Fingerprint of the recipe.
+        files: Size in bytes of each file.
+        sums: Checksum of each file.
+        unused: Tasks in the manifest that are no part of this run: of an earlier recipe, or of quarantined shards.
+        work: Whether the records in work are still there.
     """
-    try:
-        data: _LineJson = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    if "shard" not in data:
-        return RunHeader.from_json(data) if "run" in data else None
-    phase = Phase.parse(data["phase"])
-    if phase.kind == "stream":
-        return StreamEntry.from_json(data)
-    return ShardEntry.from_json(data) if phase.is_segment else RoundEntry.from_json(data)
+
+    run: str
+    files: Mapping[str, int]
+    sums: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+    work: bool = True
+
+    def to_json(self) -> Mapping[str, object]:
+        """The line as JSON."""
+        return {"end": self.run, "files": self.files, "sums": self.sums, "unused": self.unused, "work": self.work}
+
+    @classmethod
+    def from_json(cls, data: LineJson) -> RunEnd:
+        """The end that a line holds."""
+        unused = tuple(data.get("unused", ()))
+        return cls(data["end"], data.get("files", {}), data.get("sums", {}), unused, data.get("work", True))
+
+
+Entry = ShardEntry | RoundEntry | StreamEntry
+Line = RunHeader | RunEnd | Entry
+
+
+def _sums_json(sums: Mapping[str, str]) -> dict[str, object]:
+    return {"sums": sums} if sums else {}

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from raylib.atomic import SUFFIX
 from raylib.errors import SourceError
 from raylib.outputs import output_folder
 from raylib.storage.manifest import manifest_parts
@@ -31,28 +32,48 @@ def open_store(root: str) -> Store:
     store = Store(root)
     if store.local:
         output_folder(store.path("").rstrip("/"), "output.path", root)
-    if store.local and not store.exists(RunFiles.MANIFEST):
-        folder = store.path("")
-        if os.path.isdir(folder) and any(not n.startswith(".") for n in os.listdir(folder)):
-            raise SourceError(
-                f"output.path {root!r} is not empty and holds no run of raylib (no {RunFiles.MANIFEST}); "
-                "choose another folder"
-            )
+    if store.local and not store.exists(RunFiles.MANIFEST) and _strangers(store.path("")):
+        raise SourceError(
+            f"output.path {root!r} is not empty and holds no run of raylib (no {RunFiles.MANIFEST}); "
+            "choose another folder"
+        )
     return store
 
 
+def _strangers(folder: str) -> list[str]:
+    """Names in a folder without a manifest that no run, killed while it began or was deleted, can have left there."""
+    if not os.path.isdir(folder):
+        return []
+    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    return [name for name in names if not _is_ours(folder, name)]
+
+
+def _is_ours(folder: str, name: str) -> bool:
+    if name == RunFiles.RECIPE:
+        return _is_resolved(os.path.join(folder, name))
+    if name.endswith(SUFFIX):  # it was being written when its writer was killed
+        name = name.removesuffix(SUFFIX).rpartition(".")[0]
+        return name == RunFiles.MANIFEST or name in RunFiles.AT_THE_END
+    return name in RunFiles.AT_THE_END
+
+
+def _is_resolved(path: str) -> bool:
+    """Whether a recipe is the copy that a run writes, which names every option, and not one that a user wrote."""
+    with open(path, "rb") as stream:
+        text = stream.read()
+    return b"#" not in text and all(key in text for key in (b"\n  retries: ", b"\n  resolve_mb: ", b"\n  keep_work: "))
+
+
 def clear_store(store: Store) -> None:
-    """Delete the files of an earlier run.
+    """Delete the files of an earlier run. Its manifest goes last: it says that the folder is that of a run.
 
     Args:
         store: The folder of the run.
     """
-    if not store.exists(RunFiles.MANIFEST):
-        return
-    for folder in RunFiles.FOLDERS:
-        store.delete_folder(folder)
-    # the first part of the manifest goes last of its parts: it says that this is a run
-    for name in (*reversed(manifest_parts(store)), *RunFiles.AT_THE_END):
+    if store.exists(RunFiles.MANIFEST):
+        for folder in RunFiles.FOLDERS:
+            store.delete_folder(folder)
+    for name in (*RunFiles.AT_THE_END, *reversed(manifest_parts(store))):
         if store.exists(name):
             store.delete(name)
 

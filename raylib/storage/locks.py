@@ -7,10 +7,14 @@ import time
 from contextlib import AbstractContextManager
 
 from raylib.errors import LockedError
-from raylib.locking import LOCK_NAME, Holder, Lock, check_earlier_holder, locked, locked_by, lost_error
+from raylib.locking import LOCK_NAME, Holder, Lock, check_earlier_holder, held_error, locked, locked_by, lost_error
+from raylib.storage.conditional import tag_of, write_if
 from raylib.storage.store import Store
 
 __all__ = ["locked_output"]
+
+_SETTLING = 2.0  # seconds after which processes that began at the same moment have written their names
+_TRIES = 3  # to write a name, while others do the same
 
 
 def locked_output(store: Store, shown: str) -> AbstractContextManager[Lock]:
@@ -29,8 +33,9 @@ def locked_output(store: Store, shown: str) -> AbstractContextManager[Lock]:
 class _ObjectLock:
     """An object that names its holder, written again as a sign of life.
 
-    Object storage knows no locks. Two runs that begin within the same moment may both go on until the first sign of
-    life of the one whose name was overwritten; any later run is refused.
+    Where the store knows conditional writes, one of several processes that begin at the same moment has written it.
+    Elsewhere each of them writes it and waits until all have seen the last one's name. What is written later than that
+    (a request that hangs for longer) is noticed at the next sign of life.
     """
 
     def __init__(self, store: Store, shown: str) -> None:
@@ -39,10 +44,22 @@ class _ObjectLock:
 
     def take(self) -> None:
         """Write our name, unless somebody else's is there and recent."""
-        earlier = self._holder()
-        check_earlier_holder(self._shown, earlier, time.time() - earlier.beat if earlier else 0.0)
-        self._store.write(LOCK_NAME, self._me.to_bytes())
-        self._check_still_ours()
+        data = self._me.to_bytes()
+        for _ in range(_TRIES):
+            tag = tag_of(self._store.root, LOCK_NAME)
+            earlier = self._holder()
+            check_earlier_holder(self._shown, earlier, time.time() - earlier.beat if earlier else 0.0)
+            written = write_if(self._store.root, LOCK_NAME, data, tag)
+            if written:
+                return
+            if written is None:
+                self._store.write(LOCK_NAME, data)
+                time.sleep(_SETTLING)
+                found = self._holder()
+                if found is not None and found.token != self._me.token:
+                    raise held_error(self._shown, found)
+                return
+        raise held_error(self._shown, self._holder())
 
     def _holder(self) -> Holder | None:
         if not self._store.exists(LOCK_NAME):

@@ -149,6 +149,11 @@ class RunFiles:
         return f"{RunFiles.REJECTED}/{phase}-{shard}.parquet"
 
     @staticmethod
+    def is_kept(name: str) -> bool:
+        """Whether a file holds kept records."""
+        return name.startswith(f"{RunFiles.KEPT}/")
+
+    @staticmethod
     def is_rejected(name: str) -> bool:
         """Whether a file holds rejected records."""
         return name.startswith(f"{RunFiles.REJECTED}/")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from raylib.atomic import SUFFIX, create_atomically
-from raylib.reading.filesystems import open_filesystem
+from raylib.reading.filesystems import open_filesystem, split_query
 
 __all__ = ["Store"]
 
@@ -39,6 +39,10 @@ class Store:
     def path(self, name: str) -> str:
         """The file's path on its own file system."""
         return f"{self._open()[1]}/{name}"
+
+    def shown(self, name: str) -> str:
+        """The file in messages: below the root as it was given, without the query of a URI, which may hold secrets."""
+        return f"{split_query(self.root)[0].rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raylib.atomic import create_atomically, write_atomically
+from raylib.atomic import create_atomically, mend_last_line, write_atomically
 
 
 def test_a_written_file_leaves_nothing_else(tmp_path: Path) -> None:
@@ -20,3 +20,22 @@ def test_an_error_keeps_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="str"), create_atomically(tmp_path / "a") as stream:
         stream.writelines([b"new", "not bytes"])  # type: ignore[list-item]
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"old"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cut"),
+    [
+        (b"", b"", 0),
+        (b'{"a":1}\n', b'{"a":1}\n', 0),
+        (b'{"a":1}', b'{"a":1}\n', 0),
+        (b'{"a":1}\n{"b":', b'{"a":1}\n', 5),
+        (b'{"a":1}\n12', b'{"a":1}\n', 2),
+        (b'{"a":1}\n' + bytes(200_000), b'{"a":1}\n', 200_000),
+        (b'{"a', b"", 3),
+    ],
+)
+def test_a_file_of_lines_ends_with_a_whole_one(tmp_path: Path, before: bytes, after: bytes, cut: int) -> None:
+    (tmp_path / "a.jsonl").write_bytes(before)
+    assert mend_last_line(tmp_path / "a.jsonl") == cut
+    assert (tmp_path / "a.jsonl").read_bytes() == after
+    assert mend_last_line(tmp_path / "none.jsonl") == 0

@@ -18,6 +18,9 @@ __all__ = ["FORMAT", "TEMPLATE", "Kind", "TokenFile", "TokenInfo", "TokenSet"]
 Kind = Literal["pretrain", "sft", "preference"]
 FORMAT = 2
 """Version of the content of token folders; in 1, answers of preferences could be those of another template."""
+TOKEN_FILES = ("tokens.bin", "starts.npy", "targets.bin")
+"""Names of the files with tokens, where sequences begin, and whether a token is a target."""
+
 TEMPLATE = "chat_template.jinja"
 """Name of the file with the chat template of a token folder, whose variables have the values that were used."""
 
@@ -27,7 +30,7 @@ class TokenInfo(TypedDict):
 
     `dropped` counts records by the reason why they are left out, and `refused.jsonl` names each. `unlearnt` counts
     turns of records that are learnt. `chat` says how conversations are rendered, and `stops` are the ids of the tokens
-    that end an answer.
+    that end an answer. `files` gives size and checksum of every other file of the folder, for `raylib verify`.
     """
 
     format: int
@@ -52,6 +55,7 @@ class TokenInfo(TypedDict):
     tokens_per_second: int
     parts_done_before: int
     options: dict[str, object]
+    files: dict[str, tuple[int, str]]
 
 
 class TokenSet:

@@ -20,11 +20,12 @@ from raylib.errors import TrainingError
 from raylib.locking import locked
 from raylib.outputs import output_folder
 from raylib.records import RecordFile, Unread, files_of
+from raylib.storage.token_folder import file_sums
 from raylib.versions import versions
 from training.data.encoded import TokenOptions
 from training.data.encoder import SMALL, Encoder
 from training.data.shuffle import REFUSED, Spill, join
-from training.data.token_set import FORMAT, TEMPLATE, Kind, TokenInfo
+from training.data.token_set import FORMAT, TEMPLATE, TOKEN_FILES, Kind, TokenInfo
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
 __all__ = ["TokenInfo", "TokenOptions", "guess_kind", "tokenize"]
@@ -196,6 +197,7 @@ def _tokenize(job: _Job, folder: Path) -> TokenInfo:
         tokens_per_second=round(tokens / max(seconds, 1e-9)),
         parts_done_before=done_before,
         options=job.options.facts(),
+        files=file_sums(folder, (*TOKEN_FILES, REFUSED, TEMPLATE)),
     )
     write_atomically(folder / "tokens.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))
     shutil.rmtree(job.work)

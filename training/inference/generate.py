@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
+from raylib.atomic import mend_last_line
 from raylib.chat import Renderer, RenderOptions, stop_ids
 from raylib.errors import ParameterError, RecordError, TrainingError, attempt
 from raylib.extras import optional
@@ -260,6 +261,11 @@ def generate_file(model: str, prompts: str, out: Path, options: GenerateOptions 
     generator: AnswersPrompts | None = None
     reasons: list[str] = []
     with locked_file(out):
+        cut = mend_last_line(out)
+        if cut:
+            _log.warning(
+                "%s: the last line was cut; %d bytes are dropped, and that answer is asked for again", out, cut
+            )
         held = _held(out, model)
         for part, sample in _parts(asked, held, options):
             generator = generator or _generator(model, options)

@@ -16,6 +16,7 @@ import orjson
 import psutil
 import torch
 
+from raylib.atomic import mend_last_line
 from raylib.errors import TrainingError
 from training.config import TrainConfig
 from training.model.world import World
@@ -104,6 +105,7 @@ class Reporter:
         if world.rank == 0:
             if config.wandb:
                 self._wandb = _wandb(folder, config)
+            mend_last_line(folder / "metrics.jsonl")  # a killed run leaves a part of a line
             self._stream = (folder / "metrics.jsonl").open("ab")
             if importlib.util.find_spec("tensorboard") is not None:
                 tensorboard = importlib.import_module("torch.utils.tensorboard")

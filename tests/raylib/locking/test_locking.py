@@ -150,3 +150,20 @@ def test_a_file_has_its_lock_beside_it(tmp_path: Path) -> None:
     with locked_file(file), pytest.raises(LockedError, match=r"answers\.jsonl"), locked_file(file):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_with_the_same_number_is_not_the_holder() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        try:
+            holder = replace(Holder.this(), pid=process.pid)
+            assert not holder.is_dead
+            assert replace(holder, started=time.time() - 3600).is_dead, "it took the lock before this process began"
+        finally:
+            process.kill()
+
+
+def test_a_process_of_another_container_cannot_be_seen() -> None:
+    holder = replace(Holder.this(), pid=2**22 - 1, machine="other/1")
+    assert not holder.is_dead
+    assert not holder.shares_locks
+    assert replace(holder, machine="").is_dead

@@ -5,7 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from raylib.storage.entry import RoundEntry, RunHeader, ShardEntry, StreamEntry, read_line
+from raylib.storage.entry import RoundEntry, RunHeader, ShardEntry, StreamEntry
+from raylib.storage.lines import read_line
 from raylib.storage.names import Phase, ShardName
 from raylib.storage.summary import Summary
 

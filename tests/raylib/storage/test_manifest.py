@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from raylib.checksums import sealed
 from raylib.storage.entry import ShardEntry, StreamEntry
 from raylib.storage.manifest import Manifest
 from raylib.storage.names import STREAM, Phase, ShardName
@@ -37,6 +38,6 @@ def test_a_cut_line_is_dropped_and_does_not_swallow_the_next(store_of_a_run: Sto
 
 def test_lines_that_this_version_does_not_know_stay(store_of_a_run: Store, tmp_path: Path) -> None:
     with (tmp_path / "manifest.jsonl").open("ab") as stream:
-        stream.write(b'{"note":"of a later version"}\n')
+        stream.write(sealed(b'{"note":"of a later version"}') + b"\n")
     Manifest(store_of_a_run).append(StreamEntry(ShardName(1), "whole", 1))
-    assert b'{"note":"of a later version"}\n' in (tmp_path / "manifest.jsonl").read_bytes()
+    assert sealed(b'{"note":"of a later version"}') in (tmp_path / "manifest.jsonl").read_bytes()

@@ -117,6 +117,26 @@ def test_an_endpoint_generates_and_a_second_run_asks_for_the_rest(server: ChatSe
     assert "transformers or vllm" in str(wrong.exception)
 
 
+@pytest.mark.parametrize("left", [60, 1, 0])
+def test_a_line_that_was_cut_is_dropped_and_asked_for_again(
+    server: ChatServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, left: int
+) -> None:
+    server.reply = lambda prompt: f"答：{prompt}"
+    rows = [{"id": str(i), "prompt": f"问题{i}", "chosen": "甲", "rejected": "乙"} for i in range(3)]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in rows))
+    out = tmp_path / "out.jsonl"
+    command = ["generate", "m", str(tmp_path / "in.jsonl"), "-o", str(out), "--endpoint", server.url]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    whole = out.read_bytes()
+    *lines, last = whole.splitlines(keepends=True)
+    out.write_bytes(b"".join(lines) + (last[:left] if left else last[:-1]))  # without its end, a line is still whole
+    before = len(server.requests)
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert out.read_bytes() == whole
+    assert len(server.requests) == before + bool(left)
+    assert (f"{left} bytes are dropped" in caplog.text) == bool(left)
+
+
 def test_a_refused_prompt_costs_no_other_answer(server: ChatServer, tmp_path: Path) -> None:
     server.reply = lambda prompt: None if prompt == "问题1" else f"答：{prompt}"
     rows = [{"id": str(i), "prompt": f"问题{i}", "chosen": "甲", "rejected": "乙"} for i in range(3)]
