@@ -143,9 +143,14 @@ def test_a_killed_command_leaves_no_worker(tokens: dict[str, str], tiny_model: P
     parallel = {"workers": 2, "gpus": "no"}
     wanted = config(tokens, tiny_model, tmp_path, steps=5000, micro_batch=1, parallel=parallel)
     process = begin(wanted, "local")
-    wait_for(tmp_path / "run" / "metrics.jsonl", 2)
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 3, "a launcher and two workers"
-    process.kill()
-    process.wait()
+    try:
+        children: list[psutil.Process] = []
+        deadline = time.monotonic() + 120
+        while len(children) < 3 and time.monotonic() < deadline:  # a launcher and two workers
+            children = [c for c in psutil.Process(process.pid).children(recursive=True) if "training" in command_of(c)]
+            time.sleep(0.1)
+        assert len(children) == 3
+    finally:
+        process.kill()
+        process.wait()
     assert all(gone(child.pid, 60) for child in children)
