@@ -12,6 +12,7 @@ RaylibError
 ├── LockedError                    another process is writing to the output
 ├── ShardError                     the output cannot be written, or the books of a run do not balance
 │   └── QuarantineError            shards were quarantined; the rest of the run is written
+├── ClusterLostError               the Ray that does the work has ended
 ├── EndpointError                  a service that a stage asks refuses every question, or does not answer
 │   └── UnansweredError            some questions to it got no answer; they stay open
 └── TrainingError                  training cannot start or continue
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 __all__ = [
+    "ClusterLostError",
     "EndpointError",
     "LockedError",
     "OutputError",
@@ -137,6 +139,10 @@ class QuarantineError(ShardError):
 
     def __reduce__(self) -> tuple[type[QuarantineError], tuple[str, int]]:
         return type(self), (str(self), self.records_kept)
+
+
+class ClusterLostError(RaylibError):
+    """The Ray that does the work has ended, or workers die again and again. What was committed is kept."""
 
 
 class EndpointError(RaylibError):

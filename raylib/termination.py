@@ -1,18 +1,43 @@
-"""SIGTERM, with which Kubernetes, a scheduler or `timeout` ends a command: it is handled like Ctrl-C."""
+"""The end of a command by Ctrl-C, or by SIGTERM, with which Kubernetes, a scheduler or `timeout` ends it.
+
+Both interrupt the main thread. What cannot be interrupted, such as a library that waits for a network, gets a few
+seconds to end; then the process ends all the same, because nothing is lost by that.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import ClassVar
 
-__all__ = ["TERMINATED", "install", "kept", "note_exit", "was_terminated"]
+__all__ = [
+    "CONTINUES",
+    "INTERRUPTED",
+    "TERMINATED",
+    "also_ends",
+    "install",
+    "kept",
+    "note_exit",
+    "status",
+    "was_terminated",
+]
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a process that SIGTERM ended."""
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit status of a process that Ctrl-C ended."""
+
+CONTINUES = "interrupted; run the same command again to continue"
+"""Last line of a command that a signal ended."""
+
+_GRACE = 4.0  # seconds in which everything may end by itself
 
 
 class _State:
@@ -20,9 +45,11 @@ class _State:
 
     installed: ClassVar[bool] = False
     received: ClassVar[bool] = False
+    ending: ClassVar[threading.Timer | None] = None
+    groups: ClassVar[set[int]] = set()  # process groups that end with this process
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _terminate(_number: int, _frame: FrameType | None) -> None:
     """Interrupt the main thread as Ctrl-C does: libraries, Ray among them, know how to end on that.
 
     The signal often comes twice, because `timeout` sends it to the process and to its group. Only the first one counts,
@@ -30,12 +57,53 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """
     if not _State.received:
         _State.received = True
+        _begin_to_end()
         raise KeyboardInterrupt
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Interrupt the main thread; a second Ctrl-C ends the process at once."""
+    if _State.ending is not None:
+        _end()
+    _begin_to_end()
+    raise KeyboardInterrupt
+
+
+def _begin_to_end() -> None:
+    """Start the clock; what other threads raise from now on follows from the signal."""
+    if _State.ending is None:
+        threading.excepthook = lambda _: None
+        _State.ending = threading.Timer(_GRACE, _end)
+        _State.ending.daemon = True
+        _State.ending.start()
+
+
+def _end() -> None:
+    """End this process and what ends with it, whatever they are doing."""
+    for group in _State.groups:
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+    shown_again = "\x1b[?25h" if sys.stderr is not None and sys.stderr.isatty() else ""  # a bar hides the cursor
+    with contextlib.suppress(OSError):
+        os.write(2, f"{shown_again}{CONTINUES}\n".encode())
+    os._exit(TERMINATED if _State.received else INTERRUPTED)
+
+
+def also_ends(group: int, *, no_longer: bool = False) -> None:
+    """Name a process group that is killed if this process has to end without a clean-up.
+
+    Args:
+        group: Id of the group.
+        no_longer: Whether it has ended.
+    """
+    (_State.groups.discard if no_longer else _State.groups.add)(group)
+
+
 def install() -> None:
-    """Handle SIGTERM from now on. For commands: a program that imports raylib keeps its own handler."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Handle both signals from now on. For commands: a program that imports raylib keeps its own handlers."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script starts in the background ignores Ctrl-C
+        signal.signal(signal.SIGINT, _interrupt)
     _State.installed = True
 
 
@@ -44,28 +112,48 @@ def was_terminated() -> bool:
     return _State.received
 
 
-def note_exit(status: object) -> None:
+def status() -> int | None:
+    """Exit status that the signal asks for; None if none has come."""
+    if _State.received:
+        return TERMINATED
+    return None if _State.ending is None else INTERRUPTED
+
+
+def note_exit(ended_with: object) -> None:
     """Note that the signal has come if a process ends with the status that Ray's own handler gives it."""
-    _State.received = _State.received or status == signal.SIGTERM
+    _State.received = _State.received or ended_with == signal.SIGTERM
 
 
 @contextmanager
-def kept(*, starts_processes: bool = False) -> Iterator[None]:
+def kept() -> Iterator[None]:
     """Keep the handler over a block that installs another one; without `install` nothing is changed.
 
-    Joining a Ray cluster installs a handler that prints the machine's stack.
-
-    Args:
-        starts_processes: Whether the block starts processes. If not, a signal meanwhile is handled at the end of the
-            block; processes would inherit that it is held back.
+    Joining a Ray cluster installs a handler that prints the machine's stack, and may wait long for an answer. A signal
+    meanwhile is handled at the end of the block, or when the grace is over. The block starts no processes, which would
+    inherit that the signal is held back.
     """
     if not _State.installed or threading.current_thread() is not threading.main_thread():
         yield
         return
-    held_back = set() if starts_processes else {signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    over = threading.Event()
+    waiting = threading.Thread(target=_wait_for_signal, args=(over,), daemon=True)
+    waiting.start()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, _interrupt)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
+        over.set()
+        waiting.join()
+        signal.signal(signal.SIGTERM, _terminate)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if _State.received:
+        raise KeyboardInterrupt
+
+
+def _wait_for_signal(over: threading.Event) -> None:
+    """Take the signal that is held back, and start the clock."""
+    while not over.is_set():
+        if signal.sigtimedwait({signal.SIGTERM}, 0.1) is not None:
+            _State.received = True
+            _begin_to_end()
+            return

@@ -1,37 +1,20 @@
-"""Checks of this machine before a run: compilers, shared memory, file limits, disks, accelerators."""
+"""Checks of this machine before a run: what Ray needs, compilers, shared memory, disks, accelerators."""
 
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import time
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+from raylib.cluster import surroundings
+from raylib.cluster.surroundings import Finding
 from raylib.versions import package_version
 from training.model.operators import extensions_folder
 
-__all__ = ["Finding", "examine"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of a check.
-
-    Attributes:
-        level: Whether all is well, something may slow a run down, or something will stop it.
-        subject: What was checked.
-        found: What was found.
-        fix: What to do about it; empty if nothing is to be done.
-    """
-
-    level: Literal["ok", "warn", "fail"]
-    subject: str
-    found: str
-    fix: str = ""
+__all__ = ["examine"]
 
 
 def examine(output: str = ".") -> list[Finding]:
@@ -42,9 +25,9 @@ def examine(output: str = ".") -> list[Finding]:
     """
     return [
         *_packages(),
+        *surroundings.examine(),
         _compiler(),
         _shared_memory(),
-        _file_limit(),
         _disk(output),
         *_accelerators(),
         _tokenizers(),
@@ -89,13 +72,6 @@ def _shared_memory() -> Finding:
         fix = "give the container more shared memory (--shm-size=16g)"
         return Finding("fail", "/dev/shm", f"{free:.2f} GiB free", fix)
     return Finding("ok", "/dev/shm", f"{free:.1f} GiB free")
-
-
-def _file_limit() -> Finding:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < 65_536:
-        return Finding("warn", "open files", f"limit {soft:,} (hard {hard:,})", "ulimit -n 1048576 before `ray start`")
-    return Finding("ok", "open files", f"limit {soft:,}")
 
 
 def _disk(output: str) -> Finding:

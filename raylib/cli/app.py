@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from raylib import plugins, termination
-from raylib.cli import dashboard, importing, jobs, logs, looking, reviewing, running, schema, verifying, versions
+from raylib.cli import (
+    dashboard,
+    importing,
+    jobs,
+    logs,
+    looking,
+    reviewing,
+    running,
+    schema,
+    streams,
+    verifying,
+    versions,
+)
+from raylib.cluster.proxies import pass_by_proxies
 from raylib.credentials import secret_in_command
 from raylib.errors import RaylibError
 from raylib.extras import missing_extra
@@ -21,8 +34,20 @@ __all__ = ["app", "main"]
 
 logger = logging.getLogger(__name__)
 
-_OF_THE_SYSTEM = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG}
-_INTERRUPTED = 130  # exit code of a process that SIGINT ended; what typer makes of a KeyboardInterrupt
+# Errors of the operating system that are no bug of ours: about a file, and about the whole machine.
+_OF_A_FILE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "set `ulimit -f unlimited`",
+    errno.EIO: "look at the disk",
+    errno.EMFILE: "set `ulimit -n 65536`",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "give more memory",
+}
+_BUG = (
+    "This is a bug of raylib: please report it with the lines above, the command and the output of `raylib --version`"
+)
 
 
 app = typer.Typer(
@@ -79,21 +104,28 @@ def main() -> None:
 
     Anything else is a bug, and shows its traceback.
     """
+    streams.keep_open()
     termination.install()
+    pass_by_proxies()
     try:
         _run()
     except BaseException as error:
         status = error.code if isinstance(error, SystemExit) else 1
         termination.note_exit(status)
-        if status in (0, None) or not (termination.was_terminated() or status == _INTERRUPTED):
+        asked = termination.status() or (termination.INTERRUPTED if status == termination.INTERRUPTED else None)
+        if asked is None:
+            if not isinstance(error, SystemExit) and hasattr(error, "add_note"):  # since Python 3.11
+                error.add_note(_BUG)
             raise
-        # after a signal, whatever the command ended with follows from it
-        typer.secho("interrupted; run the same command again to continue", err=True)
-        sys.exit(termination.TERMINATED if termination.was_terminated() else _INTERRUPTED)
+        if status not in (0, None):  # after a signal, whatever the command ended with follows from it
+            typer.secho(termination.CONTINUES, err=True)
+        sys.exit(asked)
 
 
 def _run() -> None:
     try:
+        if not _has_working_folder():
+            raise RaylibError("the working folder has been deleted; change to a folder that exists (cd)")
         for problem in _problems:
             raise problem
         secret = secret_in_command(sys.argv[1:])
@@ -104,11 +136,34 @@ def _run() -> None:
         shown = error if isinstance(error, RaylibError) else missing_extra(error, "this command")
         if shown is None or termination.was_terminated():
             raise
-        typer.secho(f"error: {shown}", fg=typer.colors.RED, err=True)
-        sys.exit(1)
+        _end_with(str(shown))
+    except MemoryError:
+        logger.debug("the error was raised here", exc_info=True)
+        _end_with("there is not enough memory; give more, or set a smaller engine.batch_mb")
     except OSError as error:
-        if error.filename is None or error.errno not in _OF_THE_SYSTEM:
+        words = _words(error)
+        if not words:
             raise
         logger.debug("the error was raised here", exc_info=True)
-        typer.secho(f"error: {os.fsdecode(error.filename)}: {error.strerror}", fg=typer.colors.RED, err=True)
-        sys.exit(1)
+        _end_with(words)
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _words(error: OSError) -> str:
+    """What an error of the operating system says about the machine or a file; empty if it may be a bug of ours."""
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    if error.errno in _OF_THE_MACHINE:
+        return f"{place}{error.strerror}; {_OF_THE_MACHINE[error.errno]}"
+    return f"{place}{error.strerror}" if place and error.errno in _OF_A_FILE else ""
+
+
+def _end_with(text: str) -> None:
+    typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
+    sys.exit(1)

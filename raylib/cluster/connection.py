@@ -14,10 +14,21 @@ from raylib.cluster.loopback import loopback_for
 from raylib.errors import RaylibError
 from raylib.recipe import EngineOptions
 
-__all__ = ["connect", "default_mode", "is_connected", "starts_own_cluster", "token", "use_token"]
+__all__ = [
+    "address_of_environment",
+    "check_reachable",
+    "connect",
+    "default_mode",
+    "is_connected",
+    "starts_own_cluster",
+    "token",
+    "use_token",
+]
 
 
-_PATIENCE = 10.0  # seconds for a cluster to accept a connection
+_PATIENCE = 8.0  # seconds for a cluster to accept a connection, and to greet
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)  # a client's, with no settings
+_SETTINGS = 4  # type of the frame with which a server greets
 _TOKENS = "ray._private.authentication.authentication_token_setup"
 
 
@@ -55,14 +66,73 @@ def token() -> str:
         return ""  # an older Ray, without authentication
 
 
-def _no_cluster(address: str, error: Exception) -> RaylibError:
+def address_of_environment(given: str = "auto") -> tuple[str, str]:
+    """The address that this process would join, without asking whether anything answers there.
+
+    Args:
+        given: Address of a recipe or of an option; `auto` is that of RAY_ADDRESS, or of the Ray that `ray start` has
+            started on this machine.
+
+    Returns:
+        The address, empty if nothing names one; and what names it, empty if it was given.
+    """
+    if given not in ("", "auto"):
+        return given, ""
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named != "auto":
+        return (named, "RAY_ADDRESS") if named not in ("", "local") else ("", "")
+    note = os.path.join(
+        os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray", "ray_current_cluster"
+    )
+    try:
+        with open(note, encoding="utf-8") as stream:
+            return stream.read().strip(), note
+    except (OSError, UnicodeDecodeError):
+        return "", ""
+
+
+def check_reachable(address: str, source: str) -> None:
+    """Check in seconds whether a cluster answers; Ray itself would wait for many minutes.
+
+    Args:
+        address: Its address.
+        source: What names it, for the message; empty for an option.
+
+    Raises:
+        RaylibError: Nothing answers, or something else than a cluster.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        raise RaylibError(
+            f"{source or 'address'} {address!r} is not the address of a cluster; write HOST:PORT, such as 10.0.0.1:6379"
+        )
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE) as connection:
+            if not os.environ.get("RAY_USE_TLS") and not _speaks_grpc(connection):
+                raise OSError("what answers there is no Ray")
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(_place(address, source), error) from error
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side greets as every gRPC server does: with a frame of settings."""
+    connection.sendall(_GREETING)
+    said = connection.recv(9)
+    return len(said) >= 4 and said[3] == _SETTINGS and not said.startswith(b"HTTP")
+
+
+def _place(address: str, source: str) -> str:
+    """The place of a cluster, for messages."""
+    return f"{address} ({source})" if source else address or "this machine"
+
+
+def _no_cluster(place: str, error: Exception) -> RaylibError:
     """The error for a cluster that does not answer.
 
     Args:
-        address: Address that was tried; `auto` is that of this machine or of RAY_ADDRESS.
+        place: Address that was tried, and what names it.
         error: What Ray says.
     """
-    place = "this machine" if address == "auto" else address
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return RaylibError(
         f"no Ray cluster answers at {place}; start one with `ray start --head`, or leave out the address and "
@@ -70,26 +140,27 @@ def _no_cluster(address: str, error: Exception) -> RaylibError:
     )
 
 
-def connect(address: str, *, log_to_driver: bool) -> None:
+def connect(address: str, *, log_to_driver: bool, ours: bool = False) -> None:
     """Join a cluster.
 
     Args:
         address: Address of the cluster; `auto` is that of this machine or of RAY_ADDRESS.
         log_to_driver: Whether this process shows what workers print.
+        ours: Whether this process has just started the cluster.
 
     Raises:
         RaylibError: no cluster answers there.
     """
     use_token()
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    known, source = address_of_environment(address)
+    if known and not ours:
+        check_reachable(known, source)
     try:
-        if host and port.isdigit():  # Ray itself would wait for minutes
-            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
         ray = importlib.import_module("ray")
         with termination.kept(), loopback_for(address):
             ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
     except (OSError, RuntimeError) as error:
-        raise _no_cluster(address, error) from error
+        raise _no_cluster(_place(known, source), error) from error
 
 
 def starts_own_cluster(options: EngineOptions) -> bool:
@@ -98,4 +169,6 @@ def starts_own_cluster(options: EngineOptions) -> bool:
     Args:
         options: The `engine` part of the recipe.
     """
-    return not (is_connected() or options.address or os.environ.get("RAY_ADDRESS"))
+    if is_connected():
+        return False
+    return (options.address or os.environ.get("RAY_ADDRESS") or "local") == "local"

@@ -7,12 +7,10 @@ however it ends, the helper and with it all of Ray's processes end too.
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import logging
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +19,23 @@ import time
 from dataclasses import dataclass, field
 from typing import IO
 
+from raylib import termination
 from raylib.cluster.loopback import note_own, on_loopback
+from raylib.cluster.own_token import own_token
+from raylib.cluster.proxies import pass_by_proxies
+from raylib.cluster.ray_folder import ray_folder, remove_session
+from raylib.cluster.surroundings import raise_file_limit
 from raylib.errors import RaylibError
 
-__all__ = ["LocalCluster"]
+__all__ = ["LocalCluster", "serve"]
 
 logger = logging.getLogger(__name__)
 
+# With `-m`, a folder `raylib` in the working folder would come before the package that runs here.
+_HELPER = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from raylib.cluster import local; "
+    "local.serve(json.loads(sys.argv[1]))"
+)
 _PATIENCE = 120  # seconds to come up, on a machine that is busy with other things
 
 
@@ -37,35 +45,55 @@ class LocalCluster:
 
     Attributes:
         num_cpus: Number of CPUs that it offers.
-        object_store_memory: Size of its object store in bytes.
+        object_store_memory: Size of its object store in bytes; None leaves it to Ray.
         dashboard: Whether it has a dashboard.
     """
 
     num_cpus: int
-    object_store_memory: int
+    object_store_memory: int | None
     dashboard: bool = False
     _process: subprocess.Popen[bytes] | None = None
     _errors: IO[bytes] | None = None
     _address: str = ""
-    _session: str = ""
+    _folder: str = ""
+    _token: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _begun: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
-        """Start the helper; returns at once."""
+        """Start the helper; returns at once.
+
+        Raises:
+            RaylibError: there is no folder for the files of Ray.
+        """
+        self._folder = ray_folder()
+        self._token.enter_context(own_token(self._folder))
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the cluster
         options = {
             "num_cpus": self.num_cpus,
             "object_store_memory": self.object_store_memory,
             "include_dashboard": self.dashboard,
+            "_temp_dir": self._folder,
         }
         # a separate session: this process alone handles an interrupt at the terminal
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "raylib.cluster.local", json.dumps(options)],
+            [sys.executable, "-c", _HELPER, json.dumps(options), json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             start_new_session=True,
         )
+        termination.also_ends(self._process.pid)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the helper lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def logs(self) -> str:
+        """Pattern of the folder with the logs of Ray's processes."""
+        pid = 0 if self._process is None else self._process.pid
+        return os.path.join(self._folder, f"session_*_{pid}", "logs")
 
     def address(self, wait: float = 0.0) -> str | None:
         """The cluster's address.
@@ -88,7 +116,7 @@ class LocalCluster:
             line = self._process.stdout.readline()
             if not line:
                 raise RaylibError(f"a local Ray could not be started: {self._error_text()}")
-            self._address, self._session = json.loads(line)
+            self._address = str(json.loads(line))
             note_own(self._address)
             logger.info("a local Ray is up at %s", self._address)
             return self._address
@@ -97,15 +125,22 @@ class LocalCluster:
         return None
 
     def _error_text(self) -> str:
+        """The last line of what the helper said, and where there is more; all of it goes to the log."""
         if self._errors is None:
             return ""
         self._errors.seek(0)
-        return self._errors.read()[-2000:].decode("utf-8", "replace").strip() or "no message"
+        said = self._errors.read().decode("utf-8", "replace").strip()
+        logger.debug("the process that should have started Ray said:\n%s", said)
+        last = (said.splitlines() or ["no message"])[-1][:500]
+        return f"{last} (`raylib doctor` checks this machine; logs of Ray: {self.logs})"
 
-    def stop(self) -> None:
+    def stop(self, *, keep_logs: bool = False) -> None:
         """End the cluster at once. Nothing in it is needed any more: what a run made is committed to its folder.
 
-        Ray's processes die with the one that started them; only what they spilled would stay on the disk.
+        Ray's processes die with the one that started them; what they wrote is removed here.
+
+        Args:
+            keep_logs: Whether to leave it, because somebody should read the logs.
         """
         process = self._process
         if process is None:
@@ -113,31 +148,31 @@ class LocalCluster:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        for stream in (process.stdin, process.stdout):
+        for stream in (process.stdin, process.stdout, self._errors):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-        if self._session:
-            for folder in glob.glob(f"{glob.escape(self._session)}/ray_spilled_objects*"):
-                shutil.rmtree(folder, ignore_errors=True)
-        if self._errors is not None:
-            self._errors.close()
+        termination.also_ends(process.pid, no_longer=True)
+        self._token.close()
+        if not keep_logs:
+            remove_session(self._folder, process.pid)
 
 
-def _serve(options: dict[str, int | bool]) -> None:
-    """Run a cluster until the standard input is closed."""
+def serve(options: dict[str, int | bool | str]) -> None:
+    """Run a cluster until the standard input is closed: what the helper does.
+
+    Args:
+        options: Arguments of `ray.init`.
+    """
+    raise_file_limit()
+    pass_by_proxies()
     import ray  # noqa: PLC0415 - loads in seconds
 
     # "local": a Ray that somebody else started on this machine is not ours
     with on_loopback():
         ray.init(address="local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
-    node = ray._private.worker.global_worker.node  # noqa: SLF001 - Ray has no public name for its session's folder
-    answer = [ray.get_runtime_context().gcs_address, node.get_session_dir_path()]
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(json.dumps(ray.get_runtime_context().gcs_address) + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
     ray.shutdown()
-
-
-if __name__ == "__main__":
-    _serve(json.loads(sys.argv[1]))
+    remove_session(str(options["_temp_dir"]), os.getpid())

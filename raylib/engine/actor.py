@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+import os
+import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +28,7 @@ from raylib.storage.store import Store
 if TYPE_CHECKING:
     import ray
 
-__all__ = ["Done", "WorkerActor", "fault_of", "give_back_memory", "record_metrics", "remote", "warm_up"]
+__all__ = ["Born", "Done", "WorkerActor", "fault_of", "give_back_memory", "record_metrics", "remote", "warm_up"]
 
 
 @functools.cache
@@ -68,6 +70,21 @@ def give_back_memory() -> None:
 
 
 @dataclass(frozen=True)
+class Born:
+    """A worker that has set up its stages.
+
+    Attributes:
+        host: Name of its machine.
+        process: Id of its process there.
+        lines: What was logged meanwhile.
+    """
+
+    host: str
+    process: int
+    lines: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True)
 class Done:
     """A finished task, on its way to the driver.
 
@@ -102,15 +119,15 @@ class WorkerActor:
             return
         self._metrics = StageMetrics(job.name, job.root)
 
-    def ready(self) -> tuple[LogLine, ...]:
-        """What was logged while the stages were set up.
+    def ready(self) -> Born:
+        """The worker, and what was logged while its stages were set up.
 
         Raises:
             TaskError: they cannot be set up.
         """
         if self._fault is not None:
             raise TaskError(self._fault.in_setup(), self._log.take())
-        return self._log.take()
+        return Born(platform.node(), os.getpid(), self._log.take())
 
     def process(self, task: Task, block: Block | None) -> Done:
         """Do a task.

@@ -9,10 +9,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+from raylib import machine
 from raylib.cluster.connection import connect, starts_own_cluster
 from raylib.cluster.local import LocalCluster
 from raylib.cluster.nodes import Needed, check_nodes
+from raylib.cluster.surroundings import check_start
+from raylib.cluster.watch import Watch
 from raylib.engine.actor import remote, warm_up
 from raylib.engine.executor import Result, without_skipped
 from raylib.engine.head_start import HeadStart
@@ -22,11 +26,17 @@ from raylib.reading.block import ReadOptions
 from raylib.reading.units import Piece
 from raylib.recipe import EngineOptions
 
-__all__ = ["RayExecutor"]
+if TYPE_CHECKING:
+    import ray
+
+__all__ = ["RayExecutor", "actors_for"]
 
 logger = logging.getLogger(__name__)
 
 _READ_AHEAD = 3  # blocks that a reader is ahead of the actors
+_TURN = 2.0  # seconds after which the driver looks up from waiting for a reader
+_BASE, _EACH = 800 << 20, 500 << 20  # bytes of memory that Ray with the driver takes, and an actor
+_SMALLEST_STORE = 80 << 20  # bytes; Ray refuses less
 
 
 class RayExecutor:
@@ -46,20 +56,24 @@ class RayExecutor:
         self._cluster: LocalCluster | None = None
         self._head_start: HeadStart | None = None
         self._closing: threading.Thread | None = None
+        self._watch: Watch | None = None
         self._joined = False
         self.ready_at, self.bytes_before = 0.0, 0
-        cpus = os.cpu_count() or 1
-        self.actors = options.actors or cpus
+        cpus = machine.cpus()
+        self.actors = options.actors or actors_for(cpus, machine.memory())
         if starts_own_cluster(options):
             # as many CPUs as the machine has; more only when the recipe asks for more actors than that
             cpus = max(self.actors, cpus)
-            self._cluster = LocalCluster(cpus, _object_store_bytes(cpus, job.read.block_bytes), options.dashboard)
+            store = _object_store_bytes(self.actors, job.read.block_bytes, machine.memory())
+            self._cluster = LocalCluster(cpus, store, options.dashboard)
 
     def join(self, needed: Sequence[Needed], output: Needed | None) -> None:
         """Join a cluster that is running, and ask all of its nodes; one that is started here has this machine alone."""
-        if self._cluster is None:
-            self._join(self._options.address or "auto")
-            check_nodes(needed, output)
+        if self._cluster is not None:
+            check_start()
+            return
+        self._join(self._options.address or "auto")
+        check_nodes(needed, output)
 
     def start(self, input_bytes: int) -> None:
         """Start a cluster if none was joined, and wait for an actor unless this process works meanwhile."""
@@ -79,29 +93,34 @@ class RayExecutor:
 
     def _wait_for_actors(self, address: str) -> None:
         pool = self._connect(address)
+        said = time.monotonic()
         while not pool.some_actor_lives(wait=60):
-            logger.info("no actor has started within a minute; waiting")
+            if time.monotonic() - said > 60:
+                said = time.monotonic()
+                logger.warning("no actor has started within a minute; waiting (`ray status` shows what is free)")
         self.ready_at = time.perf_counter()
 
     def _join(self, address: str) -> ModuleType:
         """Join the cluster, unless that has been done."""
-        ray = _ray()
+        loaded = _ray()
         self._joined = True
-        if not ray.is_initialized():
-            connect(address, log_to_driver=False)
-        return ray
+        if not loaded.is_initialized():
+            connect(address, log_to_driver=False, ours=self._cluster is not None)
+        if self._watch is None:
+            self._watch = Watch(self._cluster)
+        return loaded
 
     def _connect(self, address: str) -> Pool:
         """Join the cluster and ask for the actors."""
-        ray = self._join(address)
-        cpus = int(ray.cluster_resources().get("CPU", 1))
-        self.actors = self._options.actors or max(1, cpus)
+        cpus = int(self._join(address).cluster_resources().get("CPU", 1))
+        if self._cluster is None:
+            self.actors = self._options.actors or max(1, cpus)
         # A share of a CPU where more actors are wanted than there are CPUs, a whole one otherwise: pending
         # actors make an autoscaling cluster grow.
         share = 1 if self.actors <= cpus or self._options.address else max(0.01, cpus / self.actors)
         # a worker process for the first reader starts beside the actors, not after them
         remote(warm_up).options(num_cpus=0).remote()
-        self._pool = Pool(self._job, self.actors, self._options.retries, num_cpus=share)
+        self._pool = Pool(self._job, self.actors, self._options, self._watched, num_cpus=share)
         logger.info("asked for %d actors on a cluster with %d CPUs", self.actors, cpus)
         return self._pool
 
@@ -127,9 +146,26 @@ class RayExecutor:
             scheduling_strategy="SPREAD",
         )
         passed = skip | frozenset(range(given))
-        for number, reference in enumerate(reader.remote(piece, options, passed)):
+        for number, reference in enumerate(self._references(reader.remote(piece, options, passed))):
             if number >= given:
                 yield None if number in skip else reference
+
+    def _references(self, stream: ray.ObjectRefGenerator) -> Iterator[ray.ObjectRef]:
+        """What a reader gives; looks after Ray while it waits."""
+        wait = _ray().wait
+        while True:
+            while not wait([stream], timeout=_TURN, fetch_local=False)[0]:
+                self._watched.check()
+            try:
+                yield next(stream)
+            except StopIteration:
+                return
+
+    @property
+    def _watched(self) -> Watch:
+        if self._watch is None:
+            raise RuntimeError("a cluster is joined first")
+        return self._watch
 
     @property
     def _only_drives(self) -> bool:
@@ -163,7 +199,7 @@ class RayExecutor:
         if self._gpu_pool is None:
             # they take no CPUs: the ordinary actors, idle meanwhile, hold those
             count = int(gpus / share)
-            self._gpu_pool = Pool(self._job, count, self._options.retries, num_cpus=0, num_gpus=share)
+            self._gpu_pool = Pool(self._job, count, self._options, self._watched, num_cpus=0, num_gpus=share)
         return self._gpu_pool
 
     def _take_over(self, head_start: HeadStart) -> bool:
@@ -188,11 +224,12 @@ class RayExecutor:
                 if pool is not None:
                     pool.kill()
             return
+        lost = self._watch is not None and self._watch.lost
         try:
-            if self._joined:
+            if self._joined and not lost:  # a lost one would be waited for
                 _ray().shutdown()
         finally:
-            self._closing = threading.Thread(target=self._cluster.stop)
+            self._closing = threading.Thread(target=self._cluster.stop, kwargs={"keep_logs": lost})
             self._closing.start()
 
     def wait_closed(self) -> None:
@@ -206,10 +243,21 @@ def _ray() -> ModuleType:
     return importlib.import_module("ray")  # loads in seconds
 
 
-def _object_store_bytes(actors: int, block_bytes: int) -> int:
+def actors_for(cpus: int, memory: int) -> int:
+    """How many actors a machine has room for.
+
+    Args:
+        cpus: Number of its processors.
+        memory: Bytes of its memory.
+    """
+    return max(1, min(cpus, (memory - _BASE) // _EACH))
+
+
+def _object_store_bytes(actors: int, block_bytes: int, memory: int) -> int:
     """Room for the blocks in flight with a margin; Ray spills to disk beyond it.
 
     Not much more than that: the store touches all of its memory sooner or later, and keeps it.
     """
     in_flight = actors * IN_FLIGHT + _READ_AHEAD + 1
-    return max(160 << 20, int(in_flight * block_bytes * 2))
+    wanted = max(160 << 20, int(in_flight * block_bytes * 2))
+    return max(_SMALLEST_STORE, min(wanted, memory // 5))

@@ -108,6 +108,12 @@ class EngineOptions(Options):
     retries: int = Field(
         3, ge=1, description="Number of times a task is tried. A shard whose task fails every time is quarantined."
     )
+    task_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Number of minutes that a worker may take for a task. A worker that takes longer is ended, and the "
+        "task is tried again. By default there is no limit; a task that takes long is named in the log.",
+    )
     resolve_mb: float = Field(
         128,
         gt=0,

@@ -285,7 +285,8 @@ def listen(app: web.Application, host: str, port: int, ready: Callable[[], objec
         ready()
 
     try:
-        web.run_app(app, host=host, port=port, print=listening, access_log=None)
+        # signals are those of the command, which ends with their status
+        web.run_app(app, host=host, port=port, print=listening, access_log=None, handle_signals=False)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SourceError(

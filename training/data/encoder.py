@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from raylib import machine
 from raylib.chat import stop_ids
 from raylib.extras import optional
+from raylib.parents import end_with
 from raylib.records import RecordFile
 from training.data.encoded import Encoded, Refused, TokenOptions, unread
 from training.data.encoding import EncoderPlace, Tools, encode, encode_there, packed
@@ -41,7 +43,7 @@ class Encoder:
         self, tokenizer: Tokenizer, path: str, kind: Kind, options: TokenOptions, work: Path, *, parallel: bool
     ) -> None:
         self._kind, self._options = kind, options
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = machine.cpus()
         self._pool: Parallel | None = None
         self._tools = Tools(tokenizer, kind, options, stop_ids(path))
         self._place = EncoderPlace(str(path), str(work / "tokenizer.json"), self._tools.borders)
@@ -54,7 +56,12 @@ class Encoder:
             self._tools.backend.save(self._place.bare)
         joblib = optional("joblib", purpose="raylib tokenize")
         pool: Parallel = joblib.Parallel(
-            n_jobs=self._cores, return_as="generator", pre_dispatch="3*n_jobs", batch_size=1
+            n_jobs=self._cores,
+            return_as="generator",
+            pre_dispatch="3*n_jobs",
+            batch_size=1,
+            initializer=end_with,
+            initargs=(os.getpid(),),
         )
         return pool
 

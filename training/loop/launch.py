@@ -134,7 +134,7 @@ def _local(config: TrainConfig, folder: Path) -> Result:
         file = Path(place) / "config.json"
         file.write_bytes(orjson.dumps(config.describe()))
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
-        command = [*launcher, "-m", "training.loop.worker", str(file), str(folder), place]
+        command = [*launcher, "-m", "training.loop.worker", str(file), str(folder), place, str(os.getpid())]
         variables = {**os.environ, **worker_environment(config, gpus=gpus), "OMP_NUM_THREADS": "1"}
         status, errors = _run_launcher(command, variables)
         failure = decisive(failures_in(Path(place)))

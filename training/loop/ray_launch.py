@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +23,12 @@ from ray.train import (
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal import constants
 
-from raylib import termination
+from raylib import machine
 from raylib.cluster.connection import connect
-from raylib.cluster.loopback import on_loopback
+from raylib.cluster.local import LocalCluster
 from raylib.cluster.metrics import RunMetrics, TrainingMetrics
 from raylib.cluster.nodes import Needed, check_nodes
+from raylib.cluster.surroundings import check_start
 from raylib.errors import RaylibError, SourceError, TrainingError
 from raylib.paths import paths_in
 from training.config import TrainConfig
@@ -119,14 +121,24 @@ def _connect(address: str, workers: int) -> bool:
     """
     if ray.is_initialized():
         return ray.get_runtime_context().gcs_address not in _OURS
-    if address or os.environ.get("RAY_ADDRESS"):
+    if (address or os.environ.get("RAY_ADDRESS") or "local") != "local":
         connect(address or "auto", log_to_driver=True)
         return True
-    cores = max(os.cpu_count() or 1, workers + 1)
-    with termination.kept(starts_processes=True), on_loopback():
-        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+    check_start()
+    cluster = LocalCluster(max(machine.cpus(), workers + 1), object_store_memory=None)
+    cluster.start()
+    atexit.register(_end, cluster)
+    while (found := cluster.address(wait=1.0)) is None:
+        continue
+    connect(found, log_to_driver=True, ours=True)
     _OURS.add(ray.get_runtime_context().gcs_address)
     return False
+
+
+def _end(cluster: LocalCluster) -> None:
+    """End a local Ray, and remove what it wrote."""
+    ray.shutdown()
+    cluster.stop()
 
 
 def _check_nodes(config: TrainConfig, folder: Path, *, gpus: bool) -> None:

@@ -1,4 +1,7 @@
-"""One local worker, started by torch.distributed.run: `python -m training.loop.worker CONFIG.json FOLDER FAILURES`."""
+"""One local worker, started by torch.distributed.run.
+
+`python -m training.loop.worker CONFIG.json FOLDER FAILURES [OWNER]`; the worker ends with the process OWNER.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import orjson
 import torch
 
+from raylib.parents import end_with
 from training.config import TrainConfig
 from training.loop.failure import recorded
 from training.loop.logs import log_to_console
@@ -20,6 +24,8 @@ __all__ = ["main"]
 def main() -> None:
     """Do this worker's part of the run; a failure is left in the folder FAILURES."""
     place, folder, failures = (Path(argument) for argument in sys.argv[1:4])
+    if len(sys.argv) > 4:
+        end_with(int(sys.argv[4]))
     rank, workers = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     log_to_console(rank, workers)
     with recorded(failures, rank):

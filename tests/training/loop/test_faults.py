@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.processes import gone
 from tests.training.setup import config, losses
 from training.config import TrainConfig
 from training.loop.launch import run
@@ -136,3 +137,20 @@ def test_a_run_killed_in_a_save_goes_on_from_the_one_before(
     assert result.finished
     assert losses(tmp_path / "run") == expected
     assert not list((tmp_path / "run" / "checkpoints").glob("*.tmp"))
+
+
+def test_a_killed_command_leaves_no_worker(tokens: dict[str, str], tiny_model: Path, tmp_path: Path) -> None:
+    parallel = {"workers": 2, "gpus": "no"}
+    wanted = config(tokens, tiny_model, tmp_path, steps=5000, micro_batch=1, parallel=parallel)
+    process = begin(wanted, "local")
+    try:
+        children: list[psutil.Process] = []
+        deadline = time.monotonic() + 120
+        while len(children) < 3 and time.monotonic() < deadline:  # a launcher and two workers
+            children = [c for c in psutil.Process(process.pid).children(recursive=True) if "training" in command_of(c)]
+            time.sleep(0.1)
+        assert len(children) == 3
+    finally:
+        process.kill()
+        process.wait()
+    assert all(gone(child.pid, 60) for child in children)
