@@ -3,11 +3,13 @@
     .venv/bin/python .ci/lock.py
 
 Versions are those of constraints.txt. What packages need is read from an environment that has all of them, hashes from
-the pages of the package indexes that pip is configured for. One lock covers Python 3.11 to 3.13 on Linux and macOS.
+the pages of the package indexes that pip is configured for. A lock covers Python 3.11 to 3.13 on Linux and macOS; that
+of CI has torch for CPUs, and so fits the Python and the system of the machine that wrote it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterator
@@ -64,7 +66,7 @@ def needed(extras: tuple[str, ...]) -> tuple[dict[str, str], set[str]]:
             missing.add(name)
             continue
         if name != PROJECT:
-            found[name] = package.version.partition("+")[0]
+            found[name] = package.version  # torch for CPUs names itself 2.13.0+cpu, and needs nothing of CUDA
         for line in package.requires or ():
             one = Requirement(line)
             if any(_holds(one, {**place, "extra": extra}) for place in environments() for extra in ("", *wanted)):
@@ -77,7 +79,7 @@ def _holds(requirement: Requirement, environment: dict[str, str]) -> bool:
 
 
 def hashes(collector: LinkCollector, name: str, version: str) -> list[str]:
-    """Hashes of the files of a version in all indexes, as their pages give them."""
+    """Hashes of the files of a version: in all indexes by their pages, in local folders by content."""
     wanted = re.compile(rf"[-_]{re.escape(version)}(?:[-+.](?!post|dev|rc)|$)")
     found = set()
     for place in collector.search_scope.get_index_urls_locations(name):
@@ -86,6 +88,10 @@ def hashes(collector: LinkCollector, name: str, version: str) -> list[str]:
             digest = (link._hashes or {}).get("sha256")
             if digest and wanted.search(link.filename) and not NOT_INSTALLED.search(link.filename):
                 found.add(digest)
+    for folder in map(Path, collector.find_links):
+        own = f"{name.replace('-', '_')}-{version}-"
+        files = folder.glob("*.whl") if folder.is_dir() else ()
+        found |= {hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.name.lower().startswith(own)}
     return sorted(found)
 
 
