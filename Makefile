@@ -9,6 +9,9 @@ PYTEST_FLAGS ?=
 EXTRAS ?=
 # With setuptools' own finder, a Python that starts beside the checkout would take the folder for an empty package.
 EDITABLE := --config-settings editable_mode=compat -e
+# Packages are checked against hashes where the lock fits; a Python or system that it does not know takes constraints.txt.
+LOCKED := $(shell $(PYTHON) -c 'import sys; print(*["yes"] * (sys.version_info[:2] in ((3, 11), (3, 12), (3, 13)) and sys.platform in ("linux", "darwin")))' 2>/dev/null)
+HASHED := --require-hashes --no-build-isolation
 # setuptools announces at every installation that this mode may go one day
 PIP := PYTHONWARNINGS='ignore:Compat editable' $(BIN)/python -m pip
 
@@ -24,15 +27,29 @@ ifneq ($(EXTRAS),)
 	$(PIP) install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[$(EXTRAS)]'
 endif
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# The program itself is a folder here and has no hash: it comes last, with everything that it needs in place.
+$(VENV)/.installed: pyproject.toml constraints.txt locks/tools.txt locks/demo.txt
 	@echo "installing about 1.1 GB into $(VENV): one to three minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade pip
+ifeq ($(LOCKED),yes)
+	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --only-binary :all: -r locks/tools.txt
+	$(BIN)/python -m pip install $(PIP_FLAGS) $(HASHED) -r locks/demo.txt
+	$(PIP) install $(PIP_FLAGS) --no-deps --no-build-isolation $(EDITABLE) .
+else
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt --upgrade pip setuptools
 	$(PIP) install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) .
+endif
 	touch $@
 
+# CI_LOCK=locks/ci.txt checks what tests need against hashes, too; it knows torch for CPUs, without packages of CUDA.
+CI_LOCK ?=
 $(VENV)/.installed-test: $(VENV)/.installed
+ifeq ($(CI_LOCK),)
 	$(PIP) install $(PIP_FLAGS) -c constraints.txt $(EDITABLE) '.[test,docs]'
+else
+	$(BIN)/python -m pip install $(PIP_FLAGS) $(HASHED) -r $(CI_LOCK)
+	$(PIP) install $(PIP_FLAGS) --no-deps --no-build-isolation $(EDITABLE) .
+endif
 	-$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt kenlm  # compiled here; its test is skipped without it
 	touch $@
 

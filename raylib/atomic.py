@@ -19,6 +19,7 @@ FULL_VOLUME = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 _STEP = 1 << 16  # bytes that are read at once, from the end of a file on
+_PRIVATE, _PERMISSIONS = 0o600, 0o777
 SUFFIX = ".tmp"  # of files that are being written, and of those that a killed process left
 
 
@@ -27,6 +28,7 @@ def create_atomically(path: str | Path) -> Iterator[BinaryIO]:
     """Open a binary stream whose content appears at `path` when the block ends without an error.
 
     Missing folders are made. After an error, or when the process is killed, what was at `path` before is still there.
+    While it is written, its user alone can read it; then it has the mode of what was there, or that of a new file.
 
     Args:
         path: Where the file goes, on a local disk.
@@ -42,9 +44,12 @@ def create_atomically(path: str | Path) -> Iterator[BinaryIO]:
     os.makedirs(folder, exist_ok=True)
     temporary = f"{target}.{uuid.uuid4().hex[:12]}{SUFFIX}"
     try:
-        with open(temporary, "wb") as stream:
+        with open(temporary, "xb") as stream:
+            mode = _mode_of(target) or os.fstat(stream.fileno()).st_mode & _PERMISSIONS  # by the umask of its user
+            _set_mode(stream.fileno(), _PRIVATE)
             yield stream
             stream.flush()
+            _set_mode(stream.fileno(), mode)
             os.fsync(stream.fileno())
         os.replace(temporary, target)
         sync(folder)
@@ -52,6 +57,20 @@ def create_atomically(path: str | Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _mode_of(path: str) -> int:
+    """Permissions of a file; 0 if there is none."""
+    try:
+        return os.stat(path).st_mode & _PERMISSIONS
+    except OSError:
+        return 0
+
+
+def _set_mode(descriptor: int, mode: int) -> None:
+    """Set permissions, where the file system has them."""
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, mode)
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

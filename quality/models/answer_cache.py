@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from contextlib import suppress
@@ -13,7 +14,8 @@ __all__ = ["Cache"]
 class Cache:
     """A table of answers on disk, by the hash of everything that determines them.
 
-    One SQLite file, which several processes may share.
+    One SQLite file, which several processes may share. It holds texts of records, so a new one is its user's alone, and
+    one of an earlier version is closed to users outside its group.
 
     Args:
         path: Path of the file; `~` is the home directory.
@@ -22,6 +24,9 @@ class Cache:
     def __init__(self, path: str) -> None:
         file = Path(path).expanduser()
         file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # of a file system without permissions, or a file of another user
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            os.chmod(file, file.stat().st_mode & 0o770)
         self._connection = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
         self._lock = threading.Lock()
         with suppress(sqlite3.OperationalError):  # some network file systems have no shared memory

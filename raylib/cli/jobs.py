@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shlex
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raylib.credentials import masked, secret_in_command
 from raylib.errors import RaylibError
 
 if TYPE_CHECKING:
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
+_NOT_NEEDED = (".git", ".venv", "out", "**/__pycache__")
+_SECRETS = (
+    *(".env", ".env.*", "*.env", ".netrc", ".pgpass", ".pypirc", ".npmrc", ".git-credentials", "auth_token"),
+    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "*.ppk"),
+    *(".aws", ".ssh", ".gnupg", ".kube", ".docker", ".ray", ".azure", ".config/gcloud", ".boto", ".s3cfg"),
+    *("credentials.json", "service_account*.json", ".htpasswd"),
+)
+"""Patterns of files and folders that hold secrets, as `.gitignore` writes them: at any depth."""
 _PATIENCE = 120  # seconds for a cluster to become ready for jobs
 Address = Annotated[
     str,
@@ -98,13 +108,23 @@ def submit(
     name: Annotated[str, typer.Option(help="Submission id. By default Ray makes one.")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the log to the end.")] = True,
 ) -> None:
-    """Run a command as a job of the cluster: `raylib submit -- python jobs/clean.py --recipe recipe.yaml`."""
+    """Run a command as a job of the cluster: `raylib submit -- python jobs/clean.py --recipe recipe.yaml`.
+
+    Files that may hold secrets (.env, private keys, .netrc, .aws and the like) are not copied with the folder.
+    """
     if working_dir is not None and not working_dir.is_dir():
         raise RaylibError(f"--working-dir {str(working_dir)!r} is not a folder (looked in {os.getcwd()})")
+    secret = secret_in_command(command)
+    if secret:
+        raise RaylibError(secret)
     client = _client(address)
     environment: dict[str, object] = {"working_dir": str(working_dir)} if working_dir is not None else {}
     if working_dir is not None:
-        environment["excludes"] = [".git", ".venv", "out", "**/__pycache__"]
+        environment["excludes"] = [*_NOT_NEEDED, *_SECRETS]
+        kept_here = _secrets_below(working_dir)
+        if kept_here:
+            more = f" and {len(kept_here) - 3} more" if len(kept_here) > 3 else ""
+            typer.echo(f"not copied, because they may hold secrets: {', '.join(kept_here[:3])}{more}", err=True)
     job = _submitted(client, shlex.join(command), environment, name)
     typer.echo(f"submitted {job}")
     if not wait:
@@ -114,6 +134,17 @@ def submit(
     status = client.get_job_status(job)
     if str(status) != "SUCCEEDED":
         raise RaylibError(f"job {job}: {status}: {client.get_job_info(job).message or ''}".strip())
+
+
+def _secrets_below(folder: Path) -> list[str]:
+    """Files and folders below a folder that may hold secrets, sorted; not those inside one of them."""
+    found: list[str] = []
+    patterns = [pattern.rpartition("/")[2] for pattern in _SECRETS]
+    for place, folders, files in os.walk(folder):
+        secret = [n for n in (*folders, *files) if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
+        folders[:] = [name for name in folders if name not in secret and name not in _NOT_NEEDED]
+        found += [os.path.relpath(os.path.join(place, name), folder) for name in secret]
+    return sorted(found)
 
 
 def _submitted(client: JobSubmissionClient, command: str, environment: dict[str, object], name: str) -> str:
@@ -150,7 +181,7 @@ def status(
         ended = (row.end_time or 1000 * time.time()) / 1000
         started = time.strftime("%m-%d %H:%M", time.localtime(begun)) if begun else ""
         minutes = f"{(ended - begun) / 60:.1f}" if begun else ""
-        table.add_row(row.submission_id, str(row.status.value), started, minutes, row.entrypoint[:80])
+        table.add_row(row.submission_id, str(row.status.value), started, minutes, masked(row.entrypoint)[:80])
     Console().print(table)
     if job and len(jobs) == 1 and jobs[0].message:
         typer.echo(jobs[0].message)

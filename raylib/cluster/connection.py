@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -17,6 +18,7 @@ from raylib.recipe import EngineOptions
 __all__ = [
     "address_of_environment",
     "check_reachable",
+    "close_token_to_others",
     "connect",
     "default_mode",
     "is_connected",
@@ -49,12 +51,22 @@ def use_token() -> None:
 
     A cluster that Ray starts asks for it by default; `ray.init(address=...)` does not send it by default.
     """
+    close_token_to_others()
     try:
         setup = importlib.import_module(_TOKENS)
         logging.getLogger(_TOKENS).setLevel(logging.ERROR)  # it would advise every user to read about tokens
         setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     except (ImportError, AttributeError):
         return  # an older Ray, without authentication
+
+
+def close_token_to_others() -> None:
+    """Take from other users the right to read the token, which Ray writes with the user's umask."""
+    file = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token")
+    with contextlib.suppress(OSError):
+        mode = os.stat(file).st_mode
+        if mode & 0o077:
+            os.chmod(file, mode & 0o700)
 
 
 def token() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,18 @@ def test_a_file_of_lines_ends_with_a_whole_one(tmp_path: Path, before: bytes, af
     assert mend_last_line(tmp_path / "a.jsonl") == cut
     assert (tmp_path / "a.jsonl").read_bytes() == after
     assert mend_last_line(tmp_path / "none.jsonl") == 0
+
+
+def test_others_cannot_read_a_file_while_it_is_written(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with create_atomically(tmp_path / "new") as stream:
+            stream.write(b"1")
+            (temporary,) = tmp_path.iterdir()
+            assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640, "by the umask"
+    (tmp_path / "new").chmod(0o604)
+    write_atomically(tmp_path / "new", b"2")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o604, "as it was"
