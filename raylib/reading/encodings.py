@@ -46,12 +46,15 @@ def _decodes(head: bytes, encoding: str) -> str | None:
 
 
 def _wide_encoding(head: bytes) -> str:
-    """UTF-16 without a mark, by its zeros: they are half of each Latin letter, digit and line end, always the same."""
+    """UTF-16 without a mark, by its zeros: half of each Latin letter, digit and line end, always the same half.
+
+    一 and a few other characters have a zero in the other half.
+    """
     size = len(head) // 2 * 2
     odd, even = head[1:size:2].count(0), head[0:size:2].count(0)
     name = "utf-16-le" if odd > even else "utf-16-be"
     least = _ZEROS if _decodes(head, "utf-8") is None else 0.5  # of text that is UTF-8 as well, a NUL is just a NUL
-    if max(odd, even) < least * size / 2 or min(odd, even) > max(odd, even) / 20:
+    if max(odd, even) < least * size / 2 or min(odd, even) > max(odd, even) / 2:
         return ""
     text = _decodes(head[:size], name)
     if text is None:

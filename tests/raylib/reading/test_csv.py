@@ -53,7 +53,7 @@ def test_every_row_has_a_stray_quote(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be"])
 def test_line_ends_and_encodings(tmp_path: Path, end: str, encoding: str) -> None:
-    rows = [f"{n},你们说这个是不是很有意思的人{n}" for n in range(9)]
+    rows = [f"{n},你们说这一个是不是很有意思的人{n}" for n in range(9)]
     content = end.join(["id,text", *rows, ""]).encode(encoding)
     assert texts(tmp_path / "x.csv", content) == ([row.split(",")[1] for row in rows], [])
 
