@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import unquote
 
-__all__ = ["ADVICE", "key_variable_problem", "masked", "secret_in", "secret_in_command", "secrets_of"]
+__all__ = ["ADVICE", "key_variable_problem", "masked", "secret_in", "secret_in_command", "secret_told", "secrets_of"]
 
 ADVICE = (
     "credentials do not belong into a path, which ends up in ids, reports and logs; leave them out and set "
@@ -18,6 +18,10 @@ ADVICE = (
 )
 """What to do in place of writing a secret into a path."""
 
+_ADVICE_FOR_ENDPOINTS = (
+    "an address ends up in recipes, reports and logs; leave them out, put the key into an environment variable, and "
+    "name that variable with key_env"
+)
 _NOT_ON_A_COMMAND_LINE = (
     "process lists, logs and the list of jobs show it; put it into an environment variable of the machines where the "
     "command runs, and name that variable with key_env"
@@ -138,6 +142,21 @@ def key_variable_problem(name: str) -> str:
     if _VARIABLE.fullmatch(name) and len(name) <= 64 and not re.match(r"(?:sk|hf|pk|ghp|gsk)_?[A-Za-z0-9]{16}", name):
         return ""
     return "is the name of an environment variable, such as OPENAI_API_KEY; the key itself goes into that variable"
+
+
+def secret_told(path: Sequence[object], found: str) -> str:
+    """What is wrong with a value of a configuration that holds a secret, and what to do.
+
+    Args:
+        path: Keys that lead to the value.
+        found: What it holds, as `secrets_of` gives it.
+
+    Returns:
+        The problem, without the value.
+    """
+    endpoint = str(path[-1]).endswith(("url", "endpoint")) if path else False
+    key = ".".join(map(str, path))
+    return f"{key} holds a URI with {found}: {_ADVICE_FOR_ENDPOINTS if endpoint else ADVICE}"
 
 
 def secrets_of(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], str]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from raylib.credentials import ADVICE, secrets_of
+from raylib.credentials import secret_told, secrets_of
 
 __all__ = ["Document", "KeyPath", "Where", "full_width_hint", "parse_document", "read_document"]
 
@@ -244,7 +244,7 @@ def parse_document(text: str, where: str, error: type[Exception], *, lines: bool
             loader.dispose()
     at = Where(where, places if lines else {}, written)
     for path, found in secrets_of(data):
-        raise error(f"{at(*path)}: the URI holds {found}: {ADVICE}")
+        raise error(f"{at(*path)}: {secret_told(path, found)}")
     return Document(data, at, text)
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import pydantic
 import yaml
 
-from raylib.credentials import ADVICE, secrets_of
+from raylib.credentials import secret_told, secrets_of
 from raylib.errors import RecipeError, nearest
 from raylib.recipe.chains import stages_of
 from raylib.recipe.options import EngineOptions, InputOptions, Options, OutputOptions
@@ -51,7 +51,7 @@ class Recipe:
         paths = [path for spec in self.stages for _, path in spec.paths()]
         given = {"input": self.input.path, "output": self.output.path, "engine": self.engine.address, "stages": paths}
         for place, found in secrets_of(given):
-            raise RecipeError(f"{place[0]}: the URI holds {found}: {ADVICE}")
+            raise RecipeError(secret_told(place[:1], found))
 
     @classmethod
     def from_file(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
@@ -126,7 +126,7 @@ class Recipe:
             what = "is empty" if data is None else "holds something else"
             raise RecipeError(f"{at.file} {what}: a recipe is a mapping with input, output and stages")
         for place, found in secrets_of((data, dict(overrides or {}))):
-            raise RecipeError(f"{at(*place[1:])}: the URI holds {found}: {ADVICE}")
+            raise RecipeError(f"{at(*place[1:])}: {secret_told(place[1:], found)}")
         data = {k: (dict(v) if isinstance(v, dict) else v) for k, v in data.items()}
         for key, value in (overrides or {}).items():
             override(data, key, value)

@@ -13,7 +13,7 @@ import pydantic
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from raylib.credentials import ADVICE, secrets_of
+from raylib.credentials import secret_told, secrets_of
 from raylib.errors import TrainingError
 from raylib.paths import with_located_paths
 from raylib.user_yaml import Where, full_width_hint, read_document
@@ -194,7 +194,7 @@ class TrainConfig:
         """The configuration that a mapping holds."""
         plain = plain_mapping(data, at.file)
         for place, found in secrets_of((plain, dict(overrides or {}))):
-            raise TrainingError(f"{at(*place[1:])}: the URI holds {found}: {ADVICE}")
+            raise TrainingError(f"{at(*place[1:])}: {secret_told(place[1:], found)}")
         override(plain, overrides or {})
         at = at.with_overrides(overrides)
         check_keys(cls, plain, at)

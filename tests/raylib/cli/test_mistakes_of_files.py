@@ -31,7 +31,10 @@ from tests.raylib.cli.conftest import Said
         ("[]", r"input\.path is empty: give a file, a glob"),
         ("s3x://b/x", r"cannot open 's3x://b/x': .*Protocol not known: s3x$"),
         ("http://127.0.0.1:9/a.jsonl", r"'http://127\.0\.0\.1:9/a\.jsonl': there is no such file, or its server does"),
-        ("bad.jsonl.gz", r"all 1 records were rejected at reading \(unreadable_file\): .*Not a gzipped file"),
+        (
+            "bad.jsonl.gz",
+            r"all 1 records were rejected at reading \(unreadable_file\): .*this is plain text, not gzip: rename",
+        ),
         ("bad.parquet", r"all 1 records were rejected at reading \(unreadable_file\): .*Parquet"),
         ("prose.jsonl", r"all 1 records were rejected at reading \(bad_json\): prose\.jsonl:1: "),
     ],
