@@ -152,10 +152,10 @@ def before(name: str, value: Value, arguments: tuple[Any, ...], named: Mapping[s
     elif name in _PADDED:
         times = size if name in ("expandtabs", "indent") else 1
         charge(sum(abs(a) * times for a in (*arguments, *named.values()) if isinstance(a, int)))
-    elif name == "replace" and isinstance(value, (str, bytes)):
-        texts = [a for a in (*arguments, *named.values()) if isinstance(a, (str, bytes))]
+    elif name == "replace" and type(value) in (str, bytes):
+        texts = [a for a in (*arguments, *named.values()) if isinstance(a, type(value))]
         if len(texts) > 1:
-            found = value.count(texts[0]) if type(texts[0]) is type(value) else 0
+            found: int = value.count(texts[0])
             charge(found * len(texts[1]))
     elif name == "join" and isinstance(value, (str, bytes)) and arguments:
         arguments = (list(looped(arguments[0])), *arguments[1:])
