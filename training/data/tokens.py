@@ -256,8 +256,9 @@ def guess_kind(sources: Sequence[str]) -> Kind:
 
 def _guess(files: Sequence[RecordFile]) -> Kind:
     """Kind of samples that the first records are."""
+    unread = Unread()  # they are counted when all is encoded, unless nothing is
     for file in files:
-        for table in file.tables(rejected=Unread()):  # they are counted when all is encoded
+        for table in file.tables(rejected=unread):
             if "chosen" in table.column_names:
                 return "preference"
             if "label" in table.column_names and "answer" in table.column_names:
@@ -267,4 +268,4 @@ def _guess(files: Sequence[RecordFile]) -> Kind:
                     "`raylib run` and `keep_where: label`"
                 )
             return "sft" if "messages" in table.column_names else "pretrain"
-    raise TrainingError("no records to tokenise")
+    raise TrainingError("no records to tokenise" + (f"; {unread}" if unread.reasons else ""))
