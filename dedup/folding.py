@@ -8,7 +8,9 @@
 | `loose` | also white space between letters, emoji and decorations such as ★ | see below |
 
 No level ignores an operator, a sign, a currency, a percent sign, a decimal point, `#`, `+`, brackets of a formula, or a
-mark inside a word or number; nor do two numbers ever become one. Case stays in units behind a number.
+mark inside a word or number; nor do two numbers ever become one. Case stays in units behind a number. Code is not
+recognised: from `standard` on its case and its indentation are ignored. Shingles have all marks, each in the form of
+its kind: there 《 is < and ① is 1.
 
 Almost every character has a form of its own, so that is one look-up over flat code points; texts with combining marks
 take a slower route. The hash is xxh3_128 (seed 0) over the UTF-32-LE bytes of the folded text.

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.folding import Level
-from dedup.index_files import Settings, State, read_segment, read_state, write_segment
+from dedup.index_files import FORMAT, Settings, State, read_segment, read_state, record_in, write_segment
 from dedup.lsh import band_keys
 from dedup.minhash import MinHashDedup
 from dedup.shingles import Unit
@@ -32,7 +32,6 @@ from raylib.schema import text_of
 
 __all__ = ["Match", "MinHashIndex", "index_of", "open_index"]
 
-_FORMAT = 2
 _PROBE = "这是一段用来核对散列函数的文字。The quick brown fox."
 _HEAD = 200  # characters of a text that the index keeps to show
 
@@ -102,10 +101,10 @@ class MinHashIndex:
                 f"{str(path)!r} is not an index (it has no index.json); make one with `raylib index build`"
             )
         state = read_state(self.path)
-        if state.get("format") != _FORMAT:
+        if state.get("format") != FORMAT:
             raise ParameterError(
                 f"{str(path)!r} has index format {state.get('format')}, whose texts were folded in another way; this "
-                f"version of raylib reads {_FORMAT}: build it again with `raylib index build NEW-FOLDER IN...`"
+                f"version of raylib reads {FORMAT}: build it again with `raylib index build NEW-FOLDER IN...`"
             )
         settings = state["settings"]
         self.version = state["version"]
@@ -233,7 +232,8 @@ class MinHashIndex:
 
     def _segment(self, name: str) -> _Segment:
         if name not in self._segments:
-            keys, records = (read_segment(self.path / name / file) for file in ("keys.arrow", "records.arrow"))
+            width = self.stage.permutations
+            keys, records = (read_segment(self.path / name / file, width) for file in ("keys.arrow", "records.arrow"))
             columns = keys.column("key").to_numpy(), keys.column("row").to_numpy()
             self._segments[name] = _Segment(*columns, pa.Table.from_batches([records]))
         return self._segments[name]
@@ -283,11 +283,13 @@ class MinHashIndex:
             if not pairs:
                 continue
             asking, rows = np.array(sorted(pairs), np.int64).T
+            if rows.min() < 0 or rows.max() >= len(segment.records):
+                raise ParameterError(f"the index is damaged: {self.path / name} lacks records; build it again")
             held = signature_matrix(segment.records["signature"].take(pa.array(rows)))
             both = np.concatenate([low[asking], held])
             similarity = estimated_jaccard(both, np.arange(len(rows)), np.arange(len(rows)) + len(rows))
             for i in np.flatnonzero(similarity >= least).tolist():
-                record = segment.records.slice(int(rows[i]), 1).to_pylist()[0]
+                record = record_in(segment.records, int(rows[i]), self.path / name)
                 yield int(asking[i]), Match(record["id"], record["source"], float(similarity[i]), record["head"])
 
 
@@ -304,7 +306,7 @@ def _empty_state(stage: MinHashDedup, level: Level) -> State:
         "bands": bands,
         "rows": rows,
     }
-    return {"format": _FORMAT, "version": 0, "settings": settings, "probe": _probe(stage, level), "segments": []}
+    return {"format": FORMAT, "version": 0, "settings": settings, "probe": _probe(stage, level), "segments": []}
 
 
 def _probe(stage: MinHashDedup, level: Level) -> list[int]:

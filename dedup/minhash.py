@@ -90,9 +90,10 @@ class MinHashDedup(GlobalStage):
         verify: How similarity is measured: by `estimated` or by true `jaccard` (reads the texts again); with `none`,
             candidates are only compared, by the estimate, with the record that stays.
         priority: What decides who stays, in order: `longest`, `shortest`, `column`, `-column` or `source:a,b,c`.
-        normalise: What shingles ignore: nothing (`none`), width and how much white space there is (`strict`), also case
-            and the kind of mark (`standard`), also punctuation between words (`loose`); `auto` is `standard` for
-            documents and `strict` for chats.
+        normalise: What shingles ignore: nothing (`none`), width and how much white space there is (`strict`), also
+            case and the kind of mark, so that 《 is < and ① is 1 (`standard`), also punctuation between words
+            (`loose`); `auto` is `standard` for documents and `strict` for chats. Case and indentation of code are
+            ignored as those of prose are: for code choose `strict` or `none`.
         giant: Number of records from which a larger cluster is reported.
         mark: Whether kept records get the columns `cluster` and `cluster_size`.
         seed: Seed of the permutations.

@@ -8,6 +8,7 @@ which characters follow which, not much more. Scores of a real model by path are
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,8 @@ TEMPLATE = (
 def texts_of(paths: list[str]) -> Iterator[str]:
     """Texts of documents, and conversations as the chat template writes them."""
     for path in paths:
-        for table in tables_of(path, rejected=Unread()):
+        unread = Unread()
+        for table in tables_of(path, rejected=unread):
             if "messages" in table.column_names:
                 for turns in table["messages"].to_pylist():
                     yield "".join(
@@ -37,6 +39,8 @@ def texts_of(paths: list[str]) -> Iterator[str]:
                     )
             else:
                 yield from (t for t in text_of(table).to_pylist() if t)
+        if unread.reasons:
+            print(f"warning: {path}: {unread}", file=sys.stderr)
 
 
 def train_tokenizer(texts: list[str], vocabulary: int):  # type: ignore[no-untyped-def]

@@ -129,19 +129,25 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: dict[str, int] = {}
+        seen: dict[object, yaml.ScalarNode] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 continue
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                first = f", first in line {seen[key.value]}" if seen[key.value] != line else ""
-                message = f"the key {key.value!r} stands twice{first}"
-                raise _Twice(problem=message, problem_mark=key.start_mark)
-            seen[key.value] = line
             if key.tag == "tag:yaml.org,2002:bool":
                 key.tag = "tag:yaml.org,2002:str"
+            for meant in (key.value, self.construct_object(key)):  # 1 is 0x1, and looks like "1"
+                other = seen.setdefault(meant, key)
+                if other is not key:
+                    raise _Twice(problem=_stands_twice(key, other), problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
+
+
+def _stands_twice(key: yaml.ScalarNode, other: yaml.ScalarNode) -> str:
+    """What is wrong with the second of two keys."""
+    line = other.start_mark.line
+    written = f" as {other.value!r}" if other.value != key.value else ""
+    first = f", first in line {line + 1}{written}" if line != key.start_mark.line else f", first{written}"
+    return f"the key {key.value!r} stands twice{first if written or line != key.start_mark.line else ''}"
 
 
 def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:

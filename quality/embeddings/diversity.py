@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dedup.kmeans import fit_centroids, nearest_centroid, one_thread
+from raylib import machine
 from raylib.vectors import unit_rows
 
 __all__ = [
@@ -36,7 +36,7 @@ Rows = npt.NDArray[np.int64]  # positions
 
 def _threads() -> int:
     """Number of cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return machine.cpus()
 
 
 def unit_rows_of(matrix: Floats) -> Singles:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 
 import numpy as np
 import numpy.typing as npt
 
+from raylib import machine
 from raylib.extras import optional
 
 __all__ = ["project"]
@@ -39,7 +39,7 @@ def project(
     n = len(vectors)
     if n < 5:
         return np.zeros((n, 2), np.float32)
-    threads = threads or os.cpu_count() or 1
+    threads = threads or machine.cpus()
     perplexity = min(perplexity, (n - 1) / 3)
     reduced = vectors.astype(np.float32)
     if min(reduced.shape) > components:

@@ -16,6 +16,7 @@ import orjson
 from cleaning.fasttext import FastTextModel, fasttext_module, label_probabilities, read_model
 from quality.models.labelled import safe_label
 from quality.text.words import STOP_WORDS, segmenter
+from raylib import machine
 from raylib.errors import ParameterError
 
 __all__ = ["TextClassifier", "TrainOptions"]
@@ -188,7 +189,7 @@ def _fitted(file: str, options: TrainOptions, threads: int) -> TrainedModel:
             maxn=options.subword_max,
             bucket=options.buckets,
             loss=options.loss,
-            thread=threads or os.cpu_count() or 1,
+            thread=threads or machine.cpus(),
             verbose=0,
         )
     except RuntimeError as error:

@@ -47,7 +47,11 @@ class ChatTemplate:
         self.name = options.template if options.template != "auto" or own else "plain"
         self.source = str(own) if self.name == "auto" else TEMPLATES[self.name]
         self._render: Any = getattr(tokenizer, "apply_chat_template")  # noqa: B009 - transformers types it too narrowly
-        self._options = {"chat_template": self.source, **self.defaults(tokenizer), **options.template_options}
+        self._options = {**self.defaults(tokenizer), **options.template_options}
+        from raylib.chat import account, bounded  # noqa: PLC0415 - jinja2 is slow to load, and few workers render
+
+        self._account, self._bound = account, bounded.bound
+        self._check()
         self.reasoning_key = "content" if options.reasoning == "inline" else self._find_reasoning_key()
 
     def defaults(self, tokenizer: ChatTokenizer) -> dict[str, object]:
@@ -65,18 +69,23 @@ class ChatTemplate:
         Raises:
             RecordError: The template refuses the messages.
         """
+        key = self._bound(self.source)
         try:
-            return str(
-                self._render(
-                    list(messages),
-                    tools=list(tools) if tools else None,
-                    tokenize=False,
-                    add_generation_prompt=generation,
-                    **self._options,
+            with self._account.watched(partial(_size, (messages, tools))):
+                return str(
+                    self._render(
+                        list(messages),
+                        tools=list(tools) if tools else None,
+                        tokenize=False,
+                        add_generation_prompt=generation,
+                        chat_template=key,
+                        **self._options,
+                    )
                 )
-            )
         except Exception as error:
-            if isinstance(error, _OVER_A_RECORD) or type(error).__module__.startswith("jinja2"):
+            if isinstance(error, (*_OVER_A_RECORD, self._account.TooMuchWork, RecursionError)) or type(
+                error
+            ).__module__.startswith("jinja2"):
                 raise RecordError("template", f"the chat template refuses the record: {error}") from None
             raise
 
@@ -111,6 +120,16 @@ class ChatTemplate:
             made[self.reasoning_key] = made.pop("reasoning_content")
         return made
 
+    def _check(self) -> None:
+        """Refuse a template that is not valid, or that does too much even for a short question.
+
+        Raises:
+            ParameterError: It is one.
+        """
+        found = attempt(partial(self.write, [{"role": "user", "content": "1"}], None, generation=True))
+        if isinstance(found, RecordError) and self._account.TOO_MUCH in str(found):
+            raise ParameterError(f"the chat template cannot be used: {self._account.TOO_MUCH}, whatever it is given")
+
     def _find_reasoning_key(self) -> str:
         """The key of a message in which the template looks for reasoning."""
         asked: Message = {"role": "user", "content": "1"}
@@ -124,6 +143,13 @@ class ChatTemplate:
             if isinstance(text, str) and _PROBE in text:
                 return key
         return ""
+
+
+def _size(value: object) -> int:
+    """Number of characters in all texts of a value."""
+    if isinstance(value, Mapping):
+        return sum(_size(v) for v in value.values())
+    return sum(map(_size, value)) if isinstance(value, (list, tuple)) else len(str(value))
 
 
 def inlined(message: AnyMessage) -> Message:

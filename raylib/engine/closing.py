@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,17 +23,20 @@ from raylib.reading.found import by_reason
 from raylib.reading.units import Unit
 from raylib.recipe import StageSpec
 from raylib.report.books import Books, check_books, gather
-from raylib.report.counts import largest_sources
+from raylib.report.counts import FolderTotals, SplitCounts, largest_sources
 from raylib.report.page import render_report
 from raylib.report.statistics import summed_splits
 from raylib.stage import GlobalStage, Section, adapted
 from raylib.storage.entry import RunEnd
+from raylib.storage.kept import MOST_VALUES
 from raylib.storage.names import Phase, RunFiles
 from raylib.storage.store import Store
 from raylib.storage.summary import Quarantined, StageTotals, Summary
 from raylib.versions import versions
 
 __all__ = ["Clock", "finish"]
+
+_log = logging.getLogger(__name__)
 
 
 _MOST_FILES = 100  # that were skipped, by name
@@ -114,7 +118,7 @@ def _summary(
         records_added=counts.get("records_added", 0),
         columns=counts.get("columns", {}),
         notes=counts.get("notes", {}),
-        splits=summed_splits(counts.get("splits", {})) if plan.job.split_by else None,
+        splits=_splits(plan, counts.get("splits", {})),
         bytes_in=bytes_in,
         seconds=round(time.perf_counter() - clock.started, 3),
         seconds_start=round(executor.ready_at - clock.started, 3),
@@ -134,6 +138,21 @@ def _summary(
         engine=plan.recipe.engine.mode,
         versions=versions(),
     )
+
+
+def _splits(plan: Plan, counts: Mapping[str, SplitCounts]) -> dict[str, FolderTotals] | None:
+    """Counts of each folder of a split output; warns of more than a shard of its own may have."""
+    if not plan.job.split_by:
+        return None
+    if len(counts) > MOST_VALUES:
+        _log.warning(
+            "output.split_by: column %r has %s values over all shards, and each is a folder; a shard may have %s, so "
+            "that the same records in other files may end the run",
+            plan.job.split_by,
+            f"{len(counts):,}",
+            MOST_VALUES,
+        )
+    return summed_splits(counts)
 
 
 def _seconds(plan: Plan, ledger: Ledger, books: Books, sections: Sequence[_MadeSection]) -> dict[str, float]:

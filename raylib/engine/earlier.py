@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import orjson
-import yaml
 
 from raylib.checksums import checksum
 from raylib.engine.fingerprints import FORMAT
@@ -15,6 +14,7 @@ from raylib.paths import located
 from raylib.storage.entry import RunHeader
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
+from raylib.user_yaml import parse_document
 from raylib.versions import versions
 
 __all__ = ["check_earlier", "is_finished"]
@@ -38,7 +38,7 @@ def check_earlier(store: Store, header: RunHeader | None, plan: Plan) -> None:
     if header is None:
         return
     old = _recipe_in(store, header)
-    new = yaml.safe_load(plan.recipe.to_yaml())
+    new = _mapping(plan.recipe.to_yaml())
     same_input = not old or _inputs(old) == _inputs(new)
     if header.run == plan.chain[-1] and same_input:
         return
@@ -83,10 +83,15 @@ def _recipe_in(store: Store, header: RunHeader) -> dict[str, object]:
     written = store.read(RunFiles.RECIPE)
     if header.recipe and checksum(written) != header.recipe:
         return {}
-    try:
-        found = yaml.safe_load(written)
-    except yaml.YAMLError:
+    try:  # a folder may come from a stranger
+        return _mapping(written.decode())
+    except (RecipeError, UnicodeDecodeError):
         return {}
+
+
+def _mapping(text: str) -> dict[str, object]:
+    """The mapping that a YAML text is; empty if it is anything else."""
+    found = parse_document(text, RunFiles.RECIPE, RecipeError).data
     return found if isinstance(found, dict) else {}
 
 

@@ -77,7 +77,8 @@ class OutputOptions(Options):
         "",
         description="Name of a column, such as `stage`, by which kept records are split: each of its values gets a "
         "folder (`kept/stage1`, `kept/stage2`, ...), and `splits.json` lists what each folder holds. A text of over "
-        "120 bytes gives its folder its beginning and a hash. A column with over 100 values in a shard ends the run.",
+        "120 bytes, or with other signs than letters, digits, `_`, `-` and `.`, gives its folder its beginning and a "
+        "hash, so that no two share one. A column with over 100 values in a shard ends the run.",
     )
     check_space: bool = Field(
         True,

@@ -138,10 +138,11 @@ def populations(run: FinishedRun, rules: Sequence[ReviewedRule]) -> dict[str, Po
 
 def _kept_tables(run: FinishedRun) -> Iterator[pa.Table]:
     """Kept records, at most a few thousand at a time."""
-    unread = Unread()  # a run has written what it kept, so there is none
+    unread = Unread()
     for table in tables_of(run.store.root, scores=True, rejected=unread) if run.summary.records_kept else ():
         for start in range(0, len(table), _ROWS):
             yield table.slice(start, _ROWS).combine_chunks()
+    unread.tell(run.store.root)
 
 
 def _chances(run: FinishedRun, table: pa.Table) -> Floats:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 
+from raylib import machine
 from raylib.checksums import checksum_of
 from raylib.storage.entry import Entry
 from raylib.storage.names import Phase, ShardName
@@ -65,7 +65,7 @@ class EntryChecks:
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(min(_THREADS, 2 * (os.cpu_count() or 1)), thread_name_prefix="checks")
+        return ThreadPoolExecutor(min(_THREADS, 2 * machine.cpus()), thread_name_prefix="checks")
 
     def damage(self, entry: Entry) -> str | None:
         """What is wrong with the files of a task.

@@ -14,10 +14,11 @@ from raylib.errors import StageError, nearest
 from raylib.storage.names import RunFiles, ShardName
 from raylib.storage.writers import EXTENSIONS, TableWriter
 
-__all__ = ["KeptFiles", "split_name"]
+__all__ = ["MOST_VALUES", "KeptFiles", "split_name"]
 
 
-_MOST_VALUES = 100
+MOST_VALUES = 100
+_LIKE_A_HASH = re.compile(r"-(?:[0-9a-f]{16}|[0-9a-f]{32})$")
 _LONGEST_NAME = 120  # bytes of a folder's name; file systems take 255, and some tools add endings
 
 
@@ -75,10 +76,10 @@ class KeptFiles:
     def _check_number(self, values: list[object]) -> None:
         """Refuse a column that would become more files than a worker should hold open; every shard would have them."""
         folders = self._writers.keys() | {split_name(self.column, value) for value in values}
-        if len(folders) > _MOST_VALUES:
+        if len(folders) > MOST_VALUES:
             raise StageError(
                 f"output.split_by: column {self.column!r} has {len(folders)} values in the first records of shard "
-                f"{self.shard}, and at most {_MOST_VALUES} are split; split by a column with few values, or leave "
+                f"{self.shard}, and at most {MOST_VALUES} are split; split by a column with few values, or leave "
                 "output.split_by out (what was done so far is kept)"
             )
 
@@ -99,15 +100,18 @@ def split_name(column: str, value: object) -> str:
 
     Args:
         column: Name of the column.
-        value: The value. Of a long text the folder has the beginning and a hash of the whole, so that two texts with
-            the same beginning get two folders.
+        value: The value. The folder of a text that is long, or holds what a name of a folder should not, has the
+            beginning of the text and a hash of the whole, so that no two texts share a folder; every shard must come
+            to the same name without knowing the values of the others.
     """
     if value is None:
         return "none"
     if isinstance(value, str):
         name = re.sub(r"[^\w\-.]+", "_", value).strip(".") or "empty"
-        if len(name.encode()) <= _LONGEST_NAME:
+        short = len(name.encode()) <= _LONGEST_NAME
+        if short and name == value and value != "none" and not _LIKE_A_HASH.search(value):
             return name
-        digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return f"{name.encode()[: _LONGEST_NAME - 2 * 16 - 1].decode('utf-8', 'ignore')}-{digest}"
+        size = 8 if short else 16
+        digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+        return f"{name.encode()[: _LONGEST_NAME - 2 * size - 1].decode('utf-8', 'ignore')}-{digest}"
     return f"{column}{value}".lower()

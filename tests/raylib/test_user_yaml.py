@@ -33,6 +33,8 @@ HOSTILE = {
     "wrong number": ("b: !!int word", r":1: .*'word' is not of the type 'int'"),
     "wrong date": ("b: !!timestamp word", "is not of the type 'timestamp'"),
     "code": ("b: !!python/object/apply:os.system [id]", r":1: not YAML"),
+    "twice in two writings": ("1: a\nb: 2\n0x1: c", r":3: the key '0x1' stands twice, first in line 1 as '1'"),
+    "twice in one line": ("{1: a, 0x1: c}", r":1: the key '0x1' stands twice, first as '1'"),
     "twice": ("a: 1\nb: 2\na: 3", r":3: the key 'a' stands twice, first in line 1"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -20,7 +21,7 @@ from raylib.errors import TrainingError
 from raylib.locking import locked
 from raylib.outputs import output_folder
 from raylib.records import RecordFile, Unread, files_of
-from raylib.storage.token_folder import file_sums
+from raylib.storage.token_folder import file_sums, verify_tokens
 from raylib.versions import versions
 from training.data.encoded import TokenOptions
 from training.data.encoder import SMALL, Encoder
@@ -29,6 +30,8 @@ from training.data.token_set import FORMAT, TEMPLATE, TOKEN_FILES, Kind, TokenIn
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
 __all__ = ["TokenInfo", "TokenOptions", "guess_kind", "tokenize"]
+
+_log = logging.getLogger(__name__)
 
 
 _BUCKET = 64 << 20  # bytes of input whose samples are shuffled at once
@@ -127,6 +130,7 @@ def tokenize(
         finished = _finished(folder, key)  # by another process since
         if finished is not None:
             return finished
+        _set_aside_damaged(folder)
         job = _Job(sources, files, tokenizer, tokenizer_path, options, key, folder / f"parts-{key}")
         job.work.mkdir(parents=True, exist_ok=True)
         return _tokenize(job, folder)
@@ -136,7 +140,7 @@ def _check_place(folder: Path) -> None:
     """Refuse a folder that cannot be written to, or that holds something else."""
     output_folder(folder)
     others = [p.name for p in folder.iterdir() if not p.name.startswith(("parts-", ".")) and p.suffix != SUFFIX]
-    if others and not {"starts.npy", "tokens.bin"} & set(others):
+    if others and not {"starts.npy", "tokens.bin", "tokens.json"} & set(others):
         raise TrainingError(f"{folder} is not empty and no token folder (it holds {min(others)}); choose another one")
 
 
@@ -144,13 +148,25 @@ def _finished(folder: Path, key: str) -> TokenInfo | None:
     """What the folder already holds. Raises TrainingError if that is something else."""
     if not (folder / "tokens.json").is_file():
         return None
-    info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
-    if info["key"] != key:
+    try:
+        info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
+        written = info["key"]
+    except (ValueError, KeyError, TypeError):
+        raise TrainingError(f"{folder / 'tokens.json'} is damaged; delete the folder and run this again") from None
+    if written != key:
         raise TrainingError(
             f"{folder} holds tokens made otherwise (of other records, with another tokenizer or other options); "
             "choose another folder or delete it"
         )
-    return info
+    return None if verify_tokens(str(folder)).problems else info
+
+
+def _set_aside_damaged(folder: Path) -> None:
+    """Name the files of a finished folder that are damaged, and take away its description: it is made anew."""
+    if (folder / "tokens.json").is_file():
+        for problem in verify_tokens(str(folder)).problems:
+            _log.warning("%s; the folder is made anew", problem)
+        (folder / "tokens.json").unlink()
 
 
 def _tokenize(job: _Job, folder: Path) -> TokenInfo:
@@ -256,8 +272,9 @@ def guess_kind(sources: Sequence[str]) -> Kind:
 
 def _guess(files: Sequence[RecordFile]) -> Kind:
     """Kind of samples that the first records are."""
+    unread = Unread()  # they are counted when all is encoded, unless nothing is
     for file in files:
-        for table in file.tables(rejected=Unread()):  # they are counted when all is encoded
+        for table in file.tables(rejected=unread):
             if "chosen" in table.column_names:
                 return "preference"
             if "label" in table.column_names and "answer" in table.column_names:
@@ -267,4 +284,4 @@ def _guess(files: Sequence[RecordFile]) -> Kind:
                     "`raylib run` and `keep_where: label`"
                 )
             return "sft" if "messages" in table.column_names else "pretrain"
-    raise TrainingError("no records to tokenise")
+    raise TrainingError("no records to tokenise" + (f"; {unread}" if unread.reasons else ""))

@@ -24,8 +24,37 @@ Write = Callable[..., Path]
 
 def test_short_values_are_folders_as_they_are() -> None:
     values: list[Any] = ["新闻", "a b/c", "..", "", None, 3, True]
-    assert [split_name("x", v) for v in values] == ["新闻", "a_b_c", "empty", "empty", "none", "x3", "xtrue"]
+    names = [split_name("x", v) for v in values]
+    assert [names[0], *names[4:]] == ["新闻", "none", "x3", "xtrue"]
+    assert [name.rpartition("-")[0] for name in names[1:4]] == ["a_b_c", "empty", "empty"]
     assert split_name("x", "a" * 120) == "a" * 120
+
+
+@given(st.lists(st.one_of(st.none(), st.text("aA_/ .-中\0none0", max_size=6)), unique=True, max_size=30))
+def test_no_two_values_share_a_folder(values: list[str | None]) -> None:
+    values += [split_name("x", v) for v in values if split_name("x", v) not in values]
+    assert len({split_name("x", v) for v in values}) == len(set(values))
+
+
+def test_values_that_differ_in_signs_alone_have_a_folder_each(write_jsonl: Write, tmp_path: Path) -> None:
+    texts = ["a/b", "a_b", "a b", "none", "None"]
+    source = write_jsonl([{"id": str(i), "text": f"第{i}篇", "source": t} for i, t in enumerate(texts)])
+    out = tmp_path / "out"
+    data: dict[str, Any] = {"input": {"path": str(source)}, "engine": {"mode": "inline"}, "stages": []}
+    run(Recipe.from_dict({**data, "output": {"path": str(out), "split_by": "source"}}))
+    names = {folder.name for folder in (out / "kept").iterdir()}
+    assert len(names) == 5
+    assert {"a_b", "None"} < names
+
+
+def test_a_run_with_too_many_values_in_all_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for part in range(2):
+        lines = [f'{{"id": "{part}-{i}", "text": "第{i}篇", "source": "{part}-{i}"}}\n' for i in range(60)]
+        (tmp_path / f"part{part}.jsonl").write_text("".join(lines) + " " * (20 << 20), "utf-8")
+    data = {"input": {"path": [str(tmp_path / f"part{i}.jsonl") for i in range(2)]}, "engine": {"mode": "inline"}}
+    out = {"output": {"path": str(tmp_path / "out"), "split_by": "source"}}
+    run(Recipe.from_dict({**data, **out, "stages": []}))
+    assert "has 120 values over all shards" in caplog.text
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=30, max_size=300), st.text(max_size=3))

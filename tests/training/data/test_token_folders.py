@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,32 @@ def test_folders_of_two_templates_do_not_go_together(tmp_path: Path, rewriting: 
     made(tmp_path / "b", tmp_path / "other")
     with pytest.raises(TrainingError, match="their chat templates differ"):
         taught_by([str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+@pytest.mark.parametrize("name", ["tokens.bin", "starts.npy"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_damaged_files_of_a_finished_folder_are_named_and_made_anew(
+    name: str, damage: str, tmp_path: Path, rewriting: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, folder = write(tmp_path / "in.jsonl", ROWS), tmp_path / "tokens"
+    first = tokenize([path], folder, str(rewriting), TokenOptions())
+    file = folder / name
+    whole = file.read_bytes()
+    described = (folder / "tokens.json").stat().st_mtime_ns
+    tokenize([path], folder, str(rewriting), TokenOptions())
+    assert (folder / "tokens.json").stat().st_mtime_ns == described  # a whole folder is found as it is
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes(whole[:-1] if damage == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    again = tokenize([path], folder, str(rewriting), TokenOptions())
+    assert file.read_bytes() == whole
+    assert again["files"] == first["files"]
+    assert re.search(rf"{re.escape(name)}.*; the folder is made anew", caplog.text)
+
+
+def test_a_damaged_description_is_a_mistake_in_one_line(tmp_path: Path, rewriting: Path) -> None:
+    made(tmp_path, rewriting)
+    file = tmp_path / "tokens.json"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(TrainingError, match=r"tokens\.json is damaged; delete the folder"):
+        made(tmp_path, rewriting)
