@@ -34,12 +34,13 @@ __all__ = [
     "inject",
 ]
 
+_OTHERS = ("ray::WorkerActor", "ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # than tasks that read
 _VICTIMS: dict[str, Callable[[str], bool]] = {
     "actor": lambda line: line.startswith("ray::WorkerActor"),
     "raylet": lambda line: "raylet/raylet" in line,
     "gcs": lambda line: "gcs_server" in line,
-    "reader": lambda line: line.startswith("ray::") and "WorkerActor" not in line and "IDLE" not in line,
-    "agent": lambda line: "dashboard/agent" in line or "runtime_env/agent" in line,
+    "reader": lambda line: line.startswith("ray::") and not line.startswith(_OTHERS),
+    "agent": lambda line: line.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent")),
     "trainer": lambda line: "training.loop.worker" in line and "torch.distributed.run" not in line,
 }
 NEEDS_RAY = ("kill actor", "kill raylet", "kill gcs", "kill reader", "kill agent", "stop actor", "stop gcs", "shm full")
@@ -48,6 +49,8 @@ MOUNTS = ("disk full", "read-only", "shm full")
 FILES = ("flip", "truncate", "delete", "torn manifest", "flipped manifest")
 _SIGNALS = ("kill driver", "stop driver", "kill trainer", *(kind for kind in NEEDS_RAY if kind != "shm full"))
 KINDS = (*_SIGNALS, *MOUNTS, *FILES, "memory", "two drivers", *NETWORK)
+
+_APPEARS = 20.0  # seconds within which a victim has to appear
 
 
 def impossible(kind: str) -> str:
@@ -104,6 +107,15 @@ class Running:
             if _VICTIMS[victim](line):
                 found.append(process)
         return rng.choice(found) if found else None
+
+    def await_victim(self, victim: str, rng: random.Random) -> psutil.Process | None:
+        """One of its processes, which may start after the moment that was drawn."""
+        deadline = time.monotonic() + _APPEARS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if (found := self.find(victim, rng)) is not None:
+                return found
+            time.sleep(0.02)
+        return None
 
 
 def below(pid: int) -> list[psutil.Process]:
@@ -181,7 +193,7 @@ def inject(kind: str, running: Running, rng: random.Random) -> bool:
     """Do what the kind says; returns whether there was anything to do it to."""
     action, _, victim = kind.partition(" ")
     if kind in _SIGNALS:
-        found = running.find(victim, rng)
+        found = running.await_victim(victim, rng)
         if found is None:
             return False
         return _killed(found) if action == "kill" else _stopped(found, running.pause)
@@ -203,7 +215,7 @@ def felt(kind: str, running: Running, hit: bool) -> bool:
     """Whether the command met the fault, as far as one can tell when it has ended."""
     if kind in ("disk full", "read-only"):
         return running.process.returncode != 0
-    if kind == "memory":
+    if kind == "memory":  # a process was killed
         return running.memory is not None and running.memory.killed > 0
     return hit
 

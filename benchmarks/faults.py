@@ -123,7 +123,7 @@ class Campaign:
             if command is not None:
                 self._finish(command, work, case)
         case.seconds = round(time.perf_counter() - begun, 1)
-        case.hit = felt(case.kind, running, hit)
+        case.hit = any(case.codes) if second else felt(case.kind, running, hit)  # of two, one has to be refused
         if running.memory is not None:
             running.memory.remove()
         case.left_at_fault = self._family.end(_ENDS)
@@ -136,6 +136,8 @@ class Campaign:
     def _wait(self, case: Case, running: Running, rng: random.Random) -> None:
         """Wait for the moment of the fault: a share of the time of the undisturbed run, or of its steps."""
         by_time, moment, more = rng.random() < 0.4, rng.random(), rng.random() * 0.2
+        if case.kind == "two drivers":
+            moment *= 0.7  # the second needs time to start
         if case.kind in ("disk full", "memory"):
             return  # they come by themselves
         seconds = running.work.seconds if case.inline else _RAY_STARTS
