@@ -128,6 +128,8 @@ class Campaign:
             running.memory.remove()
         case.left_at_fault = self._family.end(_ENDS)
         after(out)
+        if case.kind in ("disk full", "memory"):  # came when they wanted
+            case.phase = work.phase(out)
         if case.kind in FILES:
             case.detail = damage(case.kind, out, rng)
             case.hit = bool(case.detail)
@@ -138,8 +140,8 @@ class Campaign:
         by_time, moment, more = rng.random() < 0.4, rng.random(), rng.random() * 0.2
         if case.kind == "two drivers":
             moment *= 0.7  # the second needs time to start
-        if case.kind in ("disk full", "memory"):
-            return  # they come by themselves
+        if case.kind in ("disk full", "memory", "kill reader"):
+            return  # they come by themselves, and readers are there at the start only
         seconds = running.work.seconds if case.inline else _RAY_STARTS
         begun = time.perf_counter()
         while running.process.poll() is None and time.perf_counter() - begun < self._limit(running.work):
