@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -154,10 +155,19 @@ class Recipe(Work):
             _model(self.folder)
         size = (self.folder / "in.jsonl").stat().st_size / (1 << 20)
         (self.folder / f"{self.name}.yaml").write_text(
-            f"input: {{path: {self.folder}/in.jsonl}}\noutput: {{path: {self.folder}/out}}\n"
+            f"input: {{path: {self._input()}}}\noutput: {{path: {self.folder}/out}}\n"
             f"engine: {{actors: 2, batch_mb: {size / 12:.3f}, work_while_starting: 0}}\n"
             f"stages:\n{RECIPES[self.name].strip()}\n".replace("FOLDER", str(self.folder))
         )
+
+    def _input(self) -> Path:
+        """What it reads: of `scored` a compressed file, which a task of its own reads."""
+        plain = self.folder / "in.jsonl"
+        if self.name != "scored":
+            return plain
+        packed = self.folder / "in.jsonl.gz"
+        packed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+        return packed
 
     def command(self, out: Path, *options: str) -> list[str]:
         """The command line."""
