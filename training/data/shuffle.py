@@ -148,7 +148,7 @@ def _reordered(
 def _write_values(path: str, values: npt.NDArray[np.generic]) -> None:
     """Write bare values; `tofile()` of numpy raises errors of a full volume without their number."""
     with open(path, "wb") as stream:
-        stream.write(memoryview(values).cast("B"))
+        stream.write(values.data)
 
 
 def _save(path: str, values: npt.NDArray[np.generic]) -> None:
@@ -274,6 +274,6 @@ def _append_bucket(
         values = np.concatenate([c.values(output.suffix, output.read_as, bucket) for c in chunks])
         out = np.empty(len(values), output.written_as)
         _gather(values, begins, sizes, order, out)
-        output.stream.write(memoryview(out).cast("B"))  # not tofile(), which does not say what went wrong
+        output.stream.write(out.data)  # not tofile(), which does not say what went wrong
     shuffled: npt.NDArray[np.int64] = lengths[order]
     return shuffled
