@@ -1,4 +1,4 @@
-"""Faults of the campaign: signals to processes of a run, volumes that are full or read-only, damage to its files."""
+"""Faults of the campaign: signals to processes, small volumes, a little memory, a bad network, damage to files."""
 
 from __future__ import annotations
 
@@ -14,23 +14,54 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from fault_places import MemoryLimit, can_mount, host_command, memory_folder, slow_down
 from fault_works import Work, environment
 from measure import ROOT
 
-__all__ = ["FILES", "KINDS", "MOUNTS", "Running", "inject"]
+from tests.raylib.cluster.hosts import Hosts, can_make_hosts
 
+__all__ = [
+    "FILES",
+    "KINDS",
+    "MOUNTS",
+    "NEEDS_RAY",
+    "NETWORK",
+    "Running",
+    "after",
+    "damage",
+    "end",
+    "impossible",
+    "inject",
+]
+
+_OTHERS = ("ray::WorkerActor", "ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # than tasks that read
 _VICTIMS: dict[str, Callable[[str], bool]] = {
     "actor": lambda line: line.startswith("ray::WorkerActor"),
     "raylet": lambda line: "raylet/raylet" in line,
     "gcs": lambda line: "gcs_server" in line,
-    "reader": lambda line: line.startswith("ray::") and "WorkerActor" not in line,
-    "agent": lambda line: "dashboard/agent" in line or "runtime_env/agent" in line,
-    "helper": lambda line: "loky" in line or "resource_tracker" in line or "raylib.cluster" in line,
+    "reader": lambda line: line.startswith("ray::") and not line.startswith(_OTHERS),
+    "agent": lambda line: line.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent")),
+    "trainer": lambda line: "training.loop.worker" in line and "torch.distributed.run" not in line,
 }
-SIGNALS = ("kill driver", *(f"kill {victim}" for victim in _VICTIMS), "stop driver", "stop actor", "stop gcs")
+NEEDS_RAY = ("kill actor", "kill raylet", "kill gcs", "kill reader", "kill agent", "stop actor", "stop gcs", "shm full")
+NETWORK = ("network cut", "network slow")
 MOUNTS = ("disk full", "read-only", "shm full")
 FILES = ("flip", "truncate", "delete", "torn manifest", "flipped manifest")
-KINDS = (*SIGNALS, *MOUNTS, *FILES, "memory", "two drivers")
+_SIGNALS = ("kill driver", "stop driver", "kill trainer", *(kind for kind in NEEDS_RAY if kind != "shm full"))
+KINDS = (*_SIGNALS, *MOUNTS, *FILES, "memory", "two drivers", *NETWORK)
+
+_APPEARS = 20.0  # seconds within which a victim has to appear
+
+
+def impossible(kind: str) -> str:
+    """Why a kind of fault cannot be made on this machine; empty if it can."""
+    if kind in MOUNTS and not can_mount():
+        return "this user cannot mount volumes"
+    if kind == "memory" and memory_folder() is None:
+        return "no cgroup of memory can be made here"
+    if kind in NETWORK and not can_make_hosts():
+        return "no network namespaces can be made here"
+    return ""
 
 
 @dataclass
@@ -41,13 +72,17 @@ class Running:
         work: What it does.
         out: Its output folder.
         process: The command, or the shell in whose namespace it runs.
-        pause: Seconds for which a stopped process sleeps.
+        pause: Seconds for which a stopped process sleeps, and for which the network is bad.
+        memory: The cgroup in which it runs.
+        hosts: The hosts on which it runs.
     """
 
     work: Work
     out: Path
     process: subprocess.Popen[str]
     pause: float
+    memory: MemoryLimit | None = None
+    hosts: Hosts | None = None
 
     @property
     def driver(self) -> psutil.Process | None:
@@ -64,7 +99,7 @@ class Running:
         if victim == "driver":
             return self.driver
         found = []
-        for process in _below(self.process.pid):
+        for process in below(self.process.pid):
             try:
                 line = " ".join(process.cmdline()) or process.name()
             except psutil.Error:
@@ -73,8 +108,18 @@ class Running:
                 found.append(process)
         return rng.choice(found) if found else None
 
+    def await_victim(self, victim: str, rng: random.Random) -> psutil.Process | None:
+        """One of its processes, which may start after the moment that was drawn."""
+        deadline = time.monotonic() + _APPEARS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if (found := self.find(victim, rng)) is not None:
+                return found
+            time.sleep(0.02)
+        return None
 
-def _below(pid: int) -> list[psutil.Process]:
+
+def below(pid: int) -> list[psutil.Process]:
+    """All processes that a process started."""
     try:
         found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
         return found
@@ -82,13 +127,32 @@ def _below(pid: int) -> list[psutil.Process]:
         return []
 
 
-def start(work: Work, out: Path, kind: str, rng: random.Random, *, fresh: bool = False) -> subprocess.Popen[str]:
-    """Start the command of a case, where its kind wants it in namespaces of its own, or with a limit."""
-    command = [*work.command(out), *(["--fresh"] if fresh else [])]
-    if kind in MOUNTS:
-        command = _mounted(command, out, kind, int(work.bytes * rng.uniform(0.05, 0.95)))
-    limits = _limit_memory if kind == "memory" else None
-    return subprocess.Popen(
+@dataclass
+class Surroundings:
+    """Where a command runs.
+
+    Attributes:
+        kind: Kind of the fault that will come; empty for none.
+        inline: Whether a run does without Ray.
+        room: Bytes of its volume, or of its memory.
+        hosts: Hosts of a cluster; only for faults of the network.
+    """
+
+    kind: str = ""
+    inline: bool = True
+    room: int = 0
+    hosts: Hosts | None = None
+
+
+def start(work: Work, out: Path, where: Surroundings, pause: float, *options: str) -> Running:
+    """Start the command of a case, where its kind wants it in a place of its own."""
+    command = work.command(out, *(work.inline() if where.inline else []), *options)
+    if where.hosts is not None and where.kind in NETWORK:
+        return Running(work, out, host_command(where.hosts, command), pause, hosts=where.hosts)
+    memory = MemoryLimit(where.room) if where.kind == "memory" else None
+    if where.kind in MOUNTS:
+        command = _mounted(command, out, where)
+    process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment(),
@@ -96,24 +160,19 @@ def start(work: Work, out: Path, kind: str, rng: random.Random, *, fresh: bool =
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=limits,  # noqa: PLW1509 - this program has no threads
+        preexec_fn=memory.enter if memory else None,  # noqa: PLW1509 - this program has no threads
     )
+    return Running(work, out, process, pause, memory)
 
 
-def _limit_memory() -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_DATA, (900 << 20, 900 << 20))
-
-
-def _mounted(command: list[str], out: Path, kind: str, room: int) -> list[str]:
+def _mounted(command: list[str], out: Path, where: Surroundings) -> list[str]:
     """The command in a mount namespace, in which the output, or /dev/shm, is a small volume.
 
     What is in the volume when it ends is copied out, so that the next run finds it.
     """
     saved = f"{out}-saved"
-    place = "/dev/shm" if kind == "shm full" else str(out)
-    size = {"shm full": "2m", "disk full": f"{room}", "read-only": "500m"}[kind]
+    place = "/dev/shm" if where.kind == "shm full" else str(out)
+    size = {"shm full": "2m", "disk full": f"{where.room}", "read-only": "500m"}[where.kind]
     quoted = " ".join(f"'{part}'" for part in command)
     script = (
         f"mkdir -p '{out}' && mount -t tmpfs -o size={size} tmpfs {place} && {quoted}; code=$?; "
@@ -133,21 +192,32 @@ def after(out: Path) -> None:
 def inject(kind: str, running: Running, rng: random.Random) -> bool:
     """Do what the kind says; returns whether there was anything to do it to."""
     action, _, victim = kind.partition(" ")
-    if kind in SIGNALS:
-        found = running.find(victim, rng)
+    if kind in _SIGNALS:
+        found = running.await_victim(victim, rng)
         if found is None:
             return False
         return _killed(found) if action == "kill" else _stopped(found, running.pause)
+    if kind in NETWORK:
+        return _bad_network(kind, running)
+    driver = running.driver
+    if driver is None:
+        return False
     if kind == "read-only":
-        driver = running.driver
-        if driver is None:
-            return False
         enter = ["nsenter", "-t", str(driver.pid), "-m", "mount", "-o", "remount,ro", str(running.out)]
         return subprocess.run(enter, capture_output=True, check=False).returncode == 0
-    if kind in FILES:
-        driver = running.driver
-        return driver is not None and _killed(driver)
-    return kind in ("disk full", "shm full", "memory")
+    if kind == "shm full":
+        held = os.statvfs(f"/proc/{driver.pid}/root/dev/shm")
+        return held.f_blocks * held.f_frsize <= 2 << 20
+    return kind in FILES and _killed(driver)
+
+
+def felt(kind: str, running: Running, hit: bool) -> bool:
+    """Whether the command met the fault, as far as one can tell when it has ended."""
+    if kind in ("disk full", "read-only"):
+        return running.process.returncode != 0
+    if kind == "memory":  # a process was killed
+        return running.memory is not None and running.memory.killed > 0
+    return hit
 
 
 def _killed(process: psutil.Process) -> bool:
@@ -165,6 +235,22 @@ def _stopped(process: psutil.Process, seconds: float) -> bool:
         process.send_signal(signal.SIGCONT)
     except psutil.Error:
         return False
+    return True
+
+
+def _bad_network(kind: str, running: Running) -> bool:
+    hosts = running.hosts
+    if hosts is None:
+        return False
+    worker = hosts.hosts[-1]
+    if kind == "network cut":
+        hosts.connect(worker, False)
+        time.sleep(running.pause)
+        hosts.connect(worker, True)
+        return True
+    slow_down(hosts, worker, True)
+    time.sleep(running.pause)
+    slow_down(hosts, worker, False)
     return True
 
 
@@ -191,11 +277,10 @@ def damage(kind: str, out: Path, rng: random.Random) -> str:
     return str(file.relative_to(out))
 
 
-def end_all(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[str]) -> None:
     """End a command that hangs, with everything that it started."""
-    left = _below(process.pid)
-    for one in left:
+    for one in below(process.pid):
         _killed(one)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        process.kill()
     process.wait()

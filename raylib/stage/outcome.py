@@ -72,6 +72,9 @@ def split_rejected(
 def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array) -> pa.Table:
     """Append the columns of rejects to a table whose rows are all rejected.
 
+    A column of the same name that an earlier stage added, as `split_stages` adds `stage`, gives way to them: rejects
+    are written as they were read.
+
     Args:
         table: Rejected records, N of them.
         stage: Name of the stage.
@@ -87,9 +90,7 @@ def mark_rejected(table: pa.Table, *, stage: str, reason: str, detail: pa.Array)
         pa.repeat(pa.scalar(reason, pa.string()), n),
         detail.cast(pa.large_string()),
     )
-    for name, column in zip(REJECT_COLUMNS, columns, strict=True):
-        table = table.append_column(name, column)
-    return table
+    return with_columns(table, dict(zip(REJECT_COLUMNS, columns, strict=True)))
 
 
 def keep_all(table: pa.Table) -> Outcome:

@@ -7,6 +7,7 @@ permutations on distributed, external and hierarchical memory", 1998). Only the 
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import orjson
 from numba import njit
 
-from raylib.atomic import write_atomically
+from raylib.atomic import FULL_VOLUME, write_atomically
 from training.data.encoded import Encoded, Refused
 
 __all__ = ["REFUSED", "Spill", "join"]
@@ -106,12 +107,12 @@ class Spill:
         bucket = np.random.default_rng([*self._seed, self._chunks]).integers(0, self._buckets, len(sizes))
         order = np.argsort(bucket, kind="stable")
         stem = self._folder / f"{self._chunks:05d}"
-        _reordered(ids, begins, sizes, order).tofile(f"{stem}.ids")
+        _write_values(f"{stem}.ids", _reordered(ids, begins, sizes, order))
         if masks:
-            _reordered(np.concatenate(masks), begins, sizes, order).tofile(f"{stem}.targets")
-        np.save(f"{stem}.lengths.npy", lengths.reshape(-1, self._width)[order])
+            _write_values(f"{stem}.targets", _reordered(np.concatenate(masks), begins, sizes, order))
+        _save(f"{stem}.lengths.npy", lengths.reshape(-1, self._width)[order])
         ends = np.searchsorted(bucket[order], np.arange(self._buckets + 1))
-        np.save(f"{stem}.borders.npy", np.stack([ends, np.concatenate([[0], np.cumsum(sizes[order])])[ends]]))
+        _save(f"{stem}.borders.npy", np.stack([ends, np.concatenate([[0], np.cumsum(sizes[order])])[ends]]))
         self._held, self._held_tokens = [], 0
         self._chunks += 1
         self._samples += len(sizes)
@@ -142,6 +143,33 @@ def _reordered(
     out: _Values = np.empty_like(values)
     _gather(values, begins, sizes, order, out)
     return out
+
+
+def _write_values(path: str, values: npt.NDArray[np.generic]) -> None:
+    """Write bare values; `tofile()` of numpy raises errors of a full volume without their number."""
+    with open(path, "wb") as stream:
+        stream.write(values.data)
+
+
+def _save(path: str, values: npt.NDArray[np.generic]) -> None:
+    """Write an array as `np.save()` does, which calls `tofile()`, too."""
+    held = io.BytesIO()
+    np.save(held, values)
+    with open(path, "wb") as stream:
+        stream.write(held.getbuffer())
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a file that is mapped: writing to a map on a full volume is a SIGBUS, not an error."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno in FULL_VOLUME:
+                raise
+            # a file system that cannot reserve
 
 
 @dataclass
@@ -197,6 +225,7 @@ def join(
     chunks, samples = _chunks(parts)
     masked = any(os.path.exists(f"{c.stem}.targets") for c in chunks)
     starts = np.lib.format.open_memmap(folder / "starts.npy", mode="w+", dtype=np.int64, shape=(samples * width + 1,))
+    _reserve(folder / "starts.npy")
     starts[0] = 0
     at = done = 0
     ids_type, mask_type = np.dtype(np.uint32), np.dtype(np.uint8)
@@ -245,6 +274,6 @@ def _append_bucket(
         values = np.concatenate([c.values(output.suffix, output.read_as, bucket) for c in chunks])
         out = np.empty(len(values), output.written_as)
         _gather(values, begins, sizes, order, out)
-        out.tofile(output.stream)
+        output.stream.write(out.data)  # not tofile(), which does not say what went wrong
     shuffled: npt.NDArray[np.int64] = lengths[order]
     return shuffled

@@ -67,3 +67,14 @@ def test_stages_by_thresholds_and_unscored(write_jsonl: Write) -> None:
     assert all(r["stage"] == 2 for r in last.to_arrow().to_pylist() if r["score"] is None)
     with pytest.raises(raylib.RaylibError, match="rise"):
         ds.stage("split_stages", thresholds=(3.0, 2.0))
+
+
+def test_a_stage_behind_may_reject(tmp_path: Path, write_jsonl: Write) -> None:
+    data = {
+        "input": {"path": str(write_jsonl(conversations(90)))},
+        "engine": {"mode": "inline"},
+        "output": {"path": str(tmp_path / "out")},
+        "stages": ["difficulty_features", "split_stages", {"keep_where": "stage < 3"}],
+    }
+    summary = run(Recipe.from_dict(data, "phases")).summary
+    assert summary["by_reason"] == {"keep_where/keep_where": 30}, "the column `stage` of rejects is the stage's name"
