@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import orjson
 
 from raylib.errors import RecordError
-from raylib.exact import has_lost_digits, loads, second_opinion
+from raylib.exact import has_lost_digits, loads, may_lose_digits, second_opinion
 from raylib.reading.block import Block
 from raylib.reading.builder import SHOWN, Builder
 from raylib.reading.coercion import plain_document
@@ -36,6 +36,7 @@ def feed_json_lines(block: Block, builder: Builder) -> Iterator[None]:
     """Parse JSON lines into the builder; yields whenever the builder is full."""
     utf8 = block.encoding == "utf-8"
     plain = builder.kind == "document" and not builder.text_fields
+    long: bool | None = None  # whether there are long numbers, once that matters
     for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
         if not raw or raw.isspace():
             continue
@@ -52,7 +53,12 @@ def feed_json_lines(block: Block, builder: Builder) -> Iterator[None]:
             if plain and plain_document(record):
                 builder.add_plain(record, line)
             else:
-                _add(record, raw, line, builder)
+                if long is None:
+                    long = not utf8 or may_lose_digits(block.data)
+                if long:
+                    _add(record, raw, line, builder)
+                else:
+                    builder.add(record, line, raw)
         if builder.full():
             yield
 
