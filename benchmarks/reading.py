@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     versions = [_Version(folder) for folder in (ROOT, options.against) if folder is not None]
     lines = [
-        "| input | MB/s of input | CPU seconds | before | ratio | records + rejects |",
+        "| input | MB/s | CPU seconds | before | ratio | records + rejects |",
         "|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as name:

@@ -47,7 +47,7 @@ def loads(data: bytes | str) -> object:
 
 
 def may_lose_digits(data: bytes) -> bool:
-    """Whether some digits in JSON may be an integer over 64 bits; a look at all bytes, which is much faster than parsing.
+    """Whether some digits in JSON may be an integer over 64 bits, by a look that is much faster than parsing.
 
     Args:
         data: JSON in any encoding that has digits as ASCII does.

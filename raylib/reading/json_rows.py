@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import orjson
@@ -36,7 +37,7 @@ def feed_json_lines(block: Block, builder: Builder) -> Iterator[None]:
     """Parse JSON lines into the builder; yields whenever the builder is full."""
     utf8 = block.encoding == "utf-8"
     plain = builder.kind == "document" and not builder.text_fields
-    long: bool | None = None  # whether there are long numbers, once that matters
+    exact = functools.cache(lambda: utf8 and not may_lose_digits(block.data))
     for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
         if not raw or raw.isspace():
             continue
@@ -52,13 +53,10 @@ def feed_json_lines(block: Block, builder: Builder) -> Iterator[None]:
         else:
             if plain and plain_document(record):
                 builder.add_plain(record, line)
+            elif exact():
+                builder.add(record, line, raw)
             else:
-                if long is None:
-                    long = not utf8 or may_lose_digits(block.data)
-                if long:
-                    _add(record, raw, line, builder)
-                else:
-                    builder.add(record, line, raw)
+                _add(record, raw, line, builder)
         if builder.full():
             yield
 
