@@ -74,7 +74,8 @@ class _Version:
 
     def work(self, what: str, kind: str, path: Path) -> tuple[float, str]:
         """CPU seconds of one piece of work, and what it counted."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(f"{what}\t{kind}\t{path}\n")
         self._process.stdin.flush()
         seconds, count = self._process.stdout.readline().split()

@@ -89,10 +89,15 @@ class _Rows:
         """Whether lines that were read as one record are several, of which the first has a stray quote."""
         if not self._closed(spanned):
             return True
-        inner = spanned[1:-1]
-        if len(self._names) < 2 or len(inner) < _INNER:
+        count = len(self._names)
+        if count < 2 or len(spanned) < _INNER + 2:
             return False
-        return all(len(row) == len(self._names) for line in inner for row in read_rows(line, self._delimiter))
+        for line in spanned[1:-1]:
+            if line.count(self._delimiter) < count - 1:  # as in nearly all prose, which is then not parsed again
+                return False
+            if any(len(row) != count for row in read_rows(line, self._delimiter)):
+                return False
+        return True
 
     def _closed(self, spanned: Sequence[str]) -> bool:
         """Whether each quoted cell of a record ends with a quote in front of a delimiter or a line end."""
