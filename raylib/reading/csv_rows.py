@@ -43,17 +43,21 @@ class _Rows:
         self._delimiter, *names = block.header
         self._names = names
         self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if block.format == "csv" else csv.QUOTE_NONE
+        self._strict = True  # until a quote stands where none should; up to there each quoted cell is closed
         self._unclosed = 0
 
     def feed(self, begin: int) -> Generator[None, None, int]:
         """Add the records from a line on; returns the line from which to go on after an unclosed quote."""
         window = self.lines[begin : begin + _FEW_LINES] if self._unclosed > _MANY else self.lines[begin:]
-        reader = csv.reader(window, delimiter=self._delimiter, quoting=self._quoting)
+        reader = csv.reader(window, delimiter=self._delimiter, quoting=self._quoting, strict=self._strict)
         at = 0  # line of the window at which the record begins
         while at < len(window):
             try:
                 row = next(reader, None)
             except csv.Error as error:
+                if self._strict:
+                    self._strict = False
+                    return begin + at
                 self._builder.reject(self._first + begin + at, "bad_csv", str(error), "")
                 at = reader.line_num
                 continue
@@ -87,7 +91,7 @@ class _Rows:
 
     def _unclosed_in(self, spanned: Sequence[str]) -> bool:
         """Whether lines that were read as one record are several, of which the first has a stray quote."""
-        if not self._closed(spanned):
+        if not (self._strict or self._closed(spanned)):
             return True
         count = len(self._names)
         if count < 2 or len(spanned) < _INNER + 2:
