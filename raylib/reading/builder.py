@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
 import orjson
 import pyarrow as pa
@@ -25,6 +25,8 @@ SHOWN = 100_000
 """Characters of an unreadable line that its reject keeps."""
 
 _REFUSALS = (pa.ArrowException, ValueError, TypeError, OverflowError, RecordError)
+
+_Raw: TypeAlias = "str | bytes | Callable[[], str] | None"
 
 _encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode  # json.dumps makes an encoder for each call
 
@@ -73,13 +75,14 @@ class Builder:
         """
         self._rejects.append((line, reason, detail, raw[:SHOWN]))
 
-    def add(self, record: object, line: int, raw: str | bytes | None = None) -> None:
+    def add(self, record: object, line: int, raw: _Raw = None) -> None:
         """Coerce and add a record; one that cannot be coerced becomes a reject.
 
         Args:
             record: The record as parsed.
             line: Its line or number.
-            raw: What its reject shows if the record itself cannot be shown; a string is shown at any rate.
+            raw: What its reject shows if the record itself cannot be shown; a string is shown at any rate,
+                or what a function gives.
         """
         identifier = f"{self.path}:{line:09d}"
         try:
@@ -193,10 +196,10 @@ def _column(values: list[object], wanted: pa.DataType) -> pa.Array:
     return messages_array(cast("list[list[Message] | None]", values))
 
 
-def _shown(record: object, raw: str | bytes | None) -> str:
+def _shown(record: object, raw: _Raw) -> str:
     """What the reject of a record shows: the record, or what it was read from if that is nested too deeply."""
-    if isinstance(raw, str):
-        return raw
+    if raw is not None and not isinstance(raw, bytes):
+        return raw if isinstance(raw, str) else raw()
     try:
         return _encoded(record)
     except (RecursionError, ValueError, TypeError):

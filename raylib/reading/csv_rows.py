@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 from raylib.reading.block import Block
@@ -131,10 +132,10 @@ class _Rows:
         names, line = self._names, self._first + at
         if not any(cell.strip() for cell in row) or (len(names) > 1 and row == names):
             return
-        shown = self._delimiter.join(row)
+        shown = partial(self._delimiter.join, row)
         if len(row) != len(names):
             detail = f"{len(row)} columns, the header has {len(names)}"
-            self._builder.reject(line, "wrong_columns", detail, shown)
+            self._builder.reject(line, "wrong_columns", detail, shown())
         else:
             self._builder.add(_record(names, row, self._builder.kind), line, shown)
 
