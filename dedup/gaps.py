@@ -71,6 +71,23 @@ def _runs(at: Places, kind: Kinds, starts: Places) -> _Runs:
     return _Runs(at, np.cumsum(opens) - 1, left.astype(np.uint8), right.astype(np.uint8))
 
 
+def _gaps(values: Values, kind: Kinds, flags: Flags, starts: Places) -> Places:
+    """Places of gaps, without single spaces between letters or digits of one text: these stay as they are."""
+    at = np.flatnonzero(flags)
+    if len(at) == 0:
+        return at
+    before, after = kind[at - 1], kind[np.minimum(at + 1, len(kind) - 1)]
+    words = (before == Class.LETTER) | (before == Class.DIGIT)
+    words &= (after == Class.LETTER) | (after == Class.DIGIT)
+    words &= values[at] == _SPACE
+    for edges in (starts, starts - 1):  # the first and the last character of each text
+        found = np.searchsorted(at, edges)
+        found = found[found < len(at)]
+        words[found] &= ~np.isin(at[found], edges)
+    out: Places = at[~words]
+    return out
+
+
 def _kinds(values: Values, level: Level) -> Kinds:
     if len(values) == 0 or values.max() < 0x10000:
         return classes(level)[values.astype(np.uint16)]
@@ -159,7 +176,7 @@ def _lower(values: Values, kind: Kinds, starts: Places) -> None:
 
 def _close_spaces(values: Values, kind: Kinds, kept: Flags, starts: Places) -> None:
     """Strict: white space beside Han goes, elsewhere a run is one space, or one line break and an indentation."""
-    at = np.flatnonzero(kind == Class.SPACE)
+    at = _gaps(values, kind, kind == Class.SPACE, starts)
     if len(at) == 0:
         return
     runs = _runs(at, kind, starts)
@@ -177,7 +194,7 @@ def _close_spaces(values: Values, kind: Kinds, kept: Flags, starts: Places) -> N
 
 def _close_gaps(values: Values, kind: Kinds, kept: Flags, starts: Places) -> None:
     """Standard: see the module; writes `kept`, and the spaces that gaps become into `values`."""
-    at = np.flatnonzero(kind >= Class.SPACE)
+    at = _gaps(values, kind, kind >= Class.SPACE, starts)
     if len(at) == 0:
         return
     runs = _runs(at, kind, starts)

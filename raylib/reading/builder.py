@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
 import orjson
 import pyarrow as pa
@@ -25,6 +25,10 @@ SHOWN = 100_000
 """Characters of an unreadable line that its reject keeps."""
 
 _REFUSALS = (pa.ArrowException, ValueError, TypeError, OverflowError, RecordError)
+
+_Raw: TypeAlias = "str | bytes | Callable[[], str] | None"
+
+_encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode  # json.dumps makes an encoder for each call
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ class Builder:
     text_fields: tuple[str, ...] = ()
     _rows: list[Mapping[str, object]] = field(default_factory=list)
     _lines: dict[int, int] = field(default_factory=dict)  # of the rows that a table may refuse
-    _rejects: list[tuple[dict[str, str], str, str]] = field(default_factory=list)
+    _rejects: list[tuple[int, str, str, str]] = field(default_factory=list)
     _size: int = 0
 
     def reject(self, line: int, reason: str, detail: str, raw: str) -> None:
@@ -69,22 +73,16 @@ class Builder:
             detail: What is wrong with it.
             raw: What its reject shows.
         """
-        raw = raw[:SHOWN].encode("utf-8", "replace").decode()
-        row: dict[str, str] = {"id": f"{self.path}:{line}", "source": self.path}
-        if self.kind == "document":
-            row["text"] = raw
-        else:
-            row["meta"] = orjson.dumps({"raw": raw}).decode()
-        detail = detail.encode("utf-8", "replace").decode()
-        self._rejects.append((row, reason, f"{self.path}:{line}: {detail}"))
+        self._rejects.append((line, reason, detail, raw[:SHOWN]))
 
-    def add(self, record: object, line: int, raw: str | bytes | None = None) -> None:
+    def add(self, record: object, line: int, raw: _Raw = None) -> None:
         """Coerce and add a record; one that cannot be coerced becomes a reject.
 
         Args:
             record: The record as parsed.
             line: Its line or number.
-            raw: What its reject shows if the record itself cannot be shown; a string is shown at any rate.
+            raw: What its reject shows if the record itself cannot be shown; a string is shown at any rate,
+                or what a function gives.
         """
         identifier = f"{self.path}:{line:09d}"
         try:
@@ -127,16 +125,29 @@ class Builder:
             table = _table(self._rows, schema)
         except _REFUSALS:
             table = _table(self._storable(schema), schema)
-        rejected = pa.Table.from_arrays(
-            [pa.array([r[0].get(f.name) for r in self._rejects], f.type) for f in schema], schema=schema
-        )
-        reasons = pa.array([r[1] for r in self._rejects], pa.string())
-        details = pa.array([r[2] for r in self._rejects], pa.large_string())
-        rejected = mark_rejected(rejected, stage="read", reason="", detail=details)
-        rejected = rejected.set_column(rejected.column_names.index("reason"), "reason", reasons)
+        rejected = self._rejected(schema)
         self._rows, self._rejects, self._size = [], [], 0
         self._lines.clear()
         return Parsed(table, rejected)
+
+    def _rejected(self, schema: pa.Schema) -> pa.Table:
+        """The rejects as a table: made by columns, as a file may hold millions of them and nothing else."""
+        count = len(self._rejects)
+        ids = [f"{self.path}:{line}" for line, _, _, _ in self._rejects]
+        details = [f"{name}: {reject[2]}" for name, reject in zip(ids, self._rejects, strict=True)]
+        raw = [reject[3] for reject in self._rejects]
+        columns = {
+            "id": _texts(ids),
+            "source": pa.repeat(pa.scalar(self.path, pa.large_string()), count),
+            **({"text": _texts(raw)} if self.kind == "document" else {"meta": _texts(list(map(_as_meta, raw)))}),
+        }
+        table = pa.Table.from_arrays(
+            [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(count, f.type) for f in schema],
+            schema=schema,
+        )
+        rejected = mark_rejected(table, stage="read", reason="", detail=_texts(details))
+        reasons = pa.array([reject[1] for reject in self._rejects], pa.string())
+        return rejected.set_column(rejected.column_names.index("reason"), "reason", reasons)
 
     def _storable(self, schema: pa.Schema) -> list[Mapping[str, object]]:
         """The rows that a table can hold; each of the others becomes a reject."""
@@ -165,6 +176,19 @@ def _table(rows: list[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays([_column([r.get(f.name) for r in rows], f.type) for f in schema], schema=schema)
 
 
+def _texts(values: list[str]) -> pa.Array:
+    """Texts as a column; half a surrogate pair becomes a question mark."""
+    try:
+        return pa.array(values, pa.large_string())
+    except ValueError:
+        return pa.array([value.encode("utf-8", "replace").decode() for value in values], pa.large_string())
+
+
+def _as_meta(raw: str) -> str:
+    """What stands in the meta of a reject that has no text."""
+    return orjson.dumps({"raw": raw if raw.isascii() else raw.encode("utf-8", "replace").decode()}).decode()
+
+
 def _column(values: list[object], wanted: pa.DataType) -> pa.Array:
     """Values as a column of a schema."""
     if wanted != MESSAGES:
@@ -172,11 +196,11 @@ def _column(values: list[object], wanted: pa.DataType) -> pa.Array:
     return messages_array(cast("list[list[Message] | None]", values))
 
 
-def _shown(record: object, raw: str | bytes | None) -> str:
+def _shown(record: object, raw: _Raw) -> str:
     """What the reject of a record shows: the record, or what it was read from if that is nested too deeply."""
-    if isinstance(raw, str):
-        return raw
+    if raw is not None and not isinstance(raw, bytes):
+        return raw if isinstance(raw, str) else raw()
     try:
-        return json.dumps(record, ensure_ascii=False, default=str)
+        return _encoded(record)
     except (RecursionError, ValueError, TypeError):
         return "" if raw is None else raw[: 4 * SHOWN].decode("utf-8", "replace")

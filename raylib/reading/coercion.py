@@ -41,7 +41,8 @@ def _check_text(text: str) -> None:
     """Refuse NUL bytes and lone surrogates: neither survives a tokenizer or a Parquet file unharmed."""
     if "\x00" in text:
         raise RecordError("nul_byte", f"NUL at character {text.index(chr(0))}")
-    _check_surrogates(text)
+    if not text.isascii():
+        _check_surrogates(text)
 
 
 def _check_surrogates(text: str) -> None:

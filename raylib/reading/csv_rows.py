@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 from raylib.reading.block import Block
@@ -43,17 +44,21 @@ class _Rows:
         self._delimiter, *names = block.header
         self._names = names
         self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if block.format == "csv" else csv.QUOTE_NONE
+        self._strict = True  # until a quote stands where none should; up to there each quoted cell is closed
         self._unclosed = 0
 
     def feed(self, begin: int) -> Generator[None, None, int]:
         """Add the records from a line on; returns the line from which to go on after an unclosed quote."""
         window = self.lines[begin : begin + _FEW_LINES] if self._unclosed > _MANY else self.lines[begin:]
-        reader = csv.reader(window, delimiter=self._delimiter, quoting=self._quoting)
+        reader = csv.reader(window, delimiter=self._delimiter, quoting=self._quoting, strict=self._strict)
         at = 0  # line of the window at which the record begins
         while at < len(window):
             try:
                 row = next(reader, None)
             except csv.Error as error:
+                if self._strict:
+                    self._strict = False
+                    return begin + at
                 self._builder.reject(self._first + begin + at, "bad_csv", str(error), "")
                 at = reader.line_num
                 continue
@@ -87,12 +92,17 @@ class _Rows:
 
     def _unclosed_in(self, spanned: Sequence[str]) -> bool:
         """Whether lines that were read as one record are several, of which the first has a stray quote."""
-        if not self._closed(spanned):
+        if not (self._strict or self._closed(spanned)):
             return True
-        inner = spanned[1:-1]
-        if len(self._names) < 2 or len(inner) < _INNER:
+        count = len(self._names)
+        if count < 2 or len(spanned) < _INNER + 2:
             return False
-        return all(len(row) == len(self._names) for line in inner for row in read_rows(line, self._delimiter))
+        for line in spanned[1:-1]:
+            if line.count(self._delimiter) < count - 1:  # as in nearly all prose, which is then not parsed again
+                return False
+            if any(len(row) != count for row in read_rows(line, self._delimiter)):
+                return False
+        return True
 
     def _closed(self, spanned: Sequence[str]) -> bool:
         """Whether each quoted cell of a record ends with a quote in front of a delimiter or a line end."""
@@ -122,10 +132,10 @@ class _Rows:
         names, line = self._names, self._first + at
         if not any(cell.strip() for cell in row) or (len(names) > 1 and row == names):
             return
-        shown = self._delimiter.join(row)
+        shown = partial(self._delimiter.join, row)
         if len(row) != len(names):
             detail = f"{len(row)} columns, the header has {len(names)}"
-            self._builder.reject(line, "wrong_columns", detail, shown)
+            self._builder.reject(line, "wrong_columns", detail, shown())
         else:
             self._builder.add(_record(names, row, self._builder.kind), line, shown)
 

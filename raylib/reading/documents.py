@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from raylib.errors import RecordError
 from raylib.reading.fields import Fields, first_field, lacking, text_in
 from raylib.reading.layouts import ANSWER_FIELDS, QUESTION_FIELDS, TEXT_FIELDS
@@ -9,8 +11,9 @@ from raylib.reading.layouts import ANSWER_FIELDS, QUESTION_FIELDS, TEXT_FIELDS
 __all__ = ["document_text"]
 
 
-def _document_fields(record: Fields) -> tuple[str, ...]:
-    """The fields that hold a document's text."""
+@functools.lru_cache(maxsize=4096)
+def _document_fields(record: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a record's fields that hold a document's text."""
     found = first_field(record, TEXT_FIELDS)
     if found:
         return (found,)
@@ -31,7 +34,7 @@ def document_text(record: Fields, used: set[str], text_fields: tuple[str, ...]) 
     Raises:
         RecordError: A field is missing or not a string, or all are empty.
     """
-    names = text_fields or _document_fields(record)
+    names = text_fields or _document_fields(tuple(record))
     missing = [n for n in names if n not in record]
     if not names or missing:
         wanted = missing[0] if missing else "text"

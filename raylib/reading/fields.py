@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from raylib.errors import RecordError
 from raylib.exact import dumps, loads
@@ -33,7 +33,7 @@ def present(record: Fields) -> Fields:
     return record
 
 
-def first_field(record: Fields, names: Iterable[str]) -> str | None:
+def first_field(record: Container[str], names: Iterable[str]) -> str | None:
     """The first of these fields that a record has."""
     for name in names:
         if name in record:

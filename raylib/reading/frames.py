@@ -54,16 +54,26 @@ class Input:
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes; fewer only at the end of the file."""
+        if len(self._held) - self._used < size:
+            self.ahead(size)
+        taken = self._held[self._used : self._used + size]
+        self.skip(len(taken))
+        return taken
+
+    def ahead(self, size: int) -> memoryview:
+        """What comes next, not taken yet: at least `size` bytes, unless the file ends before."""
         while len(self._held) - self._used < size:
             data = self._stream.read(_READ)
             if not data:
                 break
             self._held = self._held[self._used :] + data
             self._used = 0
-        taken = self._held[self._used : self._used + size]
-        self._used += len(taken)
-        self.place += len(taken)
-        return taken
+        return memoryview(self._held)[self._used :]
+
+    def skip(self, size: int) -> None:
+        """Count bytes as taken that `ahead` has given."""
+        self._used += size
+        self.place += size
 
     def give_back(self, data: bytes) -> None:
         """Put bytes back that were taken but not used."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import orjson
 
 from raylib.errors import RecordError
-from raylib.exact import has_lost_digits, loads, second_opinion
+from raylib.exact import has_lost_digits, loads, may_lose_digits, second_opinion
 from raylib.reading.block import Block
 from raylib.reading.builder import SHOWN, Builder
 from raylib.reading.coercion import plain_document
@@ -36,6 +37,7 @@ def feed_json_lines(block: Block, builder: Builder) -> Iterator[None]:
     """Parse JSON lines into the builder; yields whenever the builder is full."""
     utf8 = block.encoding == "utf-8"
     plain = builder.kind == "document" and not builder.text_fields
+    exact = functools.cache(lambda: utf8 and not may_lose_digits(block.data))
     for line, raw in enumerate(block.data.split(b"\n"), block.first_line):
         if not raw or raw.isspace():
             continue
@@ -51,6 +53,8 @@ def feed_json_lines(block: Block, builder: Builder) -> Iterator[None]:
         else:
             if plain and plain_document(record):
                 builder.add_plain(record, line)
+            elif exact():
+                builder.add(record, line, raw)
             else:
                 _add(record, raw, line, builder)
         if builder.full():

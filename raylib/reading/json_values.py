@@ -24,6 +24,8 @@ _STRUCTURAL = bytes(byte in b'"{}[],\n' for byte in range(256))
 _STEP = np.zeros(256, np.int64)
 _STEP[list(b"{[")], _STEP[list(b"}]")] = 1, -1
 _SPACE = b" \t\r\n"
+_BACKSLASH = ord("\\")
+_STEPS = 64
 _BOM = b"\xef\xbb\xbf"
 _BEGINNING = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _MEMBERS = re.compile(
@@ -38,10 +40,11 @@ class _Tokens:
     """The bytes of a piece of JSON that matter, outside of strings."""
 
     def __init__(self, data: bytes, depth: int, inside: bool) -> None:
-        # escapes are masked from the left, so that what is left of `\\"` is a quote and of `\"` none
-        masked = data.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in data else data
-        self.at = np.flatnonzero(np.frombuffer(masked.translate(_STRUCTURAL), np.bool_))
-        self.kind = np.frombuffer(masked, np.uint8)[self.at]
+        at = np.flatnonzero(np.frombuffer(data.translate(_STRUCTURAL), np.bool_))
+        every = np.frombuffer(data, np.uint8)
+        if b'\\"' in data:
+            at = at[~_escaped(data, every, at)]
+        self.at, self.kind = at, every[at]
         quotes = self.kind == _QUOTE[0]
         seen = np.cumsum(quotes) + int(inside)
         newline = self.kind == _NEWLINE[0]
@@ -59,6 +62,21 @@ class _Tokens:
         else:
             found = (closing & (self.depth < 1)) | ((self.kind == _OPENING[0]) & (self.depth == 1))
         return np.flatnonzero(found & self.outside)
+
+
+def _escaped(data: bytes, every: NDArray[np.uint8], at: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of the bytes at some places are quotes behind an odd number of backslashes: no quotes, but escapes."""
+    out = np.zeros(len(at), np.bool_)
+    behind = np.flatnonzero((every[at] == _QUOTE[0]) & (every[at - 1] == _BACKSLASH) & (at > 0))
+    steps = 1
+    while len(behind):
+        out[behind] ^= True
+        steps += 1
+        if steps > _STEPS:  # as nobody writes them
+            masked = np.frombuffer(data.replace(b"\\\\", b"__").replace(b'\\"', b"__"), np.uint8)
+            return np.asarray((every[at] == _QUOTE[0]) & (masked[at] != _QUOTE[0]), np.bool_)
+        behind = behind[(at[behind] >= steps) & (every[at[behind] - steps] == _BACKSLASH)]
+    return out
 
 
 def _is_whole(text: bytes) -> bool:

@@ -7,9 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["cuts", "row_sizes"]
+__all__ = ["cuts", "is_flat", "row_sizes"]
 
 _Sizes = NDArray[np.int64]
+
+
+def is_flat(schema: pa.Schema) -> bool:
+    """Whether the rows of a table unfold to no more than the table itself takes: there are no dictionaries in it.
+
+    Args:
+        schema: Columns of the table.
+    """
+    return all(_is_text(field.type) or pa.types.is_primitive(field.type) for field in schema)
 
 
 def row_sizes(batch: pa.RecordBatch) -> _Sizes:

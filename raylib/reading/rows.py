@@ -120,8 +120,8 @@ def plain_documents(block: Block) -> pa.Table | None:
         columns.append(column)
     text = columns[schema.get_field_index("text")]
     data = text.buffers()[2]
-    if data is not None and memoryview(data).tobytes().find(0) >= 0:
-        return None
+    if data is not None and data.size and not np.frombuffer(data, np.uint8).min():
+        return None  # a NUL
     if pc.any(pc.or_(pc.utf8_is_space(text), pc.equal(pc.binary_length(text), 0))).as_py():
         return None
     return pa.Table.from_arrays(columns, schema=schema)
@@ -130,7 +130,7 @@ def plain_documents(block: Block) -> pa.Table | None:
 def _direct_column(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Array | None:
     """A column as the schema wants it; None if its type or a missing value does not allow that."""
     try:
-        cast = column.combine_chunks().cast(wanted)
+        cast = (column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()).cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
     if name == "source":

@@ -15,7 +15,7 @@ from raylib.reading.damage import READ_ERRORS, Bomb, Damaged, error_of
 from raylib.reading.decompression import check_available, limit_of
 from raylib.reading.parquet_pages import dictionary_bytes
 from raylib.reading.row_checks import checked, readable_runs
-from raylib.reading.row_sizes import cuts, row_sizes
+from raylib.reading.row_sizes import cuts, is_flat, row_sizes
 
 __all__ = ["TableFile", "table_blocks"]
 
@@ -95,8 +95,14 @@ class TableFile:
             Damaged: The batch is no valid one.
         """
         valid = checked(batch)
+        most = min(_TABLE_BYTES, self.options.max_record_bytes)
+        if len(batch) <= _TABLE_ROWS and batch.nbytes <= most and valid and is_flat(batch.schema):
+            self.spend(batch.nbytes)
+            yield Block(self.path, "table", self.line, table=pa.Table.from_batches([batch]))
+            self.line += len(batch)
+            return
         sizes = row_sizes(batch)
-        borders = cuts(sizes, min(_TABLE_BYTES, self.options.max_record_bytes), _TABLE_ROWS)
+        borders = cuts(sizes, most, _TABLE_ROWS)
         first = self.line
         for begin, end in itertools.pairwise(borders):
             taken = int(sizes[begin:end].sum())
@@ -169,7 +175,7 @@ def _batches_of_group(file: TableFile, parquet: pq.ParquetFile, number: int) -> 
     group = parquet.metadata.row_group(number)
     file.check_size(group.total_byte_size)
     rows = min(_TABLE_ROWS, _TABLE_BYTES * group.num_rows // max(group.total_byte_size, 1))
-    rows = min(rows, _DICTIONARIES // max(dictionary_bytes(file.stream, group), 1))
+    rows = min(rows, _DICTIONARIES // max(dictionary_bytes(file.stream, group, parquet.schema), 1))
     yield from _joined(parquet.iter_batches(batch_size=max(1, rows), row_groups=[number]))
 
 

@@ -12,6 +12,7 @@ __all__ = ["ZstdFrames"]
 _MAGIC = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _BLOCKS = 8  # of at most 128 KiB each, decoded at once
+_ENOUGH = 256 << 10  # bytes that are worth the work around them; small frames are joined
 _SKIPPED = 1 << 20
 _LARGEST_WINDOW = 1 << 31  # `zstd --long=31`, the most that its format is used with
 
@@ -28,6 +29,7 @@ class ZstdFrames:
 
     def __init__(self, input_: Input) -> None:
         self._input = input_
+        self._decoder = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
         self._object: zstandard.ZstdDecompressionObj | None = None
         self._checksum = False
         self._members = 0
@@ -40,13 +42,22 @@ class ZstdFrames:
         Raises:
             Damaged: The file is cut or damaged, or needs more memory than it may have.
         """
-        while not self._done:
+        parts: list[bytes] = []
+        total = 0
+        while not self._done and total < _ENOUGH:
             if self._error is not None:
+                if parts:
+                    break
                 raise self._error
-            data = self._begin() if self._object is None else self._blocks(self._object)
+            try:
+                data = self._begin() if self._object is None else self._blocks(self._object)
+            except Damaged as error:  # what was decoded before it is given first
+                self._error = error
+                continue
             if data:
-                return data
-        return b""
+                parts.append(data)
+                total += len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _exactly(self, size: int) -> bytes:
         """The next `size` bytes."""
@@ -79,8 +90,11 @@ class ZstdFrames:
                 f"zstd data with a window of {window >> 20:,} MiB, over the limit of {_LARGEST_WINDOW >> 20:,} MiB, "
                 f"{self._input.where()}",
             )
-        self._object = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
-        return self._decoded(self._object, magic + header)
+        self._object = self._decoder.decompressobj()
+        self._input.give_back(magic + header)
+        data = self._decoded(self._object, magic + header)
+        self._input.skip(4 + len(header))
+        return data
 
     def _skip(self, size: int) -> None:
         while size:
@@ -104,28 +118,39 @@ class ZstdFrames:
 
     def _blocks(self, decoder: zstandard.ZstdDecompressionObj) -> bytes:
         """Decode the next few blocks; the whole ones before a cut are given before its error."""
-        taken: list[bytes] = []
-        last = False
-        try:
-            while len(taken) < _BLOCKS and not last:
-                head = self._exactly(3)
-                number = int.from_bytes(head, "little")
-                last, kind, size = bool(number & 1), number >> 1 & 3, number >> 3
-                taken.append(head + self._exactly(1 if kind == 1 else size))
-            if last and self._checksum:
-                taken[-1] += self._exactly(4)
-        except Damaged as error:
-            self._error = error
-        data = self._decoded(decoder, b"".join(taken))
-        if last and self._error is None:
+        end, last, cut = self._measured()
+        data = self._decoded(decoder, self._input.ahead(end)[:end])
+        self._input.skip(end)
+        if cut:
+            self._input.skip(len(self._input.ahead(0)))
+            self._error = self._input.truncated("zstd")
+        elif last:
             if not decoder.eof:
                 raise Damaged("unreadable_file", f"damaged zstd data {self._input.where()}")
             self._object, self._members = None, self._members + 1
         return data
 
-    def _decoded(self, decoder: zstandard.ZstdDecompressionObj, data: bytes) -> bytes:
+    def _measured(self) -> tuple[int, bool, bool]:
+        """Bytes of the next few whole blocks, whether they end the frame, and whether the file is cut behind them."""
+        end, last = 0, False
+        for _ in range(_BLOCKS):
+            view = self._input.ahead(end + 3)
+            number = int.from_bytes(view[end : end + 3], "little")
+            kind, size = number >> 1 & 3, number >> 3
+            behind = end + 3 + (1 if kind == 1 else size)
+            if len(view) < behind and len(self._input.ahead(behind)) < behind:
+                return end, False, True
+            end, last = behind, bool(number & 1)
+            if last:
+                break
+        if last and self._checksum:
+            if len(self._input.ahead(end + 4)) < end + 4:
+                return end, last, True
+            end += 4
+        return end, last, False
+
+    def _decoded(self, decoder: zstandard.ZstdDecompressionObj, data: bytes | memoryview) -> bytes:
         try:
             return decoder.decompress(data) if data else b""
         except (zstandard.ZstdError, MemoryError) as error:
-            self._input.give_back(data)
             raise Damaged("unreadable_file", f"damaged zstd data ({error}) {self._input.where()}") from None
