@@ -24,7 +24,7 @@ from tests.docs.machines import as_user
 from tests.docs.pages import Block, commands_of
 from tests.house import ROOT
 
-__all__ = ["BrokenDocumentError", "Reader", "copy_of_the_project"]
+__all__ = ["ACCOUNT", "BrokenDocumentError", "Reader", "copy_of_the_project"]
 
 # commands that change the shell in which the next ones are typed
 STATE = re.compile(r"(\.|source|export|cd) ")
@@ -32,7 +32,8 @@ STATE = re.compile(r"(\.|source|export|cd) ")
 SERVES = re.compile(r"raylib (ui|dashboard) ")
 STAYS = re.compile(r"raylib dashboard ")  # other commands of the page need it
 ADDRESS = re.compile(r"http://[\w.]+:\d+\S*")
-HOME = "/home/ubuntu"  # where the pages say that the user of cluster.yaml lives
+ACCOUNT = "ubuntu"  # the user of cluster.yaml
+HOME = f"/home/{ACCOUNT}"  # where the pages say that this user lives
 SECONDS = 1800  # that a command may take on a busy machine
 
 

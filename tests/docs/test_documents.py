@@ -21,13 +21,12 @@ from moto import server as moto
 from quality.scores.rubrics import RUBRICS
 from tests.docs.machines import fill_in, folder_for_all, missing, two_machines
 from tests.docs.pages import Block, blocks_of, commands_of, meaning, unmade_files
-from tests.docs.reader import BrokenDocumentError, Reader, copy_of_the_project
+from tests.docs.reader import ACCOUNT, BrokenDocumentError, Reader, copy_of_the_project
 from tests.house import ROOT
 from tests.ports import free_port
 from tests.training.inference.chat_server import ChatServer
 
 PAGES = ("README.md", "docs/guide.md", "docs/cookbook.md", "docs/chat.md")
-ACCOUNT = "ubuntu"  # the user of cluster.yaml
 SPARE = "raylib-reader"  # where a person of this machine has that name
 OURS = "reads the documentation of raylib"  # what tells an account of these tests from a person's
 # What cannot run on a machine of the tests, and why. Each entry has to be a command of a page.
