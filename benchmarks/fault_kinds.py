@@ -26,20 +26,23 @@ __all__ = [
     "MOUNTS",
     "NEEDS_RAY",
     "NETWORK",
+    "SIGNALS",
     "Running",
+    "Surroundings",
     "after",
     "damage",
     "end",
+    "felt",
     "impossible",
     "inject",
+    "start",
 ]
 
-_OTHERS = ("ray::WorkerActor", "ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # than tasks that read
 _VICTIMS: dict[str, Callable[[str], bool]] = {
     "actor": lambda line: line.startswith("ray::WorkerActor"),
-    "raylet": lambda line: "raylet/raylet" in line,
-    "gcs": lambda line: "gcs_server" in line,
-    "reader": lambda line: line.startswith("ray::") and not line.startswith(_OTHERS),
+    "raylet": lambda line: line.split(" ")[0].endswith("/raylet"),
+    "gcs": lambda line: line.split(" ")[0].endswith("/gcs_server"),
+    "reader": lambda line: line.startswith("ray::without_skipped"),
     "agent": lambda line: line.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent")),
     "trainer": lambda line: "training.loop.worker" in line and "torch.distributed.run" not in line,
 }
@@ -47,10 +50,10 @@ NEEDS_RAY = ("kill actor", "kill raylet", "kill gcs", "kill reader", "kill agent
 NETWORK = ("network cut", "network slow")
 MOUNTS = ("disk full", "read-only", "shm full")
 FILES = ("flip", "truncate", "delete", "torn manifest", "flipped manifest")
-_SIGNALS = ("kill driver", "stop driver", "kill trainer", *(kind for kind in NEEDS_RAY if kind != "shm full"))
-KINDS = (*_SIGNALS, *MOUNTS, *FILES, "memory", "two drivers", *NETWORK)
+SIGNALS = ("kill driver", "stop driver", "kill trainer", *(kind for kind in NEEDS_RAY if kind != "shm full"))
+KINDS = (*SIGNALS, *MOUNTS, *FILES, "memory", "two drivers", *NETWORK)
 
-_APPEARS = 20.0  # seconds within which a victim has to appear
+_APPEARS = 60.0  # seconds within which a victim has to appear
 
 
 def impossible(kind: str) -> str:
@@ -98,15 +101,15 @@ class Running:
         """One of its processes."""
         if victim == "driver":
             return self.driver
-        found = []
-        for process in below(self.process.pid):
-            try:
-                line = " ".join(process.cmdline()) or process.name()
-            except psutil.Error:
-                continue
-            if _VICTIMS[victim](line):
-                found.append(process)
+        found = [one for one in _named(_VICTIMS[victim]) if self._started(one)]
         return rng.choice(found) if found else None
+
+    def _started(self, process: psutil.Process) -> bool:
+        """Whether a process is below the command."""
+        try:
+            return any(parent.pid == self.process.pid for parent in process.parents())
+        except psutil.Error:
+            return False
 
     def await_victim(self, victim: str, rng: random.Random) -> psutil.Process | None:
         """One of its processes, which may start after the moment that was drawn."""
@@ -114,8 +117,21 @@ class Running:
         while time.monotonic() < deadline and self.process.poll() is None:
             if (found := self.find(victim, rng)) is not None:
                 return found
-            time.sleep(0.02)
+            time.sleep(0.005)
         return None
+
+
+def _named(wanted: Callable[[str], bool]) -> list[psutil.Process]:
+    """All processes whose command line is wanted; reads no more than that line, since some live for moments."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError, psutil.Error):
+            line = (folder / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
+            if wanted(line):
+                found.append(psutil.Process(int(folder.name)))
+    return found
 
 
 def below(pid: int) -> list[psutil.Process]:
@@ -168,21 +184,26 @@ def start(work: Work, out: Path, where: Surroundings, pause: float, *options: st
 def _mounted(command: list[str], out: Path, where: Surroundings) -> list[str]:
     """The command in a mount namespace, in which the output, or /dev/shm, is a small volume.
 
-    What is in the volume when it ends is copied out, so that the next run finds it.
+    What an earlier run has left is copied into the volume, and what is in it at the end is copied out.
     """
-    saved = f"{out}-saved"
-    place = "/dev/shm" if where.kind == "shm full" else str(out)
-    size = {"shm full": "2m", "disk full": f"{where.room}", "read-only": "500m"}[where.kind]
     quoted = " ".join(f"'{part}'" for part in command)
-    script = (
-        f"mkdir -p '{out}' && mount -t tmpfs -o size={size} tmpfs {place} && {quoted}; code=$?; "
-        f"rm -rf '{saved}'; cp -a '{out}' '{saved}'; exit $code"
-    )
+    if where.kind == "shm full":
+        script = f"mount -t tmpfs -o size=2m tmpfs /dev/shm && {quoted}"
+    else:
+        there = sum(path.stat().st_blocks * 512 + 4096 for path in out.rglob("*")) if out.exists() else 0
+        size = there + (where.room if where.kind == "disk full" else 500 << 20)
+        out.mkdir(exist_ok=True)
+        out.rename(f"{out}-before")
+        script = (
+            f"mkdir '{out}' && mount -t tmpfs -o size={size} tmpfs '{out}' && cp -a '{out}-before/.' '{out}' && "
+            f"{quoted}; code=$?; rm -rf '{out}-saved'; cp -a '{out}' '{out}-saved'; exit $code"
+        )
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
 
 
 def after(out: Path) -> None:
     """Put back what a volume of a namespace held."""
+    shutil.rmtree(f"{out}-before", ignore_errors=True)
     saved = Path(f"{out}-saved")
     if saved.exists():
         shutil.rmtree(out, ignore_errors=True)
@@ -192,7 +213,7 @@ def after(out: Path) -> None:
 def inject(kind: str, running: Running, rng: random.Random) -> bool:
     """Do what the kind says; returns whether there was anything to do it to."""
     action, _, victim = kind.partition(" ")
-    if kind in _SIGNALS:
+    if kind in SIGNALS:
         found = running.await_victim(victim, rng)
         if found is None:
             return False
@@ -203,12 +224,18 @@ def inject(kind: str, running: Running, rng: random.Random) -> bool:
     if driver is None:
         return False
     if kind == "read-only":
-        enter = ["nsenter", "-t", str(driver.pid), "-m", "mount", "-o", "remount,ro", str(running.out)]
-        return subprocess.run(enter, capture_output=True, check=False).returncode == 0
+        return _read_only(driver, running.out)
     if kind == "shm full":
         held = os.statvfs(f"/proc/{driver.pid}/root/dev/shm")
         return held.f_blocks * held.f_frsize <= 2 << 20
     return kind in FILES and _killed(driver)
+
+
+def _read_only(driver: psutil.Process, out: Path) -> bool:
+    """Make the volume read-only; where a file is being written, for everything that is opened from now on."""
+    enter = ["nsenter", "-t", str(driver.pid), "-m", "sh", "-c"]
+    again = f"mount -o remount,ro '{out}' || (mount --bind '{out}' '{out}' && mount -o remount,ro,bind '{out}')"
+    return subprocess.run([*enter, again], capture_output=True, check=False).returncode == 0
 
 
 def felt(kind: str, running: Running, hit: bool) -> bool:

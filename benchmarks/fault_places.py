@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import itertools
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -18,7 +18,6 @@ from tests.raylib.cluster.hosts import Host, Hosts
 __all__ = ["Family", "MemoryLimit", "can_mount", "host_command", "memory_folder", "slow_down"]
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
-_NUMBERS = itertools.count()
 
 
 def can_mount() -> bool:
@@ -47,7 +46,7 @@ class MemoryLimit:
         parent = memory_folder()
         if parent is None:
             raise RuntimeError("no cgroup of memory can be made here")
-        self.folder = parent / f"raylib-faults-{os.getpid()}-{next(_NUMBERS)}"
+        self.folder = parent / f"raylib-faults-{secrets.token_hex(6)}"
         self.folder.mkdir()
         self._first = (self.folder / "memory.limit_in_bytes").exists()
         (self.folder / ("memory.limit_in_bytes" if self._first else "memory.max")).write_text(str(limit))

@@ -153,10 +153,11 @@ class Recipe(Work):
             _run([*raylib, "-o", str(self.folder / "ngram"), "--order", "2"])
         if self.name == "model":
             _model(self.folder)
+        batches = 36 if self.name == "scored" else 12  # its reader has to live long enough to be killed
         size = (self.folder / "in.jsonl").stat().st_size / (1 << 20)
         (self.folder / f"{self.name}.yaml").write_text(
             f"input: {{path: {self._input()}}}\noutput: {{path: {self.folder}/out}}\n"
-            f"engine: {{actors: 2, batch_mb: {size / 12:.3f}, work_while_starting: 0}}\n"
+            f"engine: {{actors: 2, batch_mb: {size / batches:.4f}, work_while_starting: 0}}\n"
             f"stages:\n{RECIPES[self.name].strip()}\n".replace("FOLDER", str(self.folder))
         )
 
