@@ -37,7 +37,7 @@ def reached(folder: Path, phase: str, count: int) -> bool:
 
 
 def wait_for(process: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not moment():
         assert process.poll() is None, "too late for the fault"
         assert time.monotonic() < deadline, "too late for the fault"
