@@ -119,6 +119,17 @@ class Host:
     def alive(self) -> bool:
         return self._init is not None and self._init.poll() is None
 
+    @property
+    def has_ray(self) -> bool:
+        """Whether Ray runs here; a raylet that has ended stays a zombie, since nobody on this host waits for it."""
+        if self._init is None:
+            return False
+        for process in psutil.Process(self._init.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() == "raylet" and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+        return False
+
     def popen(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command on this host."""
         env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
@@ -200,10 +211,7 @@ class Hosts:
         for host in self.hosts[1:]:
             if not host.alive:
                 host.boot()
-            raylets = subprocess.run(
-                ["nsenter", "-t", str(host._pid), "-p", "-m", "pgrep", "-x", "raylet"], capture_output=True, check=False
-            )
-            if raylets.returncode:
+            if not host.has_ray:
                 host.run(
                     "ray",
                     "start",
