@@ -259,6 +259,7 @@ def _all_cases(folder: Path, options: argparse.Namespace) -> Iterator[Case]:
     for name in dealer.works():
         works[name].make_reference()
         print(f"{name} takes {works[name].seconds:.0f} s undisturbed", flush=True)
+    dealer.begin()
     done: Done = FORK.SimpleQueue()
     lanes = [
         FORK.Process(target=_serve, args=(folder / f"lane{number}", works, options, dealer, done))
@@ -307,7 +308,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="Minutes after which no new case begins.")
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="Minutes, from the first case on, after which none begins."
+    )
     parser.add_argument("--cases", type=int, default=1 << 30, help="Number of cases after which no new one begins.")
     parser.add_argument("--seed", type=int, default=1, help="Seed of all cases.")
     parser.add_argument("--one", choices=KINDS, action="append", help="Kind of fault whose cases are run; repeatable.")
