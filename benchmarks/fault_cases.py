@@ -158,11 +158,15 @@ class Dealer:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._end_at = time.monotonic() + options.minutes * 60
+        self._end_at = 0.0
         self._next, self._left = FORK.Value("q", 0), FORK.Value("q", options.cases)
         self._cannot = {kind: why for kind in KINDS if (why := impossible(kind))}
         for kind, why in self._cannot.items():
             print(f"{kind} is passed over: {why}", flush=True)
+
+    def begin(self) -> None:
+        """Let the time begin, now that the works have been run undisturbed."""
+        self._end_at = time.monotonic() + self._options.minutes * 60
 
     def works(self) -> list[str]:
         """The works that come up."""

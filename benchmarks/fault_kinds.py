@@ -53,6 +53,7 @@ FILES = ("flip", "truncate", "delete", "torn manifest", "flipped manifest")
 SIGNALS = ("kill driver", "stop driver", "kill trainer", *(kind for kind in NEEDS_RAY if kind != "shm full"))
 KINDS = (*SIGNALS, *MOUNTS, *FILES, "memory", "two drivers", *NETWORK)
 
+_OPERATOR = 8  # looks after a machine whose network is back
 _APPEARS = 60.0  # seconds within which a victim has to appear
 
 
@@ -274,6 +275,9 @@ def _bad_network(kind: str, running: Running) -> bool:
         hosts.connect(worker, False)
         time.sleep(running.pause)
         hosts.connect(worker, True)
+        for _ in range(_OPERATOR):  # the cluster has given the machine up, and Ray on it ends: somebody starts it again
+            time.sleep(2)
+            hosts.ensure()
         return True
     slow_down(hosts, worker, True)
     time.sleep(running.pause)

@@ -109,6 +109,10 @@ class Work:
         """About which share of the work is done."""
         return self.done(out) / max(self.lines, 1)
 
+    def missing(self, out: Path) -> int:
+        """About how many bytes it still writes."""
+        return max(self.bytes - _size(out), 0)
+
     def phase(self, out: Path) -> str:
         """Where it is."""
         return f"{min(int(self.progress(out) * 4), 3) + 1}/4"
@@ -139,7 +143,7 @@ class Work:
         self.seconds = time.perf_counter() - begun
         self.memory = usage.ru_maxrss << 10
         self.lines = self.done(out)
-        self.bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        self.bytes = _size(out)
         self.reference = self.result(out)
 
 
@@ -279,6 +283,10 @@ class Training(Work):
         if not weights:
             raise RuntimeError(f"no weights in {out}")
         return Result(weights, {"losses": losses})
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _model(folder: Path) -> None:

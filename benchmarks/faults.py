@@ -105,7 +105,7 @@ class Lane:
                 break
         if case.codes[-1] == 0:
             _compare(case, work, out)
-        case.left = self._family.end(0)
+        case.left = self._family.end(_ENDS)
         shutil.rmtree(out, ignore_errors=True)
 
     def clean(self) -> None:
@@ -121,7 +121,7 @@ class Lane:
         if not unfinished:
             _damage(first, out, rng)
             return True
-        least, most, size = (0.15, 0.6, work.memory) if first.kind == "memory" else (0.05, 0.9, work.bytes)
+        least, most, size = (0.15, 0.6, work.memory) if first.kind == "memory" else (0.05, 0.9, work.missing(out))
         where = Surroundings(first.kind, first.inline, int(size * rng.uniform(least, most)), self._hosts)
         options = ["--set", "output.check_space=false"] if first.kind == "disk full" and case.is_recipe else []
         running = start(work, out, where, self.pause, *options)
@@ -162,6 +162,8 @@ class Lane:
         by_time, moment, more = rng.random() < 0.4 or running.work.name == "tokenize", rng.random(), rng.random() * 0.2
         if fault.kind in ("disk full", "memory", "kill reader"):
             return  # they come by themselves, and readers are there at the start only
+        if running.work.name == "train":
+            by_time = False  # most of its time goes into starting
         if fault.joined:
             by_time, moment = False, _progress(running) + moment * (1 - _progress(running)) * 0.8
         elif fault.kind == "two drivers":
@@ -183,16 +185,15 @@ class Lane:
     def _finish(self, process: subprocess.Popen[str], work: Work, case: Case) -> int:
         """Wait for a command; returns its exit code."""
         try:
-            _, said = process.communicate(timeout=self._limit(work))
+            said = "".join(text or "" for text in process.communicate(timeout=self._limit(work)))
         except subprocess.TimeoutExpired:
             end(process)
             case.hangs += 1
-            said = ""
+            said = "".join(text or "" for text in process.communicate())
         except BaseException:  # the campaign itself is being ended
             end(process)
             raise
         case.codes.append(process.returncode)
-        said = said or ""  # a command on a host says all in its output
         if process.returncode and said.strip():
             case.detail = case.detail or said.strip().splitlines()[-1][:200]
         case.tracebacks += "Traceback (most recent call last)" in said
@@ -258,6 +259,7 @@ def _all_cases(folder: Path, options: argparse.Namespace) -> Iterator[Case]:
     for name in dealer.works():
         works[name].make_reference()
         print(f"{name} takes {works[name].seconds:.0f} s undisturbed", flush=True)
+    dealer.begin()
     done: Done = FORK.SimpleQueue()
     lanes = [
         FORK.Process(target=_serve, args=(folder / f"lane{number}", works, options, dealer, done))
@@ -306,7 +308,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="Minutes after which no new case begins.")
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="Minutes, from the first case on, after which none begins."
+    )
     parser.add_argument("--cases", type=int, default=1 << 30, help="Number of cases after which no new one begins.")
     parser.add_argument("--seed", type=int, default=1, help="Seed of all cases.")
     parser.add_argument("--one", choices=KINDS, action="append", help="Kind of fault whose cases are run; repeatable.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from raylib.cluster.watch import Watch
+from raylib.engine.absence import Absence
 from raylib.engine.actor import Born, Done, WorkerActor, fault_of, remote
 from raylib.engine.deaths import Deaths
 from raylib.engine.executor import Result
@@ -89,6 +90,7 @@ class Pool:
         self._class = remote(WorkerActor).options(
             max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD", num_cpus=num_cpus, num_gpus=num_gpus
         )
+        self._absence = Absence(lambda: sum(n["Alive"] and "CPU" in n["Resources"] for n in ray.nodes()))
         self._slots = [self._new_slot() for _ in range(count)]
 
     def _new_slot(self) -> _Slot:
@@ -129,6 +131,7 @@ class Pool:
                 return
             done, _ = self._ray.wait(working + starting, num_returns=1, timeout=_TURN)
             self._watch.check()
+            self._absence.note(any(slot.alive for slot in self._slots))
             self._look_after_slow_tasks()
             for reference in done:
                 yield from self._take(reference, retries)

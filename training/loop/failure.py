@@ -14,12 +14,14 @@ from typing import Literal
 import orjson
 import torch
 
+from raylib.atomic import FULL_VOLUME
 from raylib.errors import RaylibError, TrainingError
 
 __all__ = ["Failure", "FailureKind", "decisive", "failures_in", "failures_of", "forget_failures", "recorded"]
 
 FailureKind = Literal["user", "storage", "memory", "bug", "connection"]
-"""Kind of a failure: a user's mistake, a full volume, too little memory, a lost connection to another worker, or a bug.
+"""Kind of a failure: a user's mistake, a full or read-only volume, too little memory, a lost connection to another
+worker, or a bug.
 
 Anything that is none of the others is a bug.
 """
@@ -63,7 +65,8 @@ class Failure:
         if self.kind == "user":
             return TrainingError(self.message)
         if self.kind == "storage":
-            return TrainingError(f"worker {self.rank} cannot write: {self.message}; free space and start the run again")
+            advice = "make the volume writable again" if f"[Errno {errno.EROFS}]" in self.message else "free space"
+            return TrainingError(f"worker {self.rank} cannot write: {self.message}; {advice} and start the run again")
         if self.kind == "memory":
             advice = "lower micro_batch or data.sequence_length, or set model.checkpointing: true"
             return TrainingError(f"worker {self.rank} ran out of memory; {advice} ({self.message})")
@@ -78,7 +81,7 @@ class Failure:
 def _kind(error: BaseException) -> FailureKind:
     if isinstance(error, RaylibError):
         return "user"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL_VOLUME:
         return "storage"
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return "memory"

@@ -6,6 +6,7 @@ Each host has its own address, its own processes (killing the first one kills al
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -42,6 +43,16 @@ def can_make_hosts() -> bool:
 def _ip(*arguments: str) -> None:
     done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
+
+
+def _sleepers(pid: int) -> list[psutil.Process]:
+    """The process that a host lives by, when it is there; those before it in the chain come and go."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == "sleep":
+                found.append(process)
+    return found
 
 
 @dataclass
@@ -98,9 +109,7 @@ class Host:
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 10
-        while not (
-            found := [c for c in psutil.Process(self._init.pid).children(recursive=True) if c.name() == "sleep"]
-        ):
+        while not (found := _sleepers(self._init.pid)):
             assert self._init.poll() is None, f"{self.name} does not boot"
             assert time.monotonic() < deadline, f"{self.name} does not boot"
             time.sleep(0.02)
@@ -109,6 +118,17 @@ class Host:
     @property
     def alive(self) -> bool:
         return self._init is not None and self._init.poll() is None
+
+    @property
+    def has_ray(self) -> bool:
+        """Whether Ray runs here; a raylet that has ended stays a zombie, since nobody on this host waits for it."""
+        if self._init is None:
+            return False
+        for process in psutil.Process(self._init.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() == "raylet" and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+        return False
 
     def popen(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command on this host."""
@@ -191,10 +211,7 @@ class Hosts:
         for host in self.hosts[1:]:
             if not host.alive:
                 host.boot()
-            raylets = subprocess.run(
-                ["nsenter", "-t", str(host._pid), "-p", "-m", "pgrep", "-x", "raylet"], capture_output=True, check=False
-            )
-            if raylets.returncode:
+            if not host.has_ray:
                 host.run(
                     "ray",
                     "start",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -35,6 +36,14 @@ def reached(folder: Path, phase: str, count: int) -> bool:
     return manifest.is_file() and manifest.read_bytes().count(b'"phase":"' + phase.encode()) >= count
 
 
+def wait_for(process: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not moment():
+        assert process.poll() is None, "too late for the fault"
+        assert time.monotonic() < deadline, "too late for the fault"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("fault", "phase", "count"),
     [("kill", "s0", 5), ("kill", "r1.0", 1), ("cut", "s0", 3)],
@@ -48,11 +57,7 @@ def test_a_worker_is_lost_and_the_output_is_the_same(
     process = hosts.head.popen(
         "python", "-m", "raylib", "run", str(folder / "recipe.yaml"), "--fresh", "-q", "--address", hosts.address
     )
-    deadline = time.monotonic() + 90
-    while not reached(folder, phase, count):
-        assert process.poll() is None, "too late for the fault"
-        assert time.monotonic() < deadline, "too late for the fault"
-        time.sleep(0.01)
+    wait_for(process, lambda: reached(folder, phase, count))
     victim = hosts.hosts[2]
     if fault == "kill":
         victim.kill()
@@ -69,6 +74,30 @@ def test_a_worker_is_lost_and_the_output_is_the_same(
         *pq.read_table(folder / "out" / "rejected")["id"].to_pylist(),
     ]
     assert len(ids) == len(set(ids)) == summary["records_in"] == 30_001
+
+
+def test_a_run_that_has_lost_all_machines_says_so_and_goes_on_when_one_is_back(
+    hosts: Hosts, scene: tuple[Path, dict[str, bytes]]
+) -> None:
+    folder, expected = scene
+    hosts.ensure()
+    recipe = str(folder / "recipe.yaml")
+    process = hosts.head.popen("python", "-m", "raylib", "run", recipe, "--fresh", "-q", "--address", hosts.address)
+    wait_for(process, lambda: reached(folder, "s0", 3))
+    for host in hosts.hosts[1:]:
+        host.kill()
+    said = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        said.append(line)
+        if "no worker has been there for" in line:
+            break
+    assert "the cluster has 0 machines with CPUs now" in said[-1], "".join(said)
+    hosts.ensure()
+    rest, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, rest[-4000:]
+    assert "a worker is there again" in rest
+    assert content(folder / "out") == expected
 
 
 def test_a_full_disk_stops_the_run_until_there_is_room(hosts: Hosts, scene: tuple[Path, dict[str, bytes]]) -> None:

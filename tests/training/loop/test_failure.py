@@ -49,6 +49,10 @@ def test_a_mistake_of_the_user_is_one_line_and_a_bug_has_its_traceback() -> None
     full = str(Failure.of(OSError(errno.ENOSPC, "No space left on device"), 0).as_error())
     assert "free space" in full
     assert "\n" not in full
+    read_only = str(Failure.of(OSError(errno.EROFS, "Read-only file system", "/out/step-12.tmp"), 0).as_error())
+    assert "worker 0 cannot write" in read_only
+    assert "make the volume writable again and start the run again" in read_only
+    assert "\n" not in read_only
 
 
 def test_a_lost_connection_is_no_bug_and_is_reported_only_if_no_worker_says_more() -> None:
