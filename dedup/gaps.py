@@ -101,6 +101,6 @@ def without_gaps(view: CodePoints, level: Level) -> CodePoints:
 @functools.lru_cache(maxsize=1)
 def _undecorated() -> npt.NDArray[np.uint8]:
     """The class of each character of the BMP, where decorations are white space, [65536]."""
-    table = classes("standard").copy()
+    table: npt.NDArray[np.uint8] = classes("standard").copy()
     table[[ord(c) for c in DECORATIONS]] = Class.SPACE
     return table
