@@ -102,7 +102,8 @@ def fault_in(value: object, kind: Type, path: str = "") -> str:
     """
     if is_typeddict(kind) or dataclasses.is_dataclass(kind):
         return _fault_in_fields(value, kind, path)
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin: Any = get_origin(kind)
+    arguments = get_args(kind)
     if kind in _PLAIN:
         wanted, said = _PLAIN[kind]
         fits = isinstance(value, wanted) and (kind is bool or not isinstance(value, bool))
