@@ -107,7 +107,7 @@ def test_run(tmp_path: Path, mode: str, phase: str, sent: signal.Signals, status
 def training(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The configuration of a training run that takes minutes."""
     folder = tmp_path_factory.mktemp("training")
-    tokenize([write(folder / "chats.jsonl", list(conversations(40)))], folder / "sft", str(tiny_model))
+    tokenize([write(folder / "chats.jsonl", list(conversations(40)))], str(folder / "sft"), str(tiny_model))
     made = {
         "objective": "sft",
         "name": "r",
