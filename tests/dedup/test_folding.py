@@ -227,6 +227,23 @@ def test_hashes_do_not_change_because_saved_indexes_depend_on_them(level: Level,
 
 
 @settings(max_examples=150)
+@given(TEXTS, TEXTS)
+@example("12-3", "12.3")
+@example("Ｃ＋＋", "C++")
+@example("", " ")
+def test_texts_have_one_hash_exactly_if_they_fold_to_one_text(left: str, right: str) -> None:
+    """The other texts differ from the first in what some level ignores, and in what none does."""
+    variants = (left.upper(), " ".join(left), left.replace("。", ","), left.replace("-", "+"), f"{left}。", left[1:])
+    texts = [left, right, *variants]
+    for level in LEVELS:
+        hashes = [tuple(one) for one in fold_hashes(pa.array(texts, pa.large_string()), level).tolist()]
+        meant = [folded(text, level) for text in texts]
+        for one, other in itertools.combinations(range(len(texts)), 2):
+            same = hashes[one] == hashes[other]
+            assert same == (meant[one] == meant[other]), (level, texts[one], texts[other])
+
+
+@settings(max_examples=150)
 @given(TEXTS, TEXTS, st.sampled_from(["none", "strict", "standard"]))
 @example("5】 !", "5】!", "strict")
 @example("5: 【3", "5:【3", "strict")
