@@ -60,9 +60,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ray_until_the_end() -> Iterator[None]:
     """Shuts down the cluster that tests share."""
     yield
+    import psutil
     import ray
 
+    started = [child for child in psutil.Process().children() if "ray" in " ".join(child.cmdline())]
     ray.shutdown()
+    psutil.wait_procs(started, timeout=60)  # Ray does not wait for the end of what it has started
 
 
 @pytest.fixture
