@@ -63,7 +63,8 @@ def ray_until_the_end() -> Iterator[None]:
     import psutil
     import ray
 
-    started = [child for child in psutil.Process().children() if "ray" in " ".join(child.cmdline())]
+    started = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    started = [child for child in started if "ray" in " ".join(child.cmdline())]
     ray.shutdown()
     psutil.wait_procs(started, timeout=60)  # Ray does not wait for the end of what it has started
 
