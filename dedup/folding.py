@@ -170,7 +170,7 @@ def token_hashes(view: CodePoints) -> npt.NDArray[np.uint64]:
         Upper and lower halves, [N, 2].
     """
     width = view.values.itemsize
-    data = memoryview(np.ascontiguousarray(view.values, f"<u{width}").view(np.uint8))
+    data = np.ascontiguousarray(view.values, f"<u{width}").view(np.uint8).data
     digest = xxhash.xxh3_128_digest
     digests = b"".join(digest(data[a:b]) for a, b in itertools.pairwise((view.starts * width).tolist()))
     return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
