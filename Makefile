@@ -16,7 +16,7 @@ HASHED := --require-hashes --no-build-isolation
 PIP := PYTHONWARNINGS='ignore:Compat editable' $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-long test-docs audit lint format bench bench-peers docs docs-check clean
+.PHONY: help install demo test test-alone test-fast test-long test-docs audit lint format bench bench-peers docs docs-check clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -57,10 +57,12 @@ endif
 demo: install  ## Read, clean, deduplicate and report on the bundled sample, or on DATA=path
 	$(BIN)/raylib run examples/demo.yaml --fresh --set 'input.path=$(DATA)' --set 'output.path=$(OUT)'
 
-test: $(VENV)/.installed-test lint  ## lint, and every test but the long ones
+test: test-alone  ## lint, and every test but the long ones
+	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m "not long and (cluster or faults)" $(PYTEST_FLAGS)
+
+test-alone: $(VENV)/.installed-test lint  ## lint, and the tests that need neither a cluster nor kills
 	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -n auto --dist loadfile \
 		-m "not long and not cluster and not faults" $(PYTEST_FLAGS)
-	RAYLIB_TEST_DATA="$(RAYLIB_TEST_DATA)" $(BIN)/python -m pytest -m "not long and (cluster or faults)" $(PYTEST_FLAGS)
 
 test-fast: $(VENV)/.installed-test  ## Under two minutes: no cluster, no kills, nothing slow, no data sets
 	$(BIN)/python -m pytest -n auto -m "not slow and not long and not cluster and not faults and not data" $(PYTEST_FLAGS)

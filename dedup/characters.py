@@ -13,7 +13,19 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DECORATIONS", "DROP", "EXPAND", "SPECIAL", "Class", "Level", "classes", "form", "forms", "lower_case"]
+__all__ = [
+    "DECORATIONS",
+    "DROP",
+    "EXPAND",
+    "SPECIAL",
+    "Class",
+    "Level",
+    "classes",
+    "expansions",
+    "form",
+    "forms",
+    "lower_case",
+]
 
 Level: TypeAlias = Literal["none", "strict", "standard", "loose"]
 """How much folding ignores. What is equal at one level is equal at all later ones; `none` ignores nothing."""
@@ -21,8 +33,8 @@ Level: TypeAlias = Literal["none", "strict", "standard", "loose"]
 DROP = 0
 SPECIAL = 0xFFFFFFFF
 """Stands for a character whose form depends on others, such as a combining mark."""
-EXPAND = 0xFFFFFFFE
-"""Stands for a character that becomes several, such as ㎏."""
+EXPAND = 0x80000000
+"""Stands for the first character that becomes several, such as ㎏, and greater values below `SPECIAL` for others."""
 
 
 class Class(IntEnum):
@@ -130,15 +142,15 @@ def form(character: str, level: Level, *, marks: bool = False) -> str:
     return "".join(out)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def forms(level: Level, marks: bool) -> npt.NDArray[np.uint32]:
-    """What each code point of the BMP becomes: a code point, `DROP`, `EXPAND` or `SPECIAL`, [65536].
+    """What each code point of the BMP becomes: a code point, `DROP`, `SPECIAL` or, from `EXPAND` on, several, [65536].
 
     Args:
         level: How much is ignored.
         marks: Whether marks of the same meaning become one.
     """
-    table = np.arange(0x10000, dtype=np.uint32)
+    table, expanding = np.arange(0x10000, dtype=np.uint32), 0
     for code in range(0xFFFF):
         if 0xD800 <= code <= 0xDFFF or 0x4E00 <= code <= 0x9FFF or 0xAC00 <= code <= 0xD7A3:
             continue
@@ -146,12 +158,32 @@ def forms(level: Level, marks: bool) -> npt.NDArray[np.uint32]:
         folded = form(character, level, marks=marks)
         if folded and (_combines(character) or any(map(_combines, folded))):
             table[code] = SPECIAL
-        elif len(folded) != 1:
-            table[code] = EXPAND if folded else DROP
+        elif len(folded) > 1:
+            table[code] = EXPAND + expanding
+            expanding += 1
+        elif not folded:
+            table[code] = DROP
         else:
             table[code] = ord(folded)
     table[0xFFFF] = SPECIAL
     return table
+
+
+@functools.lru_cache(maxsize=8)
+def expansions(level: Level, marks: bool) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """What the characters become that become several, in the order of their numbers in `forms`.
+
+    Args:
+        level: How much is ignored.
+        marks: Whether marks of the same meaning become one.
+
+    Returns:
+        Code points, and where those of each character begin, and at the end where the last one's end.
+    """
+    table = forms(level, marks)
+    pieces = [form(chr(code), level, marks=marks) for code in np.flatnonzero((table >= EXPAND) & (table < SPECIAL))]
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+    return np.frombuffer("".join(pieces).encode("utf-32-le"), np.uint32), np.concatenate([[0], ends])
 
 
 def _combines(character: str) -> bool:
@@ -175,7 +207,7 @@ def _class_of(character: str, level: Level) -> Class:
     return _MARKS.get(character, Class.PAUSE)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def classes(level: Level) -> npt.NDArray[np.uint8]:
     """The class of each code point of the BMP, and at its end that of all above it, [65536].
 

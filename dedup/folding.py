@@ -19,6 +19,7 @@ take a slower route. The hash is xxh3_128 (seed 0) over the UTF-32-LE bytes of t
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
@@ -28,9 +29,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from cleaning.codepoints import CodePoints, Flags, codepoints
-from dedup.characters import DROP, EXPAND, SPECIAL, Level, form, forms, lower_case
-from dedup.gaps import owners_of, squeezed, taken, without_gaps
+from cleaning.codepoints import CodePoints, codepoints
+from dedup.characters import Level, form, lower_case
+from dedup.gaps import formed, squeezed, without_gaps
 
 __all__ = [
     "Level",
@@ -47,6 +48,8 @@ __all__ = [
 Normalise: TypeAlias = Literal["auto", "none", "strict", "standard", "loose"]
 """A level, or `auto`: `standard` for documents, `strict` for records of chat."""
 
+# A stretch that can be composed by itself: neither ASCII nor Han change, or combine with what stands before them.
+_UNEASY = re.compile("(?s).?[^ -~\u4e00-\u9fff]+")
 _STRICTER: Mapping[Level, Level] = {"loose": "standard", "standard": "strict", "strict": "none"}
 
 
@@ -63,7 +66,7 @@ def level_for(normalise: Normalise, table: pa.Table) -> Level:
 
 
 def prepare(normalise: Normalise) -> None:
-    """Build the tables of a level, or those of documents for `auto`, which takes a fifth of a second.
+    """Build the tables of a level, or those of documents for `auto`, and load compiled loops: half a second of work.
 
     Args:
         normalise: A level, or `auto`.
@@ -96,8 +99,8 @@ def folded_codepoints(texts: pa.Array, level: Level = "standard", *, marks: bool
     if len(view.values) == 0 or level == "none":
         return view
     marks = marks and level != "loose"
-    formed = _formed(texts, view, level, marks)
-    folded = _lowered(squeezed(formed), level) if marks else without_gaps(formed, level)
+    whole = _formed(texts, view, level, marks)
+    folded = _lowered(squeezed(whole), level) if marks else without_gaps(whole, level)
     empty = np.flatnonzero((folded.lengths == 0) & (view.lengths > 0))
     if len(empty) == 0:
         return folded
@@ -117,44 +120,20 @@ def _lowered(view: CodePoints, level: Level) -> CodePoints:
 
 def _formed(texts: pa.Array, view: CodePoints, level: Level, marks: bool) -> CodePoints:
     """The texts with the form of each character in its place."""
-    formed = forms(level, marks)[view.narrow]
-    high = np.flatnonzero(view.values > 0xFFFF)
-    if len(high):
-        formed[high] = np.where(_plain(view.values[high]), view.values[high], SPECIAL)
-    special = np.unique(owners_of(np.flatnonzero(formed == SPECIAL), view.starts))
-    expands = np.flatnonzero(formed == EXPAND)
-    out = taken(formed, formed != DROP, view.starts)
-    if len(expands):
-        out = _expanded(out, view.narrow[expands], level, marks)
+    out, special = formed(view, level, marks)
     if len(special) == 0:
         return out
     return _replaced(out, special, [_slowly(texts[r].as_py() or "", level, marks) for r in special.tolist()])
 
 
-def _plain(values: npt.NDArray[np.uint32]) -> Flags:
-    """Whether characters above the BMP are Han or emoji, which have no other form."""
-    return np.asarray(((values >= 0x1F300) & (values < 0x1FB00)) | ((values >= 0x20000) & (values < 0x2F800)))
-
-
 def _slowly(text: str, level: Level, marks: bool) -> npt.NDArray[np.uint32]:
     """The forms of a text's characters, with those that combine composed before and after."""
-    composed = unicodedata.normalize("NFC", text)
-    formed = unicodedata.normalize("NFC", "".join(form(c, level, marks=marks) for c in composed))
-    return np.frombuffer(formed.encode("utf-32-le", "surrogatepass"), np.uint32)
 
+    def composed(found: re.Match[str]) -> str:
+        whole = unicodedata.normalize("NFC", found[0])
+        return unicodedata.normalize("NFC", "".join([form(c, level, marks=marks) for c in whole]))
 
-def _expanded(view: CodePoints, codes: npt.NDArray[np.uint16], level: Level, marks: bool) -> CodePoints:
-    """Put in what characters such as ℃ and ㎡, whose codes are given in order, become: two characters or more."""
-    at = np.flatnonzero(view.values == EXPAND)
-    known, which = np.unique(codes, return_inverse=True)
-    pieces = [form(chr(code), level, marks=marks) for code in known.tolist()]
-    values = view.values.copy()
-    values[at] = np.array([ord(piece[0]) for piece in pieces], np.uint32)[which]
-    more = np.array([len(piece) - 1 for piece in pieces])[which]
-    rest = "".join(pieces[i][1:] for i in which.tolist()).encode("utf-32-le")
-    values = np.insert(values, np.repeat(at + 1, more), np.frombuffer(rest, np.uint32))
-    before = np.concatenate([[0], np.cumsum(more)])
-    return CodePoints(values, view.starts + before[np.searchsorted(at, view.starts)])
+    return np.frombuffer(_UNEASY.sub(composed, text).encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _replaced(view: CodePoints, rows: npt.NDArray[np.int64], pieces: list[npt.NDArray[np.uint32]]) -> CodePoints:
@@ -191,7 +170,7 @@ def token_hashes(view: CodePoints) -> npt.NDArray[np.uint64]:
         Upper and lower halves, [N, 2].
     """
     width = view.values.itemsize
-    data = memoryview(np.ascontiguousarray(view.values, f"<u{width}").tobytes())
+    data = np.ascontiguousarray(view.values, f"<u{width}").view(np.uint8).data
     digest = xxhash.xxh3_128_digest
     digests = b"".join(digest(data[a:b]) for a, b in itertools.pairwise((view.starts * width).tolist()))
     return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)

@@ -115,7 +115,7 @@ def _no_number(_: str) -> None:
 
 
 def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) <= _DIGITS else digits
+    return int(digits) if len(digits.removeprefix("-")) <= _DIGITS else digits
 
 
 def _float(digits: str) -> float | None:

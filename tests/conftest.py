@@ -60,9 +60,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ray_until_the_end() -> Iterator[None]:
     """Shuts down the cluster that tests share."""
     yield
+    import psutil
     import ray
 
+    started = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    started = [child for child in started if "ray" in " ".join(child.cmdline())]
     ray.shutdown()
+    psutil.wait_procs(started, timeout=60)  # Ray does not wait for the end of what it has started
 
 
 @pytest.fixture
@@ -70,8 +74,15 @@ def ray_cluster(ray_until_the_end: None) -> None:
     """A real local cluster, shared by the tests that do not kill it; started again after one of them that did."""
     import ray
 
-    if not ray.is_initialized():
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
+    for attempt in range(3):
+        if ray.is_initialized():
+            break
+        try:
+            ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
+        except Exception as error:
+            if attempt == 2 or "timed out during startup" not in str(error):  # of a machine that is busy
+                raise
+            ray.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -215,13 +215,13 @@ class Chat:
             raise self._failure(response)
         try:
             data = orjson.loads(response.content)
-            usage = data.get("usage") or {}
+            usage = data.get("usage")
             choice = data["choices"][0]
             text = choice["message"]["content"]
             ending = str(choice.get("finish_reason") or "")
         except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
             raise Unanswered("the answer is no chat completion (cut, or not JSON)") from None
-        return Completion(text if isinstance(text, str) else None, ending, usage)
+        return Completion(text if isinstance(text, str) else None, ending, _counts(usage))
 
     async def _response(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response:
         """The response to one request. Raises Unanswered for a time-out or a broken connection."""
@@ -335,6 +335,11 @@ class Chat:
             text: What the server said.
         """
         return text.replace(self._key, "***") if self._key else text
+
+
+def _counts(usage: object) -> dict[str, int | None]:
+    """The whole numbers among what a server counts."""
+    return {k: v for k, v in usage.items() if isinstance(v, int)} if isinstance(usage, dict) else {}
 
 
 def _http() -> ModuleType:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from quality.models.rendering import chat_prompt
 from quality.models.tokenizer import Tokenizer
 from raylib.errors import ParameterError
 from raylib.extras import require
+from raylib.foreign_json import MOST_BYTES, parsed
 from raylib.model_folders import loaded, model_folder
 
 if TYPE_CHECKING:
@@ -64,15 +64,26 @@ def check_model(path: str, stage: str, min_parameters: int = 0) -> None:
         )
 
 
+class _Weight(TypedDict, total=False):
+    """What is looked at in the header of a weight."""
+
+    shape: list[int]
+
+
 def count_of_weights(file: Path) -> int:
     """Number of weights in a safetensors file, by its header.
 
     Args:
         file: The file.
+
+    Raises:
+        ParameterError: It is damaged.
     """
     with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        size = int.from_bytes(stream.read(8), "little")
+        data = stream.read(min(size, MOST_BYTES + 1))
+    header = parsed(data, str(file), dict[str, _Weight], ParameterError)
+    return sum(math.prod(entry.get("shape", ())) for name, entry in header.items() if name != "__metadata__")
 
 
 def placed(wanted: str) -> tuple[torch.device, torch.dtype]:

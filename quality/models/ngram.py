@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from cleaning.codepoints import codepoints
 from raylib.atomic import create_atomically
 from raylib.compiled import compiled
 from raylib.errors import ParameterError
+from raylib.foreign_json import parsed
 from raylib.hashing import GOLDEN
 from raylib.schema import text_of
 
@@ -128,6 +129,14 @@ def _characters(texts: pa.Array) -> tuple[Column, npt.NDArray[np.int64]]:
     """Code points of all texts, one after the other, and where each text begins."""
     view = codepoints(texts)
     return view.values, view.starts.astype(np.int64)
+
+
+class _Facts(TypedDict):
+    """What a file says of its model."""
+
+    order: int
+    max_entries: int
+    texts: int
 
 
 @dataclass
@@ -243,7 +252,7 @@ class CharacterNgram:
         metadata = table.schema.metadata or {}
         if metadata.get(b"format") != _MAGIC:
             raise ParameterError(f"{path} is not a character n-gram model; `raylib perplexity train` makes one")
-        facts = orjson.loads(metadata[b"facts"])
+        facts = parsed(metadata.get(b"facts", b""), path, _Facts, ParameterError)
         model = cls(facts["order"], facts["max_entries"], facts["texts"])
         rows = np.stack([table[name].to_numpy() for name in ("count", "total", "kinds")])
         model._restore(table["key"].to_numpy(), rows)

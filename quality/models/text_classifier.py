@@ -18,6 +18,7 @@ from quality.models.labelled import safe_label
 from quality.text.words import STOP_WORDS, segmenter
 from raylib import machine
 from raylib.errors import ParameterError
+from raylib.foreign_json import fault_in, read_json
 
 __all__ = ["TextClassifier", "TrainOptions"]
 
@@ -149,8 +150,12 @@ class TextClassifier:
         facts: dict[str, object] = {}
         options = TrainOptions()
         if place.is_dir() and (place / "classifier.json").is_file():
-            saved = orjson.loads((place / "classifier.json").read_bytes())
-            options = TrainOptions(**saved.pop("options"))
+            saved = read_json(place / "classifier.json", dict[str, object], ParameterError)
+            given = saved.pop("options", None)
+            wrong = fault_in(given, TrainOptions, "options")
+            if wrong or not isinstance(given, dict):
+                raise ParameterError(f"{place / 'classifier.json'} is damaged, or made by another program: {wrong}")
+            options = TrainOptions(**{name: given[name] for name in given if name in TrainOptions.__dataclass_fields__})
             facts = saved
         return cls(cast("TrainedModel", read_model(str(file))), options, facts)
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import orjson
-
 from raylib.errors import ParameterError
+from raylib.foreign_json import read_json
 
 __all__ = ["AddedToken", "ChatTokenizer", "stop_ids"]
 
@@ -66,11 +65,9 @@ def stop_ids(folder: str | Path) -> list[int]:
     path = Path(folder) / "generation_config.json"
     if not path.is_file():
         return []
-    try:
-        found = orjson.loads(path.read_bytes()).get("eos_token_id")
-    except (orjson.JSONDecodeError, AttributeError):
-        raise ParameterError(f"{path} is not a JSON object") from None
+    found = read_json(path, dict[str, object], ParameterError).get("eos_token_id")
     ids = found if isinstance(found, list) else [] if found is None else [found]
-    if not all(isinstance(i, int) for i in ids):
+    numbers = [i for i in ids if isinstance(i, int)]
+    if len(numbers) < len(ids):
         raise ParameterError(f"{path}: eos_token_id should be a number or a list of numbers, is {found!r}")
-    return ids
+    return numbers

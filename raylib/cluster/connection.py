@@ -169,7 +169,7 @@ def connect(address: str, *, log_to_driver: bool, ours: bool = False) -> None:
         check_reachable(known, source)
     try:
         ray = importlib.import_module("ray")
-        with termination.kept(), loopback_for(address):
+        with termination.kept(), loopback_for(known):
             ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
     except (OSError, RuntimeError) as error:
         raise _no_cluster(_place(known, source), error) from error

@@ -37,6 +37,7 @@ _HELPER = (
     "local.serve(json.loads(sys.argv[1]))"
 )
 _PATIENCE = 120  # seconds to come up, on a machine that is busy with other things
+_BUSY = "timed out during startup"  # what Ray says if its processes need more than 30 s to find each other
 
 
 @dataclass
@@ -67,6 +68,10 @@ class LocalCluster:
         """
         self._folder = ray_folder()
         self._token.enter_context(own_token(self._folder))
+        self._spawn()
+
+    def _spawn(self) -> None:
+        """Start the helper."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the cluster
         options = {
             "num_cpus": self.num_cpus,
@@ -115,7 +120,14 @@ class LocalCluster:
         if ready:
             line = self._process.stdout.readline()
             if not line:
-                raise RaylibError(f"a local Ray could not be started: {self._error_text()}")
+                said = self._error_text()
+                if _BUSY not in said or time.monotonic() - self._begun > _PATIENCE:
+                    raise RaylibError(f"a local Ray could not be started: {said}")
+                logger.warning("a local Ray did not come up in 30 s, as on a busy machine; trying again")
+                self._end_helper(self._process)
+                remove_session(self._folder, self._process.pid)
+                self._spawn()
+                return None
             self._address = str(json.loads(line))
             note_own(self._address)
             logger.info("a local Ray is up at %s", self._address)
@@ -145,6 +157,13 @@ class LocalCluster:
         process = self._process
         if process is None:
             return
+        self._end_helper(process)
+        self._token.close()
+        if not keep_logs:
+            remove_session(self._folder, process.pid)
+
+    def _end_helper(self, process: subprocess.Popen[bytes]) -> None:
+        """End the helper and, with it, Ray's processes."""
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -153,9 +172,6 @@ class LocalCluster:
                 with contextlib.suppress(OSError):
                     stream.close()
         termination.also_ends(process.pid, no_longer=True)
-        self._token.close()
-        if not keep_logs:
-            remove_session(self._folder, process.pid)
 
 
 def serve(options: dict[str, int | bool | str]) -> None:

@@ -1,20 +1,24 @@
 """A local Ray that no other machine can reach: its processes listen on the loopback address alone.
 
 By default they listen on all addresses, without encryption. Ray has a switch for it, named after the systems on which
-that is the default.
+that is the default. Nor does it take the one port that Ray asks for by number, because a cluster that somebody starts
+on this machine with `ray start` could then accept no jobs.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 __all__ = ["loopback_for", "note_own", "on_loopback"]
 
 _SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _OWN: set[str] = set()
+_PATIENCE = 2.0  # seconds for a connection to this very machine
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def on_loopback() -> Iterator[None]:
     before = os.environ.get(_SWITCH)
     os.environ.setdefault(_SWITCH, "0")  # for the processes of Ray
     try:
-        with _address_of_this_machine(loopback=os.environ[_SWITCH] == "0"):
+        with _address_of_this_machine(loopback=os.environ[_SWITCH] == "0"), _any_port():
             yield
     finally:
         if before is None:
@@ -45,9 +49,10 @@ def note_own(address: str) -> None:
 
 @contextmanager
 def loopback_for(address: str) -> Iterator[None]:
-    """Let Ray take this machine for 127.0.0.1 while it joins a cluster that this process has started.
+    """Let Ray take this machine for 127.0.0.1 while it joins a cluster that listens there alone.
 
-    For every other cluster it looks for the address under which other machines know this one.
+    For every other cluster it looks for the address under which other machines know this one, and tries that in place
+    of a loopback address, too.
 
     Args:
         address: Address of the cluster.
@@ -55,8 +60,20 @@ def loopback_for(address: str) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    with _address_of_this_machine(loopback=address in _OWN and address.startswith("127.")):
+    host, _, port = address.rpartition(":")
+    loopback = host.startswith("127.") and (address in _OWN or not _is_open_to_others(int(port)))
+    with _address_of_this_machine(loopback=loopback):
         yield
+
+
+def _is_open_to_others(port: int) -> bool:
+    """Whether something listens at the address under which other machines know this one."""
+    services = importlib.import_module("ray._private.services")
+    try:
+        with socket.create_connection((services.resolve_ip_for_localhost("127.0.0.1"), port), timeout=_PATIENCE):
+            return True
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -71,3 +88,15 @@ def _address_of_this_machine(*, loopback: bool) -> Iterator[None]:
     finally:
         if before is not None:
             vars(constants)["ENABLE_RAY_CLUSTER"] = before
+
+
+@contextmanager
+def _any_port() -> Iterator[None]:
+    """Let the agent of a Ray that this process starts listen at any free port instead of 52365."""
+    module = vars(importlib.import_module("ray._private.parameter"))
+    before = module["RayParams"]
+    module["RayParams"] = partial(before, dashboard_agent_listen_port=None)
+    try:
+        yield
+    finally:
+        module["RayParams"] = before

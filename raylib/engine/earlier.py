@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import orjson
-
 from raylib.checksums import checksum
 from raylib.engine.fingerprints import FORMAT
 from raylib.engine.planning import Plan
-from raylib.errors import RecipeError
+from raylib.errors import RecipeError, SourceError
 from raylib.paths import located
 from raylib.storage.entry import RunHeader
 from raylib.storage.names import RunFiles
@@ -71,8 +69,8 @@ def is_finished(store: Store, header: RunHeader | None, plan: Plan) -> bool:
     if header is None or header.run != plan.chain[-1] or not store.exists(RunFiles.SUMMARY):
         return False
     try:
-        return not orjson.loads(store.read(RunFiles.SUMMARY)).get("quarantined")
-    except (orjson.JSONDecodeError, AttributeError):  # damaged; it is written anew
+        return not store.read_json(RunFiles.SUMMARY, dict).get("quarantined")
+    except SourceError:  # damaged; it is written anew
         return False
 
 

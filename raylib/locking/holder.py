@@ -10,10 +10,12 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from typing import Any
 
 import orjson
 
 from raylib.errors import LockedError
+from raylib.foreign_json import parsed
 
 __all__ = [
     "STALE_SECONDS",
@@ -61,9 +63,10 @@ class Holder:
     def read(cls, data: bytes) -> Holder | None:
         """The holder that a lock file names; None if the file is not complete."""
         try:
-            return cls(**orjson.loads(data))
-        except (orjson.JSONDecodeError, TypeError):
+            found: Any = parsed(data, "a lock", cls, LockedError)
+        except LockedError:
             return None
+        return cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
 
     def to_bytes(self) -> bytes:
         """The content of the lock file."""

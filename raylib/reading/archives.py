@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from typing import IO, cast
 
 from raylib.reading.block import Block, ReadOptions, Unreadable
 from raylib.reading.damage import READ_ERRORS, Damaged, error_of
-from raylib.reading.decompression import ByteStream, Limited, Transport
+from raylib.reading.decompression import ByteStream, Limited
 from raylib.reading.filesystems import file_format
 from raylib.reading.streams import stream_blocks
 
-__all__ = ["member_blocks", "unsafe_member", "zip_blocks"]
+__all__ = ["IS_ENCRYPTED", "member_blocks", "name_of", "unsafe_member", "zip_blocks"]
 
 _OUTSIDE = Unreadable("unsafe_path", "path outside the archive")
 _NESTED = Unreadable("nested_archive", "archives inside archives are not read")
 _IS_UTF8 = 0x800  # flag of a member of a zip file: its name is in UTF-8
-_IS_ENCRYPTED = 0x1
+IS_ENCRYPTED = 0x1
+"""Flag of an encrypted member."""
 
 
 def unsafe_member(path: str, name: str) -> Block | None:
@@ -53,19 +53,19 @@ def member_blocks(path: str, name: str, stream: ByteStream, size: int, options: 
         yield Block(shown, "lines", error=error_of(error))
 
 
-def zip_blocks(path: str, stream: Transport, options: ReadOptions) -> Iterator[Block]:
+def zip_blocks(path: str, archive: zipfile.ZipFile, options: ReadOptions) -> Iterator[Block]:
     """Blocks of all members of a zip file, in the archive's order. A member that cannot be read is one reject.
 
     Args:
         path: Path of the archive.
-        stream: Its bytes.
+        archive: The archive, which is closed at the end.
         options: How to read.
     """
-    with zipfile.ZipFile(cast("IO[bytes]", stream)) as archive:
+    with archive:
         for member in archive.infolist():
             if member.is_dir():
                 continue
-            name = _name_of(member)
+            name = name_of(member)
             outside = unsafe_member(path, name)
             if outside is not None:
                 yield outside
@@ -80,8 +80,12 @@ def zip_blocks(path: str, stream: Transport, options: ReadOptions) -> Iterator[B
                 yield from member_blocks(path, name, limited, member.compress_size, options)
 
 
-def _name_of(member: zipfile.ZipInfo) -> str:
-    """The name of a member; Chinese tools store it in UTF-8 or GBK without saying so, which zipfile takes for CP437."""
+def name_of(member: zipfile.ZipInfo) -> str:
+    """The name of a member; Chinese tools store it in UTF-8 or GBK without saying so, which zipfile takes for CP437.
+
+    Args:
+        member: What a header says.
+    """
     if member.flag_bits & _IS_UTF8:
         return member.filename
     try:
@@ -101,7 +105,7 @@ def _decoded(raw: bytes, encoding: str) -> str:
 
 def _closed(member: zipfile.ZipInfo, error: Exception) -> Unreadable:
     """The reject of a member that cannot be opened."""
-    if member.flag_bits & _IS_ENCRYPTED:
+    if member.flag_bits & IS_ENCRYPTED:
         error = Damaged("unreadable_file", "this member is encrypted; unpack the archive with its password")
     elif isinstance(error, NotImplementedError):
         error = Damaged("unreadable_file", f"compression method {member.compress_type} of zip is not read")

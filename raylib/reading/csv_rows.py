@@ -14,7 +14,7 @@ from raylib.reading.csv_header import read_rows
 from raylib.reading.json_rows import decoded_line
 from raylib.reading.layouts import TEXT_FIELDS, layout
 
-__all__ = ["feed_csv", "first_row"]
+__all__ = ["RowsOfBlock", "feed_csv", "first_row"]
 
 csv.field_size_limit(1 << 27)
 _MANY = 100  # quotes that nothing closes; looking for the end of each through a whole block would take too long then
@@ -29,23 +29,65 @@ def feed_csv(block: Block, builder: Builder) -> Iterator[None]:
     closing quote is followed by neither a delimiter nor a line end, or if the lines inside are rows of the table:
     then its first line is a reject, and reading goes on with the next line.
     """
-    rows = _Rows(block, builder)
-    at = 0
-    while at < len(rows.lines):
-        at = yield from rows.feed(at)
+    yield from RowsOfBlock(block, builder).feed_all()
 
 
-class _Rows:
-    """The lines of a block, and what makes records of them."""
+class RowsOfBlock:
+    """The lines of a block, and what makes records of them.
+
+    Args:
+        block: A block of CSV or TSV.
+        builder: What takes the records.
+
+    Attributes:
+        text: The text of the block.
+        lines: The lines from the first doubtful record on, once `feed_plain` has come to its end.
+    """
 
     def __init__(self, block: Block, builder: Builder) -> None:
-        self.lines = _lines(block, builder)
+        self.text = _text(block, builder)
+        self.lines: list[str] = []
         self._builder, self._first = builder, block.first_line
         self._delimiter, *names = block.header
         self._names = names
         self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if block.format == "csv" else csv.QUOTE_NONE
         self._strict = True  # until a quote stands where none should; up to there each quoted cell is closed
         self._unclosed = 0
+
+    def feed_all(self) -> Iterator[None]:
+        """Add all records; stops whenever the builder is full."""
+        yield from self.feed_plain()
+        at = 0
+        while at < len(self.lines):
+            at = yield from self.feed(at)
+
+    def feed_plain(self) -> Iterator[None]:
+        """Add the records up to the first one that is doubtful, or the last one, without making a list of all lines."""
+        stream = io.StringIO(self.text, newline="")
+        reader = csv.reader(stream, delimiter=self._delimiter, quoting=self._quoting, strict=True)
+        begin = at = 0  # where the record begins, and its line
+        try:
+            for row in reader:
+                place, end = stream.tell(), reader.line_num
+                if place == len(self.text) or self._doubtful(begin, place, end - at):
+                    break
+                self._add(row, at)
+                begin, at = place, end
+                if self._builder.full():
+                    yield
+        except csv.Error:  # `feed` comes to it again
+            pass
+        self.lines = list(io.StringIO(self.text[begin:], newline=""))
+        self._first += at
+
+    def _doubtful(self, begin: int, end: int, count: int) -> bool:
+        """Whether the lines of a record may be several records."""
+        inner, delimiters = count - 2, len(self._names) - 1
+        if inner < _INNER or delimiters < 1:
+            return False
+        if self.text.count(self._delimiter, begin, end) < inner * delimiters:
+            return False
+        return self._unclosed_in(list(io.StringIO(self.text[begin:end], newline="")))
 
     def feed(self, begin: int) -> Generator[None, None, int]:
         """Add the records from a line on; returns the line from which to go on after an unclosed quote."""
@@ -140,8 +182,8 @@ class _Rows:
             self._builder.add(_record(names, row, self._builder.kind), line, shown)
 
 
-def _lines(block: Block, builder: Builder) -> list[str]:
-    """The lines of a block; in place of those that do not decode, which are rejects, empty ones."""
+def _text(block: Block, builder: Builder) -> str:
+    """The text of a block; in place of lines that do not decode, which are rejects, it has empty ones."""
     try:
         text = block.data.decode(block.encoding)
     except UnicodeDecodeError:
@@ -150,8 +192,9 @@ def _lines(block: Block, builder: Builder) -> list[str]:
             for line, raw in enumerate(block.data.split(b"\n"), block.first_line)
         )
         text = "\n".join("" if line is None else line for line in decoded)
-    lines = list(io.StringIO(text, newline=""))
-    return [line.removeprefix("\ufeff") for line in lines] if "\ufeff" in text else lines
+    if "\ufeff" not in text:
+        return text
+    return "".join(line.removeprefix("\ufeff") for line in io.StringIO(text, newline=""))
 
 
 def _record(names: Sequence[str], row: Sequence[str], kind: str) -> dict[str, str]:

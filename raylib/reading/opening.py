@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import IO, cast
 
 import pyarrow as pa
 
 from raylib.errors import RaylibError
 from raylib.reading.archives import zip_blocks
 from raylib.reading.block import Block, ReadOptions, Unreadable
+from raylib.reading.cut_zips import cut_zip_blocks
 from raylib.reading.damage import READ_ERRORS, error_of
 from raylib.reading.decompression import Transport, check_available, unavailable
 from raylib.reading.filesystems import file_format, open_filesystem
@@ -75,10 +78,19 @@ def _blocks(piece: Piece, stream: pa.NativeFile, options: ReadOptions) -> Iterat
         return table_blocks(found, table)
     raw = Transport(stream, file.path)
     if found == "zip" and not compression:
-        return zip_blocks(file.path, raw, options)
+        return _zip_blocks(file, raw, options)
     if found == "tar":
         return tar_blocks(file.path, raw, compression, file.size, options)
     return stream_blocks(file.path, found, compression, raw, file.size, options)
+
+
+def _zip_blocks(file: SourceFile, raw: Transport, options: ReadOptions) -> Iterator[Block]:
+    """Blocks of a zip archive, by its directory where it has one."""
+    try:
+        archive = zipfile.ZipFile(cast("IO[bytes]", raw))
+    except zipfile.BadZipFile as error:
+        return cut_zip_blocks(file.path, raw, file.size, error, options)
+    return zip_blocks(file.path, archive, options)
 
 
 def _open(file: SourceFile) -> pa.NativeFile:

@@ -13,6 +13,8 @@ _MAGIC = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _BLOCKS = 8  # of at most 128 KiB each, decoded at once
 _ENOUGH = 256 << 10  # bytes that are worth the work around them; small frames are joined
+_SMALLEST = 9  # bytes of a frame
+_WINDOW = 20  # exponent above 1 KiB of a window that is far from the limit
 _SKIPPED = 1 << 20
 _LARGEST_WINDOW = 1 << 31  # `zstd --long=31`, the most that its format is used with
 
@@ -50,7 +52,10 @@ class ZstdFrames:
                     break
                 raise self._error
             try:
-                data = self._begin() if self._object is None else self._blocks(self._object)
+                if self._object is None:
+                    data = self._whole() or self._begin()
+                else:
+                    data = self._blocks(self._object)
             except Damaged as error:  # what was decoded before it is given first
                 self._error = error
                 continue
@@ -65,6 +70,22 @@ class ZstdFrames:
         if len(taken) < size:
             raise self._input.truncated("zstd")
         return taken
+
+    def _whole(self) -> bytes:
+        """The next frame at once, if it is small, sound and already here; else nothing, and nothing is used."""
+        view = self._input.ahead(0)
+        stored, content = _small_frame(view)
+        if not 0 < stored <= len(view):
+            return b""
+        try:
+            data = self._decoder.decompress(view[:stored], allow_extra_data=False)
+        except (zstandard.ZstdError, MemoryError):
+            return b""  # followed block by block, it says where it is damaged
+        if len(data) != content:
+            return b""
+        self._input.skip(stored)
+        self._members += 1
+        return data
 
     def _begin(self) -> bytes:
         """Begin the next frame."""
@@ -154,3 +175,28 @@ class ZstdFrames:
             return decoder.decompress(data) if data else b""
         except (zstandard.ZstdError, MemoryError) as error:
             raise Damaged("unreadable_file", f"damaged zstd data ({error}) {self._input.where()}") from None
+
+
+def _small_frame(view: memoryview) -> tuple[int, int]:
+    """Bytes that a frame takes as stored, and of its content; zeros if it is none, or not a small and simple one.
+
+    Args:
+        view: What begins with the frame.
+    """
+    if len(view) < _SMALLEST or view[:4] != _MAGIC.to_bytes(4, "little"):
+        return 0, 0
+    flags = view[4]
+    single, width = flags >> 5 & 1, flags >> 6
+    if flags & 0x03 or width == 3 or not (single or (width and view[5] >> 3 <= _WINDOW)):
+        return 0, 0
+    at = 6 - single
+    end = at + (1 if width == 0 else width * 2)
+    content = int.from_bytes(view[at:end], "little") + (256 if width == 1 else 0)
+    if not 0 < content <= _ENOUGH:
+        return 0, 0
+    for _ in range(_BLOCKS):
+        number = int.from_bytes(view[end : end + 3], "little")
+        end += 3 + (1 if number >> 1 & 3 == 1 else number >> 3)
+        if number & 1:
+            return end + (4 if flags & 0x04 else 0), content
+    return 0, 0

@@ -13,6 +13,7 @@ import yaml
 from raylib.errors import RecipeError
 from raylib.recipe.converted import Converted
 from raylib.recipe.recipe import Recipe
+from raylib.user_yaml import read_document
 
 __all__ = ["RECOGNISED_BY", "convert", "matches", "operators", "operators_markdown"]
 
@@ -71,8 +72,8 @@ class Operator:
 
 def operators() -> dict[str, Operator]:
     """The operators that have a counterpart, by name."""
-    text = Path(__file__).with_name("data_juicer.yaml").read_text("utf-8")
-    return pydantic.TypeAdapter(dict[str, Operator]).validate_python(yaml.safe_load(text))
+    known = read_document(Path(__file__).with_name("data_juicer.yaml"), RecipeError).data
+    return pydantic.TypeAdapter(dict[str, Operator]).validate_python(known)
 
 
 def _renamed(stage: str, given: Parameters, names: Mapping[str, str], defaults: Parameters) -> Stage:

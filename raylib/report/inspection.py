@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -86,7 +85,7 @@ def inspect_path(path: str, *, samples: int = 3, encoding: str = "auto", limit: 
         SourceError: there is nothing to read, or no record in it.
     """
     if is_folder_of_a_run(path) and (store := Store(path)).exists(RunFiles.SUMMARY):
-        summary = Summary.from_json(orjson.loads(store.read(RunFiles.SUMMARY)))
+        summary = Summary.read(store)
         yield f"a run of recipe {summary.name!r}: {summary.records_in:,} records in"
         yield (f"kept {summary.records_kept:,}, rejected {summary.records_rejected:,}, report {path}/{RunFiles.REPORT}")
     files, passed = find_files(path)

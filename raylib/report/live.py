@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-import orjson
-
 from raylib.errors import SourceError
 from raylib.report.counts import Counts, add_counts
 from raylib.report.rejects import RejectsPage, search_rejects
+from raylib.report.statistics import StatisticsJson
 from raylib.report.tail import Tail
 from raylib.storage.entry import Entry, RunEnd, RunHeader, ShardEntry, StreamEntry
 from raylib.storage.lines import read_line
@@ -149,7 +148,7 @@ class RunView:
         """Everything that the page shows besides records. Reads only what was added since the last call."""
         self._follow()
         if self.store.exists(RunFiles.SUMMARY):
-            summary = Summary.from_json(orjson.loads(self.store.read(RunFiles.SUMMARY)))
+            summary = Summary.read(self.store)
             if summary.fingerprint and not self._began_after_summary():
                 return self._finished(summary)
         return self._running()
@@ -187,8 +186,8 @@ class RunView:
             name = RunFiles.stats(entry.phase, entry.shard)
             if name in entry.files:
                 try:
-                    part = orjson.loads(self.store.read(name))
-                except (OSError, orjson.JSONDecodeError):
+                    part = self.store.read_json(name, StatisticsJson)
+                except (OSError, SourceError):
                     continue
                 add_counts(progress.counts, {k: part["counts"].get(k, {}) for k in ("stages", "reasons")})
                 add_counts(progress.seconds, part["seconds"])

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-import orjson
-
 from raylib.errors import SourceError
+from raylib.foreign_json import parsed
 from raylib.report.tail import Tail
 from raylib.storage.store import Store
 
@@ -19,6 +18,24 @@ __all__ = ["TrainingState", "TrainingView"]
 _METRICS = "metrics.jsonl"
 _RESULT = "result.json"
 _POINTS = 500  # of the curve; more cannot be seen
+
+
+class _Step(TypedDict):
+    """What every line of the metrics holds."""
+
+    step: int
+
+
+class _Point(_Step, total=False):
+    """What is looked at in a line of the metrics, beside the values of curves."""
+
+    total_step: int
+
+
+class _Result(TypedDict):
+    """What is looked at in the result of a run."""
+
+    finished: bool
 
 
 class TrainingState(TypedDict):
@@ -56,13 +73,14 @@ class _Curves:
     def add(self, line: bytes) -> None:
         """Add a line of the metrics: a step or an evaluation."""
         try:
-            point = orjson.loads(line)
-        except orjson.JSONDecodeError:  # cut when the writer was killed, and continued by the next one
+            point = parsed(line, _METRICS, _Point, SourceError)
+        except SourceError:  # cut when the writer was killed, and continued by the next one
             return
         step = point.get("total_step", point["step"])
         for name, curve in (("loss", self.losses), ("eval/loss", self.evaluations)):
-            if point.get(name) is not None:  # NaN is written as null
-                curve[step] = point[name]
+            value = point.get(name)
+            if isinstance(value, (int, float)):  # NaN is written as null
+                curve[step] = value
         if "loss" in point:
             self.last = point
 
@@ -117,4 +135,4 @@ class TrainingView:
         """A run writes its result when it ends; one that the storage guard ended has not done all its steps."""
         if not self.store.exists(_RESULT):
             return "running"
-        return "finished" if orjson.loads(self.store.read(_RESULT))["finished"] else "stopped"
+        return "finished" if self.store.read_json(_RESULT, _Result)["finished"] else "stopped"

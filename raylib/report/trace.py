@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import orjson
 import pyarrow as pa
 from rich.markup import escape
 
@@ -51,7 +50,7 @@ def trace_run(out: str, *, rule: str = "", samples: int = 3) -> Iterator[str]:
     labels = stage_labels(recipe.stages)
     if rule and rule not in labels:
         raise RecipeError(f"--rule {rule!r}: the run has no such stage{nearest(rule, labels)}")
-    table = _sampled(orjson.loads(store.read(RunFiles.SAMPLES)))
+    table = _sampled(store.read_json(RunFiles.SAMPLES, Samples))
     yield f"{len(table)} sampled records of {out}"
     for label, spec in zip(labels, recipe.stages, strict=True):
         lines, table = _traced(label, adapted(spec.make()), table, samples)

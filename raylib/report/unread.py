@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from raylib.report.samples import Samples
 from raylib.storage.names import RunFiles
 from raylib.storage.store import Store
 
@@ -37,6 +36,6 @@ def _detail(path: str, reason: str) -> str:
     store = Store(path)
     if not store.exists(RunFiles.SAMPLES):
         return ""
-    samples = orjson.loads(store.read(RunFiles.SAMPLES))["rejected"]
+    samples = store.read_json(RunFiles.SAMPLES, Samples)["rejected"]
     details = (s["detail"] for s in samples if s["stage"] == "read" and s["reason"] == reason and s["detail"])
     return str(next(details, ""))

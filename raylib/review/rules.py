@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import orjson
-
 from raylib.errors import ParameterError, SourceError, nearest
 from raylib.recipe import Recipe, StageSpec
 from raylib.recipe.stages import stage_labels
@@ -86,8 +84,7 @@ class FinishedRun:
                 "recipe again"
             )
         recipe = Recipe.from_text(store.read(RunFiles.RECIPE).decode(), f"{root}/{RunFiles.RECIPE}")
-        summary = Summary.from_json(orjson.loads(store.read(RunFiles.SUMMARY)))
-        return cls(store, recipe, summary, orjson.loads(store.read(RunFiles.DECISIONS)))
+        return cls(store, recipe, Summary.read(store), store.read_json(RunFiles.DECISIONS, Decisions))
 
     @property
     def name(self) -> str:

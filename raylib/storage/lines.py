@@ -6,6 +6,7 @@ import orjson
 
 from raylib.checksums import opened, sealed
 from raylib.errors import RaylibError
+from raylib.foreign_json import fault_in
 from raylib.storage.entry import Line, LineJson, RoundEntry, RunEnd, RunHeader, ShardEntry, StreamEntry
 from raylib.storage.names import Phase
 
@@ -55,7 +56,11 @@ def parse_line(body: bytes) -> Line | None:
         DamagedLineError: it is not one that any version writes.
     """
     try:
-        return _line_of(orjson.loads(body))
+        data = orjson.loads(body)
+        wrong = fault_in(data, LineJson)
+        if wrong:
+            raise DamagedLineError(wrong)
+        return _line_of(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedLineError(str(error)) from None
 

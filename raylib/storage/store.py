@@ -6,15 +6,19 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from raylib.atomic import SUFFIX, create_atomically
+from raylib.errors import SourceError
+from raylib.foreign_json import MOST_BYTES, parsed
 from raylib.reading.filesystems import open_filesystem, split_query
 
 __all__ = ["Store"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,20 @@ class Store:
         with self.open(name) as file:
             file.seek(start)
             return bytes(file.read())
+
+    def read_json(self, name: str, kind: type[T]) -> T:
+        """A JSON file, which another may have written.
+
+        Args:
+            name: The file.
+            kind: Type of its content.
+
+        Raises:
+            SourceError: it holds something else.
+        """
+        with self.open(name) as file:
+            data = bytes(file.read(MOST_BYTES + 1))
+        return parsed(data, self.shown(name), kind, SourceError)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file atomically."""

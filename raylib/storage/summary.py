@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict, cast
+from typing import Any, TypedDict
 
 from raylib.reading.found import UNKNOWN
+from raylib.storage.names import RunFiles
+from raylib.storage.store import Store
 
 __all__ = ["Quarantined", "StageTotals", "Summary"]
+
+
+_StageAlways = TypedDict(
+    "_StageAlways", {"in": int, "rejected": int, "changed": int, "characters_in": int, "characters_out": int}
+)
+
+
+class _StageJson(_StageAlways, total=False):
+    """A value of `by_stage`; `seconds` are not there where shards count it."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class StageTotals:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, int | float]) -> StageTotals:
+    def from_json(cls, data: Mapping[str, Any]) -> StageTotals:
         """Read what `to_json` wrote; without `seconds`, as shards count it, the time is 0."""
         return cls(
             records_in=int(data["in"]),
@@ -55,13 +68,18 @@ class StageTotals:
         )
 
 
-class _QuarantinedJson(TypedDict, total=False):
-    """Keys of an item of `quarantined`."""
+class _QuarantinedAlways(TypedDict):
+    """What every version wrote of an item of `quarantined`."""
 
     shard: str
     phase: str
     error: str
     attempts: int
+
+
+class _QuarantinedJson(_QuarantinedAlways, total=False):
+    """Keys of an item of `quarantined`."""
+
     input: Sequence[str]
 
 
@@ -106,15 +124,27 @@ class _SkippedJson(TypedDict):
     first: Sequence[str]
 
 
-class _SummaryJson(TypedDict, total=False):
-    """Keys of `summary.json`."""
+class _SummaryAlways(TypedDict):
+    """What every version wrote into `summary.json`."""
 
     name: str
     kind: str
-    fingerprint: str
     records_in: int
     records_kept: int
     records_rejected: int
+    bytes_in: int
+    seconds: float
+    by_stage: Mapping[str, _StageJson]
+    by_reason: Mapping[str, int]
+    by_source: Mapping[str, Mapping[str, int]]
+    histogram_in: Sequence[int]
+    histogram_kept: Sequence[int]
+
+
+class _SummaryJson(_SummaryAlways, total=False):
+    """Keys of `summary.json`."""
+
+    fingerprint: str
     characters_in: int
     characters_kept: int
     tokens_kept: int
@@ -122,17 +152,10 @@ class _SummaryJson(TypedDict, total=False):
     columns: Mapping[str, Mapping[str, Mapping[str, int]]]
     notes: Mapping[str, Mapping[str, float]]
     splits: Mapping[str, Mapping[str, object]]
-    bytes_in: int
-    seconds: float
     seconds_start: float
     mb_while_starting: float
     phases: Mapping[str, float]
     mb_per_second: float
-    by_stage: Mapping[str, Mapping[str, float]]
-    by_reason: Mapping[str, int]
-    by_source: Mapping[str, Mapping[str, int]]
-    histogram_in: Sequence[int]
-    histogram_kept: Sequence[int]
     shards: int
     quarantined: Sequence[_QuarantinedJson]
     skipped_files: Sequence[str]
@@ -250,9 +273,19 @@ class Summary:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Summary:
-        """Read what `to_json` wrote, also what an older version wrote."""
-        read = cast(_SummaryJson, data)
+    def read(cls, store: Store) -> Summary:
+        """Read the summary of a run, also of an older version.
+
+        Args:
+            store: Folder of the run.
+
+        Raises:
+            SourceError: its `summary.json` holds something else.
+        """
+        return cls._from_json(store.read_json(RunFiles.SUMMARY, _SummaryJson))
+
+    @classmethod
+    def _from_json(cls, read: _SummaryJson) -> Summary:
         return cls(
             name=read["name"],
             kind=read["kind"],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-
-import orjson
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from raylib.checksums import checksum_of
+from raylib.errors import SourceError
 from raylib.storage.store import Store
 from raylib.storage.verification import Verified, check_file
 
@@ -32,6 +32,12 @@ def file_sums(folder: str | os.PathLike[str], names: Iterable[str]) -> dict[str,
     return sums
 
 
+class _Files(TypedDict, total=False):
+    """What is looked at in the description."""
+
+    files: Mapping[str, tuple[int, str]]
+
+
 def is_token_folder(path: str) -> bool:
     """Whether a folder on a disk is a token folder."""
     return "://" not in path and os.path.isfile(os.path.join(os.path.expanduser(path), DESCRIPTION))
@@ -49,11 +55,11 @@ def verify_tokens(folder: str) -> Verified:
     found, store = Verified(folder, finished=True), Store(folder)
     area = found.area("tokens")
     try:
-        info = orjson.loads(store.read(DESCRIPTION))
-        files = {name: (int(size), str(summed)) for name, (size, summed) in info.get("files", {}).items()}
-    except (ValueError, AttributeError, TypeError):
+        info = store.read_json(DESCRIPTION, _Files)
+        files = {name: (size, summed) for name, (size, summed) in info.get("files", {}).items()}
+    except SourceError as error:
         area.damaged += 1
-        found.problems.append(f"{store.shown(DESCRIPTION)} is damaged")
+        found.problems.append(str(error))
         files = {}
     for name, written in files.items():
         check_file(store, "tokens", name, written, found)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import TypedDict
 
-import orjson
 import pyarrow as pa
 
 from raylib.checksums import checksum
@@ -23,6 +23,18 @@ _AREAS = {RunFiles.KEPT: "kept records", RunFiles.REJECTED: "rejected records", 
 _MANIFEST, _END = "manifest", "report and summary"
 
 Entries = dict[tuple[Phase, ShardName], Entry]
+
+
+class _Counts(TypedDict, total=False):
+    """What is looked at in the counts of a shard."""
+
+    records_added: int
+
+
+class _Counted(TypedDict):
+    """What is looked at in the statistics of a shard."""
+
+    counts: _Counts
 
 
 @dataclass
@@ -215,7 +227,7 @@ def _uncounted(store: Store, entry: ShardEntry, is_last: bool, found: Verified) 
         rejected = sum(rows_in(store, name) for name in entry.files if RunFiles.is_rejected(name))
         kept = sum(rows_in(store, name) for name in entry.files if RunFiles.is_kept(name))
         added = _added(store, entry)
-    except (OSError, pa.ArrowException, ValueError):
+    except (OSError, pa.ArrowException, ValueError, SourceError):
         return  # a damaged file, which is a problem of its own
     found.records_rejected += rejected
     found.records_kept += kept
@@ -235,5 +247,4 @@ def _added(store: Store, entry: ShardEntry) -> int:
     name = RunFiles.stats(entry.phase, entry.shard)
     if name not in entry.files:
         return 0
-    counts = orjson.loads(store.read(name)).get("counts", {})
-    return int(counts.get("records_added", 0))
+    return store.read_json(name, _Counted)["counts"].get("records_added", 0)

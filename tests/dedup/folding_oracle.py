@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 
 from dedup.characters import DECORATIONS, Level, form
 
-__all__ = ["folded"]
+__all__ = ["folded", "unified"]
 
 WIDE = ((0x2E80, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3347F))
 DIVIDING = ",;.!·:?'\"()[]{}—"
@@ -147,3 +148,20 @@ def folded(text: str, level: Level) -> str:
         return strict(formed) or folded(text, stricter)
     plain = standard(formed)
     return (loose(plain) if level == "loose" else plain) or folded(text, stricter)
+
+
+def unified(text: str, level: Level) -> str:
+    """The form of a text in shingles: marks of the same meaning are one, and so is a run of white space.
+
+    Args:
+        text: The text.
+        level: How much is ignored, `loose` apart.
+    """
+    if level == "none":
+        return text
+    composed = unicodedata.normalize("NFC", text)
+    formed = unicodedata.normalize("NFC", "".join(form(c, level, marks=True) for c in composed))
+    squeezed = re.sub(" +", " ", formed)
+    if level != "strict":
+        squeezed = "".join(c.casefold() if len(c.casefold()) == 1 and c < "\uffff" else c for c in squeezed)
+    return squeezed or text

@@ -9,14 +9,25 @@ from typing import get_args
 
 import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dedup import form_kernels, gap_kernels
+from dedup.characters import DROP, EXPAND, SPECIAL, Class
 from dedup.folding import Level, fold, fold_hashes, folded_codepoints, level_for
 from dedup.shingles import tokens
-from tests.dedup.folding_oracle import folded
+from tests.dedup.folding_oracle import folded, unified
 
 LEVELS: tuple[Level, ...] = get_args(Level)
+
+# Made with the first version that has these levels.
+GOLDEN: dict[Level, str] = {
+    "none": "0781a025d0726fe8bb328e5c1010070b",
+    "strict": "557aeed29055a914c7557180f317450a",
+    "standard": "8094bb8e3ddad87bcc22c18fbf30ebee",
+    "loose": "c597d304d9513f42ccc1aee9240a565a",
+}
 
 SAME: dict[Level, list[tuple[str, str]]] = {
     "strict": [
@@ -144,6 +155,92 @@ def test_the_fast_form_equals_the_definition(texts: list[str], level: Level) -> 
         for a, b in itertools.pairwise(view.starts.tolist())
     ]
     assert found == [folded(text, level) for text in texts]
+
+
+WORDS = [
+    "Hello",
+    "5 mW",
+    "3.14",
+    "f(x)",
+    "don't",
+    "C++",
+    "你好，",
+    "。\n\n",
+    "——",
+    " \t",
+    "e\u0301",
+    "12:30",
+    "a, b",
+    "℃！",
+    "★",
+]
+ANY = st.lists(st.one_of(st.text(max_size=6), st.text(CHARACTERS, max_size=6), st.sampled_from(WORDS)), max_size=9)
+
+
+@settings(max_examples=300)
+@given(st.lists(ANY.map("".join), max_size=4), st.sampled_from(LEVELS), st.booleans())
+@example(["a\tb", "a\nb", "e\x01\u0301", "\x01\u0301", "好\u0301", "가\u11a8"], "strict", False)
+@example(["0 A", " A", "1AbC", "1 AbC", "1  Ab", "A. B", "A.好", "A。B", "3, 5", "a·b", "a · b"], "standard", False)
+def test_texts_of_all_kinds_equal_the_definition(texts: list[str], level: Level, marks: bool) -> None:
+    marks = marks and level != "loose"
+    array = pa.chunked_array([pa.array(["x", *texts], pa.large_string())]).slice(1).combine_chunks()
+    view = folded_codepoints(array, level, marks=marks)
+    found = [
+        view.values[a:b].astype("<u4").tobytes().decode("utf-32-le")
+        for a, b in itertools.pairwise(view.starts.tolist())
+    ]
+    assert found == [unified(text, level) if marks else folded(text, level) for text in texts]
+
+
+def test_the_compiled_loops_know_classes_and_forms_by_the_same_numbers() -> None:
+    named = {"SPACE": "BLANK", "COMMA": "COMMAS"}
+    for member in Class:
+        if member != Class.DASH:
+            assert getattr(gap_kernels, "_" + named.get(member.name, member.name)) == member
+    assert (form_kernels._DROP, form_kernels._EXPAND, form_kernels._SPECIAL) == (DROP, EXPAND, SPECIAL)
+
+
+def texts_as_they_come() -> list[str]:
+    """Texts of many kinds, made of the same sentences in many orders."""
+    sentences = [
+        "The quick brown fox's den (see fig. 3.2) isn't far: 1,200 m, i.e. 0.75 miles!",
+        "今天的气温是-5℃，比昨天低了3.5%；明天会更冷吗？",
+        "def area(r):\n\treturn 3.14 * r ** 2  # C++ users: M_PI\n",
+        "《红楼梦》第12回——“好了歌”：世人都晓神仙好，惟有功名忘不了！",
+        "Naïve café: e\u0301te\u0301, Straße, ﬁnal ½ cup… ②号 ㎡ ＡＢＣ",
+        "使用 Python 3.11（64 位）运行 a.b() != c, 输出 ★★★ 😀",
+        "Q: 5 MW or 5 mW? A) 12:30, B) 3、5 and 7.",
+        "。。。", "", "ｶﾞｲﾄﾞ가각 𝐀𠀀\u200b x² n! .NET",
+    ]  # fmt: skip
+    rng = random.Random(22)
+    return [
+        rng.choice(["", " ", "\n", "　"]).join(rng.choices(sentences, k=rng.randrange(1, 6))) for _ in range(400)
+    ] + sentences
+
+
+@pytest.mark.parametrize(("level", "expected"), GOLDEN.items())
+def test_hashes_do_not_change_because_saved_indexes_depend_on_them(level: Level, expected: str) -> None:
+    texts = pa.array(texts_as_they_come(), pa.large_string())
+    shingles = folded_codepoints(texts, level, marks=True)
+    everything = fold_hashes(texts, level).tobytes() + shingles.values.tobytes() + shingles.starts.tobytes()
+    assert xxhash.xxh3_128_hexdigest(everything) == expected
+
+
+@settings(max_examples=150)
+@given(TEXTS, TEXTS)
+@example("12-3", "12.3")
+@example("Ｃ＋＋", "C++")
+@example("", " ")
+def test_texts_have_one_hash_exactly_if_they_fold_to_one_text(left: str, right: str) -> None:
+    """The other texts differ from the first in what some level ignores, and in what none does."""
+    variants = (left.upper(), " ".join(left), left.replace("。", ","), left.replace("-", "+"), f"{left}。", left[1:])
+    texts = [left, right, *variants]
+    for level in LEVELS:
+        hashes = [tuple(one) for one in fold_hashes(pa.array(texts, pa.large_string()), level).tolist()]
+        meant = [folded(text, level) for text in texts]
+        for one, other in itertools.combinations(range(len(texts)), 2):
+            same = hashes[one] == hashes[other]
+            assert same == (meant[one] == meant[other]), (level, texts[one], texts[other])
 
 
 @settings(max_examples=150)

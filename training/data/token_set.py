@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from raylib.errors import TrainingError
+from raylib.foreign_json import read_json
 from raylib.model_folders import loaded
 
 __all__ = ["FORMAT", "TEMPLATE", "Kind", "TokenFile", "TokenInfo", "TokenSet"]
@@ -58,6 +58,28 @@ class TokenInfo(TypedDict):
     files: dict[str, tuple[int, str]]
 
 
+class _Described(TypedDict):
+    """What every version wrote, and every reader needs."""
+
+    dtype: Literal["uint16", "uint32"]
+    tokens: int
+    key: str
+    kind: Kind
+    tokenizer: str
+
+
+def read_info(folder: Path) -> TokenInfo:
+    """Read `tokens.json`.
+
+    Args:
+        folder: A token folder.
+
+    Raises:
+        TrainingError: The file is damaged.
+    """
+    return cast(TokenInfo, read_json(folder / "tokens.json", _Described, TrainingError))
+
+
 class TokenSet:
     """A token folder; nothing but the index is read until it is asked for.
 
@@ -75,7 +97,7 @@ class TokenSet:
         if not (folder / "tokens.json").is_file():
             raise TrainingError(f"{path} is not a token folder (it has no tokens.json); `raylib tokenize` makes one")
         self.path = folder
-        self.info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
+        self.info = read_info(folder)
         self.kind: Kind = self.info["kind"]
         _check_format(folder, self.info)
         self.starts: npt.NDArray[np.int64] = loaded(

@@ -26,7 +26,7 @@ from raylib.versions import versions
 from training.data.encoded import TokenOptions
 from training.data.encoder import SMALL, Encoder
 from training.data.shuffle import REFUSED, Spill, join
-from training.data.token_set import FORMAT, TEMPLATE, TOKEN_FILES, Kind, TokenInfo
+from training.data.token_set import FORMAT, TEMPLATE, TOKEN_FILES, Kind, TokenInfo, read_info
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
 __all__ = ["TokenInfo", "TokenOptions", "guess_kind", "tokenize"]
@@ -149,11 +149,10 @@ def _finished(folder: Path, key: str) -> TokenInfo | None:
     if not (folder / "tokens.json").is_file():
         return None
     try:
-        info: TokenInfo = orjson.loads((folder / "tokens.json").read_bytes())
-        written = info["key"]
-    except (ValueError, KeyError, TypeError):
-        raise TrainingError(f"{folder / 'tokens.json'} is damaged; delete the folder and run this again") from None
-    if written != key:
+        info = read_info(folder)
+    except TrainingError as error:
+        raise TrainingError(f"{error}; delete the folder and run this again") from None
+    if info["key"] != key:
         raise TrainingError(
             f"{folder} holds tokens made otherwise (of other records, with another tokenizer or other options); "
             "choose another folder or delete it"

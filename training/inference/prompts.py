@@ -7,11 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
-
-import orjson
+from typing import TypedDict, cast
 
 from raylib.errors import RaylibError, SourceError
+from raylib.foreign_json import parsed
 from raylib.messages import Message, rows_of
 from raylib.records import tables_of
 
@@ -42,6 +41,14 @@ class Prompt:
     def question(self) -> str:
         """What the last message asks."""
         return str(self.messages[-1].get("content") or "")
+
+
+class _Answered(TypedDict):
+    """What every line of answers holds."""
+
+    id: str
+    prompt: list[Message]
+    response: str
 
 
 class AnswerRecord(TypedDict, total=False):
@@ -178,12 +185,7 @@ def _records(path: str) -> Iterator[tuple[str, AnswerRecord]]:
 
 
 def _record(line: bytes, where: str) -> AnswerRecord:
-    wrong = RaylibError(f"{where}: not a record written by `raylib generate` (id, prompt, response)")
     try:
-        record: AnswerRecord = orjson.loads(line)
-        complete = {"id", "prompt", "response"} <= set(record)
-    except (orjson.JSONDecodeError, TypeError):
-        raise wrong from None
-    if not complete:
-        raise wrong
-    return record
+        return cast(AnswerRecord, parsed(line, where, _Answered, RaylibError))
+    except RaylibError as error:
+        raise RaylibError(f"{error}; not a record written by `raylib generate` (id, prompt, response)") from None

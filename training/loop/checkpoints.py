@@ -8,7 +8,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import orjson
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from raylib.atomic import sync, write_atomically
+from raylib.errors import TrainingError
+from raylib.foreign_json import read_json
 from raylib.model_folders import loaded
 from training.loop.state import TrainState
 from training.model.backend import Backend
@@ -37,6 +39,18 @@ class RandomState(TypedDict, total=False):
     numpy: list[str | Tensor | int | float]
     python: tuple[int, tuple[int, ...], float | None]
     cuda: Tensor
+
+
+class _Complete(TypedDict):
+    """What `complete.json` holds; `best` is null before the first evaluation."""
+
+    phase: int
+    step: int
+    total: int
+    best: float | None
+    tokens: int
+    updates: int
+    workers: int
 
 
 def random_state() -> RandomState:
@@ -170,11 +184,16 @@ class Checkpoints:
         return sorted(found)
 
     def latest(self) -> tuple[Path, dict[str, int | float | None]] | None:
-        """The newest complete checkpoint, and the content of its `complete.json`."""
+        """The newest complete checkpoint, and the content of its `complete.json`.
+
+        Raises:
+            TrainingError: That file is damaged.
+        """
         steps = self.steps()
         if not steps:
             return None
-        return steps[-1][1], orjson.loads((steps[-1][1] / "complete.json").read_bytes())
+        facts: Any = read_json(steps[-1][1] / "complete.json", _Complete, TrainingError)
+        return steps[-1][1], facts
 
     def _rotate(self, newest: Path) -> None:
         """Remove the oldest checkpoints beyond `keep`, but never the one just written."""

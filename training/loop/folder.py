@@ -10,10 +10,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import orjson
 
 from raylib.errors import TrainingError
+from raylib.foreign_json import read_json
 from raylib.versions import package_version
 from training.config import TrainConfig
 
@@ -49,6 +51,13 @@ class Result:
         return cls(**orjson.loads((folder / _RESULT).read_bytes()))
 
 
+class _Held(TypedDict):
+    """What is looked at in the `run.json` of an earlier run."""
+
+    fingerprint: str
+    config: dict[str, object]
+
+
 def run_folder(config: TrainConfig) -> Path:
     """The folder of a run. A missing name is generated from model, objective, host and time."""
     if config.name:
@@ -81,7 +90,7 @@ def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
         "workers": workers,
     }
     if held.is_file():
-        old = orjson.loads(held.read_bytes())
+        old = read_json(held, _Held, TrainingError)
         if old["fingerprint"] != facts["fingerprint"] and not _is_same(old["config"], config):
             raise TrainingError(f"{folder} holds a run with another configuration; give this one another name")
     held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))

@@ -16,6 +16,7 @@ from typing import Literal
 import orjson
 import torch
 
+from raylib import termination
 from raylib.errors import TrainingError
 from raylib.locking import locked
 from raylib.model_folders import model_folder, tokenizer_folder
@@ -151,9 +152,11 @@ def _run_launcher(command: Sequence[str], variables: Mapping[str, str]) -> tuple
     """Run the launcher of local workers; returns its exit status and what it wrote to standard error.
 
     If this process is interrupted, the launcher is asked to end, because it ends the workers then; killing it at once
-    would leave them behind.
+    would leave them behind for a second. If there is no time for that, it is killed. Ctrl-C in a terminal goes to all
+    processes of a group, so the launcher has one of its own: it would show its own traceback.
     """
-    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        termination.also_ends(process.pid)
         try:
             _, errors = process.communicate()
         except BaseException:
@@ -162,6 +165,8 @@ def _run_launcher(command: Sequence[str], variables: Mapping[str, str]) -> tuple
                 process.wait(timeout=_PATIENCE)
             process.kill()
             raise
+        finally:
+            termination.also_ends(process.pid, no_longer=True)
     return process.returncode, errors
 
 

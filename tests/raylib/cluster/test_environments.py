@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,8 +85,7 @@ def test_one_core_little_shared_memory_and_a_proxy(project: Path) -> None:
 
 
 def test_nothing_of_a_run_stays_in_the_temporary_folder(project: Path) -> None:
-    place = Path("/tmp") / f"rl{os.getpid()}"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="rl", dir="/tmp"))  # a short name, as Ray's own folder gets one
     try:
         check_complete(project, run(project, TMPDIR=str(place)))
         assert [p.name for p in place.rglob("*") if "session_" in p.name] == []

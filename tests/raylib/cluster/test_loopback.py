@@ -45,6 +45,7 @@ def test_a_local_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
             for connection in process.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
         }
+        assert 52365 not in {int(node["DashboardAgentListenPort"]) for node in ray.nodes()}, "`ray start` wants it"
         assert {name for name, _ in open_} >= {"gcs_server", "raylet"}
         assert not [(name, ip) for name, ip in open_ if not _is_this_machine(ip)]
     finally:

@@ -42,7 +42,8 @@ def found(process: subprocess.Popen[str], words: str) -> psutil.Process:
             except psutil.Error:
                 continue
         time.sleep(0.05)
-    raise AssertionError(f"no {words}")
+    said = process.communicate()[1] if process.poll() is not None else "it still runs"
+    raise AssertionError(f"no {words}: {said[-2000:]}")
 
 
 @pytest.mark.parametrize("what", ["raylet", "GCS", "helper"])

@@ -53,7 +53,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(place: Path) -> Iterator[str]:
     """A cluster whose second node has empty volumes where the first one has folders with files."""
     cluster = LocalCluster(num_cpus=2, object_store_memory=100_000_000)
-    cluster.start()
+    with pytest.MonkeyPatch.context() as patch:  # a local Ray would listen on loopback, where no other node may join
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+        cluster.start()
     second = None
     try:
         found = None

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from raylib.reading.block import Block
+from raylib.reading.builder import Builder
+from raylib.reading.csv_rows import RowsOfBlock
 from tests.raylib.reading.reads import read_file, reasons
 
 HEADER = "id,text\n"
@@ -92,3 +99,53 @@ def test_tsv_that_is_quoted(tmp_path: Path) -> None:
 
 def test_json_lines_under_the_name_of_csv(tmp_path: Path) -> None:
     assert texts(tmp_path / "x.csv", '{"id": 1, "text": "甲"}\n{"id": 2, "text": "乙"}\n') == ([], ["unreadable_file"])
+
+
+class LineByLine(RowsOfBlock):
+    """The way of doubtful records, taken by all."""
+
+    def feed_plain(self) -> Iterator[None]:
+        self.lines = list(io.StringIO(self.text, newline=""))
+        yield from ()
+
+
+def fed(block: Block, rows: type[RowsOfBlock]) -> list[tuple[list[Any], list[Any]]]:
+    """What a block becomes, table by table."""
+    builder = Builder("document", block.path)
+    taken = [builder.take() for _ in rows(block, builder).feed_all()] + [builder.take()]
+    return [(parsed.table.to_pylist(), parsed.rejects.to_pylist()) for parsed in taken]
+
+
+PIECES = [
+    "a",
+    "好",
+    ",",
+    '"',
+    "\n",
+    "\r\n",
+    "\r",
+    "\ufeff",
+    " ",
+    '""',
+    ',"',
+    '",',
+    "\t",
+    "1,2,3\n",
+    '"甲\n乙,,\n丙,,\n丁"',
+]
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=40).map("".join),
+    st.sampled_from([b"", b"\xff\n,"]),
+    st.sampled_from([("text",), ("id", "text"), ("id", "text", "c")]),
+    st.sampled_from([("csv", ","), ("tsv", "\t")]),
+)
+@example('1,"q\nw,e\nr,t\ny"\n2,x\n', b"", ("id", "text"), ("csv", ","))
+@example('1,"q\n2,x\n3,y\n4,z"\n5,"', b"", ("id", "text"), ("csv", ","))
+def test_plain_records_are_read_as_doubtful_ones_are(
+    text: str, damage: bytes, names: tuple[str, ...], kind: tuple[str, str]
+) -> None:
+    block = Block("x.csv", kind[0], 5, damage + text.encode(), header=(kind[1], *names))
+    assert fed(block, RowsOfBlock) == fed(block, LineByLine)

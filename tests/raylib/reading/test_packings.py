@@ -112,8 +112,8 @@ def test_a_tar_without_its_end(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("x.jsonl.gz", LINES, "plain text, not gzip"),
-        ("x.jsonl.zst", gzip.compress(LINES), "gzip, not zstd"),
-        ("x.jsonl", gzip.compress(LINES), "gzip, not text"),
+        ("x.jsonl.zst", gzip.compress(LINES, mtime=0), "gzip, not zstd"),
+        ("x.jsonl", gzip.compress(LINES, mtime=0), "gzip, not text"),
         ("x.csv", b"PAR1\x00\x00", "Parquet, not text"),
         ("x.txt", b"%PDF-1.7\n", "PDF"),
         ("x.txt", b"WARC/1.0\r\n", "WARC"),

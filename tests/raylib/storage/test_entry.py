@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import pytest
 
 from raylib.storage.entry import RoundEntry, RunHeader, ShardEntry, StreamEntry
 from raylib.storage.lines import read_line
 from raylib.storage.names import Phase, ShardName
+from raylib.storage.store import Store
 from raylib.storage.summary import Summary
 
 LINES = [
@@ -40,7 +43,7 @@ def test_counters_that_an_older_version_did_not_write_are_zero() -> None:
 
 
 @pytest.mark.parametrize("more", [False, True])
-def test_a_summary_comes_back_whole(more: bool) -> None:
+def test_a_summary_comes_back_whole(tmp_path: Path, more: bool) -> None:
     by_stage = {
         "length": {"in": 9, "rejected": 1, "changed": 0, "characters_in": 90, "characters_out": 80, "seconds": 0.5}
     }
@@ -78,4 +81,5 @@ def test_a_summary_comes_back_whole(more: bool) -> None:
         "engine": "ray",
         "versions": {},
     }
-    assert orjson.dumps(Summary.from_json(data).to_json()) == orjson.dumps(data)
+    (tmp_path / "summary.json").write_bytes(orjson.dumps(data))
+    assert orjson.dumps(Summary.read(Store(str(tmp_path))).to_json()) == orjson.dumps(data)

@@ -173,5 +173,5 @@ def test_a_damaged_description_is_a_mistake_in_one_line(tmp_path: Path, rewritin
     made(tmp_path, rewriting)
     file = tmp_path / "tokens.json"
     file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(TrainingError, match=r"tokens\.json is damaged; delete the folder"):
+    with pytest.raises(TrainingError, match=r"tokens\.json is damaged: .*; delete the folder"):
         made(tmp_path, rewriting)
