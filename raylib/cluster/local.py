@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import IO
@@ -180,6 +181,9 @@ def serve(options: dict[str, int | bool | str]) -> None:
     Args:
         options: Arguments of `ray.init`.
     """
+    folder, is_up = str(options["_temp_dir"]), threading.Event()
+    closed = threading.Thread(target=_await_end, args=(folder, is_up), daemon=True)
+    closed.start()
     raise_file_limit()
     pass_by_proxies()
     import ray  # noqa: PLC0415 - loads in seconds
@@ -187,8 +191,18 @@ def serve(options: dict[str, int | bool | str]) -> None:
     # "local": a Ray that somebody else started on this machine is not ours
     with on_loopback():
         ray.init(address="local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
-    sys.stdout.write(json.dumps(ray.get_runtime_context().gcs_address) + "\n")
-    sys.stdout.flush()
-    sys.stdin.buffer.read()
+    is_up.set()
+    with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+        sys.stdout.write(json.dumps(ray.get_runtime_context().gcs_address) + "\n")
+        sys.stdout.flush()
+    closed.join()
     ray.shutdown()
-    remove_session(str(options["_temp_dir"]), os.getpid())
+    remove_session(folder, os.getpid())
+
+
+def _await_end(folder: str, is_up: threading.Event) -> None:
+    """Wait until the standard input is closed; a Ray that is still starting then ends at once."""
+    sys.stdin.buffer.read()
+    if not is_up.is_set():
+        remove_session(folder, os.getpid())
+        os.killpg(0, signal.SIGKILL)  # this process, which leads its group, and those of Ray
