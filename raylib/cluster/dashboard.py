@@ -272,7 +272,8 @@ def running_here() -> str:
     utils = importlib.import_module("ray.dashboard.utils")
     try:
         return cast("str", utils.get_address_for_submission_client(None))
-    except (ConnectionError, RuntimeError):
+    except (ConnectionError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]  # none, several, or one that does not answer
         raise RaylibError(
-            "no Ray cluster runs on this machine; for another one name its file: raylib dashboard cluster.yaml"
-        ) from None
+            f"no Ray cluster of this machine answers ({said}); for another one: raylib dashboard cluster.yaml"
+        ) from error

@@ -81,8 +81,11 @@ def machines(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     (tmp_path / "authorized").write_bytes((tmp_path / "key.pub").read_bytes())
     Path("/run/sshd").mkdir(exist_ok=True)
     servers = []
-    # each machine has its own processes: `ray stop` on one does not see those of the other
+    # each machine has its own processes, and its own note of the cluster that it belongs to: `ray stop` on one neither
+    # sees the processes of the other nor removes its note
+    Path("/tmp/ray").mkdir(exist_ok=True)
     for address in (HEAD, WORKER):
+        (tmp_path / f"ray-{address}").mkdir()
         settings = tmp_path / f"sshd-{address}"
         settings.write_text(
             f"ListenAddress {address}:22\nHostKey {host}\nAuthorizedKeysFile {tmp_path}/authorized\nPidFile none\n"
@@ -95,6 +98,10 @@ def machines(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
             "--fork",
             "--mount-proc",
             "--kill-child",
+            "sh",
+            "-c",
+            'mount --bind "$0" /tmp/ray && exec "$@"',
+            str(tmp_path / f"ray-{address}"),
             shutil.which("sshd") or "",
             "-D",
             "-e",

@@ -130,12 +130,23 @@ def check_mistakes(cli: Cli, file: Path, folder: Path) -> None:
     assert f"{HEAD} can be reached by ssh, but no dashboard answers at its port" in said
 
 
-def check_page_of_the_run(key: Path, environment: Path, out: Path) -> None:
+def on_the_head(key: Path, command: str, *options: str) -> list[str]:
+    """A command that a login shell on the head runs, by ssh."""
+    known = ("-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+    return ["ssh", *known, *options, f"root@{HEAD}", f"bash -lc '{command}'"]
+
+
+def check_dashboard_of_the_head(key: Path) -> None:
+    """`raylib dashboard` on the head needs no file: it is that of the cluster on this machine."""
+    done = subprocess.run(on_the_head(key, "raylib dashboard"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "dashboard: http" in done.stdout
+
+
+def check_page_of_the_run(key: Path, out: Path) -> None:
     """`raylib ui` on the head, by ssh, as docs/clusters.md says it; the page has another port here than there."""
     here, there = free_port(), free_port()
-    options = ("-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
-    shown = f"bash -lc 'raylib ui {out} --port {there}'"
-    command = ["ssh", *options, "-tt", "-L", f"{here}:localhost:{there}", f"root@{HEAD}", shown]
+    command = on_the_head(key, f"raylib ui {out} --port {there}", "-tt", "-L", f"{here}:localhost:{there}")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 60
@@ -222,9 +233,8 @@ def test_submit_start_cleans_stops_and_goes_down(machines: tuple[Path, Path], tm
             assert "the tunnel is closed" in (process.stdout.read() if process.stdout else "")
             assert "no cluster answers at http://localhost" in cli.fails("status")
         check_mistakes(Cli(environment, env), file, tmp_path)
-        said = Cli(environment, env).run("dashboard")
-        assert "dashboard: http" in said, "that of a cluster on this machine"
-        check_page_of_the_run(key, environment, tmp_path / "out")
+        check_dashboard_of_the_head(key)
+        check_page_of_the_run(key, tmp_path / "out")
         with pytest.raises(urllib.error.HTTPError, match=r"401|403"):
             urllib.request.urlopen("http://127.0.0.1:8265/api/jobs/", timeout=10)
         # what probes on Kubernetes ask is answered without the token
