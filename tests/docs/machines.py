@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.raylib.cluster.hosts import can_make_hosts
+from tests.raylib.cluster.hosts import can_make_hosts, with_own_ray
 
 __all__ = ["SHARED", "as_user", "fill_in", "folder_for_all", "missing", "two_machines"]
 
@@ -40,12 +40,7 @@ def _ip(*arguments: str) -> None:
 def as_user(user: str, ray: Path | None) -> list[str]:
     """What comes before a command that runs as a user, with a folder in place of /tmp/ray; needs root."""
     become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    return [*_with_ray(ray), *become] if ray else become
-
-
-def _with_ray(folder: Path) -> list[str]:
-    Path("/tmp/ray").mkdir(exist_ok=True)
-    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /tmp/ray && exec "$@"', str(folder)]
+    return [*with_own_ray(ray), *become] if ray else become
 
 
 def folder_for_all(folder: Path) -> Path:
@@ -126,7 +121,7 @@ def _sshd(name: str, address: str, place: Path) -> subprocess.Popen[bytes]:
         "UsePAM no\nMaxStartups 100\n"
     )
     own = ["ip", "netns", "exec", name, "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    own += _with_ray(folder_for_all(place / f"ray-{name}"))
+    own += with_own_ray(folder_for_all(place / f"ray-{name}"))
     with (place / f"sshd-{name}.log").open("wb") as log:
         return subprocess.Popen([*own, shutil.which("sshd") or "", "-D", "-e", "-f", str(settings)], stderr=log)
 

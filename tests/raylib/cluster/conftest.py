@@ -15,7 +15,7 @@ import pytest
 from raylib.cluster.local import LocalCluster
 from raylib.engine import run
 from raylib.recipe import Recipe
-from tests.raylib.cluster.hosts import Hosts
+from tests.raylib.cluster.hosts import Hosts, with_own_ray
 from tests.raylib.cluster.work import HEAD, RECIPES_AT_ONCE, WORKER, long_training
 from tests.raylib.engine.large_input import STAGES, content, make_input
 from tests.training.setup import losses, token_sets
@@ -83,7 +83,6 @@ def machines(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     servers = []
     # each machine has its own processes, and its own note of the cluster that it belongs to: `ray stop` on one neither
     # sees the processes of the other nor removes its note
-    Path("/tmp/ray").mkdir(exist_ok=True)
     for address in (HEAD, WORKER):
         (tmp_path / f"ray-{address}").mkdir()
         settings = tmp_path / f"sshd-{address}"
@@ -98,10 +97,7 @@ def machines(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
             "--fork",
             "--mount-proc",
             "--kill-child",
-            "sh",
-            "-c",
-            'mount --bind "$0" /tmp/ray && exec "$@"',
-            str(tmp_path / f"ray-{address}"),
+            *with_own_ray(tmp_path / f"ray-{address}"),
             shutil.which("sshd") or "",
             "-D",
             "-e",

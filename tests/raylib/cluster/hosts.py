@@ -18,9 +18,15 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Host", "Hosts", "can_make_hosts"]
+__all__ = ["Host", "Hosts", "can_make_hosts", "with_own_ray"]
 
 _BIN = Path(sys.executable).parent
+
+
+def with_own_ray(folder: Path) -> list[str]:
+    """What comes before a command that has a folder in place of /tmp/ray; needs root."""
+    Path("/tmp/ray").mkdir(exist_ok=True)
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /tmp/ray && exec "$@"', str(folder)]
 
 
 def can_make_hosts() -> bool:

@@ -137,7 +137,8 @@ def on_the_head(key: Path, command: str, *options: str) -> list[str]:
 
 def check_dashboard_of_the_head(key: Path) -> None:
     """`raylib dashboard` on the head needs no file: it is that of the cluster on this machine."""
-    done = subprocess.run(on_the_head(key, "raylib dashboard"), capture_output=True, text=True, check=False)
+    command = on_the_head(key, "raylib dashboard")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "dashboard: http" in done.stdout
 
