@@ -13,7 +13,7 @@ import numpy.typing as npt
 from raylib.compiled import compiled
 from raylib.hashing import GOLDEN, mix64
 
-__all__ = ["agreement", "coefficients", "jaccard_pairs", "leaders", "minhash", "shingle_hashes"]
+__all__ = ["agree", "agreement", "coefficients", "jaccard_pairs", "leaders", "minhash", "shingle_hashes"]
 
 _SHIFT = np.uint64(29)
 _UPPER = np.uint64(32)
@@ -70,6 +70,22 @@ def minhash(
 
 
 @compiled(nogil=True)
+def agree(signatures: npt.NDArray[np.uint8], left: int, right: int) -> int:
+    """The number of positions in which two signatures agree.
+
+    Args:
+        signatures: Low bytes of signatures, [N, P].
+        left: Row of one.
+        right: Row of the other.
+    """
+    a, b = signatures[left], signatures[right]
+    same = 0
+    for p in range(a.shape[0]):
+        same += a[p] == b[p]
+    return same
+
+
+@compiled(nogil=True)
 def agreement(
     signatures: npt.NDArray[np.uint8],
     left: npt.NDArray[np.int64],
@@ -85,11 +101,7 @@ def agreement(
         out: Numbers, [K].
     """
     for i in range(len(left)):
-        a, b = signatures[left[i]], signatures[right[i]]
-        same = 0
-        for p in range(a.shape[0]):
-            same += a[p] == b[p]
-        out[i] = same
+        out[i] = agree(signatures, left[i], right[i])
 
 
 @compiled(nogil=True)
@@ -151,16 +163,6 @@ def jaccard_pairs(
 
 
 @compiled(nogil=True)
-def _agree(signatures: npt.NDArray[np.uint8], left: int, right: int) -> int:
-    """Number of positions in which two signatures agree."""
-    a, b = signatures[left], signatures[right]
-    same = 0
-    for p in range(a.shape[0]):
-        same += a[p] == b[p]
-    return same
-
-
-@compiled(nogil=True)
 def _slots(
     signature: npt.NDArray[np.uint8], bands: int, rows: int, mask: np.uint64, out: npt.NDArray[np.int64]
 ) -> None:
@@ -177,7 +179,7 @@ def _slots(
 def _first_similar(signatures: npt.NDArray[np.uint8], row: int, candidates: npt.NDArray[np.int64], least: int) -> int:
     """The first candidate that agrees with a row, or -1."""
     for other in candidates:
-        if _agree(signatures, other, row) >= least:
+        if agree(signatures, other, row) >= least:
             return int(other)
     return -1
 
@@ -197,7 +199,7 @@ def _first_in_slots(
         entry = heads[slot]
         while entry >= 0:
             other = chains[entry, 1]
-            if (found < 0 or other < found) and _agree(signatures, other, row) >= least:
+            if (found < 0 or other < found) and agree(signatures, other, row) >= least:
                 found = other
             entry = chains[entry, 0]
     return found

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaning.codepoints import CodePoints
-from dedup.candidates import Rows, verified
+from dedup.candidates import Rows, Similar, connected
 from dedup.clusters import (
     Nodes,
     distinct_pairs,
-    label_components,
     node_keys,
     nodes_of,
     star_rows,
@@ -30,13 +29,12 @@ from dedup.clusters import (
 from dedup.folding import Level, Normalise, level_for, token_hashes
 from dedup.lsh import band_keys, optimal_bands
 from dedup.near_duplicates import NO_VERDICTS, by_priority, connect, decided, sharing
-from dedup.representatives import by_estimate, by_truth, twins_of
+from dedup.representatives import SLACK, by_estimate, by_truth, twins_of
 from dedup.sameness import compared_texts, label_keys
 from dedup.section import ClusterNotes, Shingles, cluster_section
 from dedup.shingles import Unit, tokens
 from dedup.signatures import (
-    LowBytes,
-    estimated_jaccard,
+    least_agreement,
     low_bytes,
     signature_column,
     signature_matrix,
@@ -230,27 +228,34 @@ class MinHashDedup(GlobalStage):
         if len(twins):
             table = table.filter(pc.invert(table["twin"]))
         members, bucket = sharing(table)
+        del table, twins
         if len(members) == 0:
             return Shuffled(rows)
         node = nodes_of(members["shard"].to_numpy(), members["row"].to_numpy())
         nodes, index = np.unique(node, return_inverse=True)
         facts = store.facts(nodes, ["signature", "rank", "strict"])
-        rank = facts["rank"].to_numpy()
         low = signature_matrix(facts["signature"])
-        order = np.lexsort((nodes[index], rank[index], bucket))
-        left, right, unread = verified(bucket[order], index[order], lambda a, b: self._similar(low, a, b))
-        if self.verify == "jaccard":
-            true = self._true(store, nodes, left, right, self._level(facts)) >= self.threshold
-            left, right = left[true], right[true]
-        joined, roots = label_components(nodes[left], nodes[right])
-        notes = {"candidates": len(left), "unread": unread} if unread else {"candidates": len(left)}
-        return Shuffled(pa.concat_tables([rows, star_rows(joined, roots)]), notes=notes)
+        place = np.empty(len(nodes), np.int64)  # in order of rank; of equal ranks the smaller node comes first
+        place[np.argsort(facts["rank"].to_numpy(), kind="stable")] = np.arange(len(nodes))
+        order = np.argsort(bucket * len(nodes) + place[index])
+        root, unread = connected(
+            bucket[order], index[order], low, self._least_agreement, self._reader(store, nodes, self._level(facts))
+        )
+        notes = {"unread": unread} if unread else {}
+        return Shuffled(pa.concat_tables([rows, star_rows(nodes, nodes[root])]), notes=notes)
 
-    def _similar(self, low: LowBytes, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
+    @property
+    def _least_agreement(self) -> int:
+        """In how many values the signatures of candidates must agree to be near, or to be read."""
         if self.verify == "none":
-            return np.ones(len(left), np.bool_)
-        slack = 0.1 if self.verify == "jaccard" else 0.0
-        return np.asarray(estimated_jaccard(low, left, right) >= self.threshold - slack)
+            return 0
+        return least_agreement(self.threshold - (SLACK if self.verify == "jaccard" else 0.0), self.permutations)
+
+    def _reader(self, store: SketchStore, nodes: Nodes, level: Level) -> Similar | None:
+        """What reads the texts of candidates, where their true similarity decides."""
+        if self.verify != "jaccard":
+            return None
+        return lambda left, right: self._true(store, nodes, left, right, level) >= self.threshold
 
     def _level(self, facts: pa.Table) -> Level:
         """The level of folding, which facts remember where the kind of records decides."""

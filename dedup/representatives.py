@@ -16,14 +16,15 @@ import numpy.typing as npt
 from dedup.clusters import Nodes
 from dedup.signatures import LowBytes, estimated_jaccard, joined_to_leaders, least_agreement
 
-__all__ = ["Twins", "by_estimate", "by_truth", "twins_of"]
+__all__ = ["SLACK", "Twins", "by_estimate", "by_truth", "twins_of"]
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 Truth = Callable[[Rows, Rows], Numbers]
 """A function of rows left[i] and right[i] that looks up their true similarities."""
 
-_SLACK = 0.1  # by which an estimate may lie below a true similarity that is still looked up
+SLACK = 0.1
+"""By how much an estimate may lie below a true similarity that is still looked up."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def by_truth(component: Nodes, low: LowBytes, threshold: float, truth: Truth) ->
         opens = np.concatenate([[True], component[rest][1:] != component[rest][:-1]])
         leader = rest[np.maximum.accumulate(np.where(opens, np.arange(len(rest)), 0))]
         rest, leader = rest[~opens], leader[~opens]
-        near = estimated_jaccard(low, leader, rest) >= threshold - _SLACK
+        near = estimated_jaccard(low, leader, rest) >= threshold - SLACK
         true = np.zeros(len(rest))
         true[near] = truth(leader[near], rest[near])
         joined = near & (true >= threshold)

@@ -45,7 +45,6 @@ class ClusterNotes(TypedDict, total=False):
     biggest: list[ShownCluster]
     sources: dict[str, int]
     pairs: list[SampledPair]
-    candidates: int
     unread: int
 
 
