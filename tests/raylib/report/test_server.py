@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,22 @@ def test_the_page_follows_a_run_and_searches_its_rejects(browser: Any, tmp_path:
     from selenium.webdriver.support.ui import Select, WebDriverWait
 
     command = [sys.executable, "-m", "raylib", "run", str(recipe_file(tmp_path, 6000)), "-q"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while not (tmp_path / "out" / "manifest.jsonl").is_file():
-        assert process.poll() is None
-        time.sleep(0.02)
-    with served(tmp_path / "out") as address:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process, ExitStack() as stack:
+        while not (tmp_path / "out" / "manifest.jsonl").is_file():
+            assert process.poll() is None
+            time.sleep(0.02)
+        address = stack.enter_context(served(tmp_path / "out"))
         browser.set_window_size(1200, 1400)
         browser.get(address)
         wait = WebDriverWait(browser, 60)
 
         def card(label: str) -> int:
-            for box in browser.find_elements(By.CSS_SELECTOR, ".card"):
-                if box.find_element(By.TAG_NAME, "span").text.startswith(label):
-                    return int(box.find_element(By.TAG_NAME, "b").text.replace(",", ""))
-            return -1
+            # in one step: the page makes its cards anew while the run goes on
+            shown = browser.execute_script(
+                "return [...document.querySelectorAll('.card')]"
+                ".map(card => ['span', 'b'].map(tag => card.querySelector(tag).innerText))"
+            )
+            return next((int(count.replace(",", "")) for name, count in shown if name.startswith(label)), -1)
 
         def status() -> str:
             return str(browser.find_element(By.ID, "status").text)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from raylib.errors import TrainingError
 from tests.training.setup import config, quiet
 from training.loop.checkpoints import Checkpoints
 from training.loop.launch import run
@@ -53,6 +54,10 @@ def test_checkpoints_of_an_older_run_do_not_evict(tmp_path: Path) -> None:
     assert held.latest() is None
     (tmp_path / "step-5").mkdir()
     (tmp_path / "step-5" / "complete.json").write_bytes(orjson.dumps({"step": 5}))
+    with pytest.raises(TrainingError, match=r"complete\.json is damaged, or made by another program: phase is missing"):
+        held.latest()
+    facts = {"phase": 0, "step": 5, "total": 9, "best": None, "tokens": 90, "updates": 5, "workers": 1}
+    (tmp_path / "step-5" / "complete.json").write_bytes(orjson.dumps(facts))
     found = held.latest()
     assert found is not None
     assert found[1]["step"] == 5
