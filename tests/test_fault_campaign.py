@@ -27,7 +27,7 @@ def campaign(*options: str, folder: Path) -> tuple[list[dict[str, Any]], str]:
 
 
 def test_whatever_happens_the_bytes_are_the_same(tmp_path: Path) -> None:
-    minutes = os.environ.get("RAYLIB_TEST_FAULT_MINUTES", "3")
+    minutes = os.environ.get("RAYLIB_TEST_FAULT_MINUTES", "10")
     works = [] if float(minutes) >= 10 else [part for work in _SHORT for part in ("--work", work)]
     seed = str(int(time.time() // 86400))
     cases, said = campaign("--minutes", minutes, "--seed", seed, *works, folder=tmp_path)
