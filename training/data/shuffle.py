@@ -8,12 +8,13 @@ permutations on distributed, external and hierarchical memory", 1998). Only the 
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +22,24 @@ import orjson
 from numba import njit
 
 from raylib.atomic import FULL_VOLUME, write_atomically
+from raylib.checksums import opened, sealed
+from raylib.errors import TrainingError
+from raylib.foreign_json import parsed
+from raylib.storage.checking import damage_of
+from raylib.storage.store import Store
+from raylib.storage.token_folder import file_sums
 from training.data.encoded import Encoded, Refused
 
-__all__ = ["REFUSED", "Spill", "join"]
+__all__ = ["REFUSED", "Part", "Spill", "is_whole", "join", "read_part"]
+
+_log = logging.getLogger(__name__)
 
 REFUSED = "refused.jsonl"
 """Name of the file that lists the records that are left out, in a part and in a token folder."""
 _UNREAD = "unread.jsonl"  # those of a part that could not even be read
 
 
+_PART = "part.json"  # written last
 _CHUNK = 1 << 25  # tokens that are held before they are written
 _Values = TypeVar("_Values", bound=npt.NDArray[np.generic])
 
@@ -48,6 +58,61 @@ def _gather(
         i = order[k]
         out[at : at + lengths[i]] = values[begins[i] : begins[i] + lengths[i]]
         at += lengths[i]
+
+
+class Part(TypedDict):
+    """What `part.json` holds about the part of an input file: tokens and records by source, refused ones by reason."""
+
+    tokens: dict[str, int]
+    records: dict[str, int]
+    dropped: dict[str, int]
+    unlearnt: dict[str, int]
+    expanded: int
+    cut: int
+    chunks: int
+    samples: int
+    files: dict[str, tuple[int, str]]
+
+
+def read_part(folder: Path) -> Part:
+    """Read what a finished part holds.
+
+    Args:
+        folder: Folder of the part.
+
+    Raises:
+        TrainingError: `part.json` is damaged.
+    """
+    path = folder / _PART
+    try:
+        line = opened(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror or error}") from None
+    if line is None:
+        raise TrainingError(f"the content of {path} has changed")
+    facts: Part = parsed(line, str(path), Part, TrainingError)
+    return facts
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a part was finished and its files are as they were written; a damaged one is named in the log.
+
+    Args:
+        folder: Folder of the part.
+    """
+    if not (folder / _PART).is_file():
+        return False
+    try:
+        written = read_part(folder)["files"]
+    except TrainingError as error:
+        _log.warning("%s; the part is made anew", error)
+        return False
+    for name, (size, checksum) in written.items():
+        problem = damage_of(Store(str(folder)), name, size, checksum)
+        if problem is not None:
+            _log.warning("%s; the part is made anew", problem or f"{folder / name} is missing")
+            return False
+    return True
 
 
 class Spill:
@@ -123,17 +188,19 @@ class Spill:
             self._write()
         with (self._folder / REFUSED).open("ab") as stream:
             stream.write((self._folder / _UNREAD).read_bytes())
-        facts = {
-            "tokens": self._tokens,
-            "records": self._records,
-            "dropped": self._dropped + self._unread,
-            "unlearnt": self._unlearnt,
-            "expanded": self._expanded,
-            "cut": self._cut,
-            "chunks": self._chunks,
-            "samples": self._samples,
-        }
-        write_atomically(self._folder / "part.json", orjson.dumps(facts))
+        names = sorted(path.name for path in self._folder.iterdir() if path.name not in (_PART, _UNREAD))
+        facts = Part(
+            tokens=self._tokens,
+            records=self._records,
+            dropped=self._dropped + self._unread,
+            unlearnt=self._unlearnt,
+            expanded=self._expanded,
+            cut=self._cut,
+            chunks=self._chunks,
+            samples=self._samples,
+            files=file_sums(self._folder, names),
+        )
+        write_atomically(self._folder / _PART, sealed(orjson.dumps(facts)))
 
 
 def _reordered(
@@ -254,7 +321,7 @@ def _chunks(parts: Sequence[Path]) -> tuple[list[_Chunk], int]:
     """All chunks of all parts, and the number of their samples."""
     chunks, samples = [], 0
     for part in parts:
-        facts = orjson.loads((part / "part.json").read_bytes())
+        facts = read_part(part)
         samples += facts["samples"]
         for number in range(facts["chunks"]):
             stem = str(part / f"{number:05d}")

@@ -25,7 +25,7 @@ from raylib.storage.token_folder import file_sums, verify_tokens
 from raylib.versions import versions
 from training.data.encoded import TokenOptions
 from training.data.encoder import SMALL, Encoder
-from training.data.shuffle import REFUSED, Spill, join
+from training.data.shuffle import REFUSED, Spill, is_whole, join, read_part
 from training.data.token_set import FORMAT, TEMPLATE, TOKEN_FILES, Kind, TokenInfo, read_info
 from training.data.tokenizer import Tokenizer, saved_tokenizer
 
@@ -86,7 +86,7 @@ class _Totals:
         """The sum over parts."""
         totals = cls()
         for part in parts:
-            facts = orjson.loads((part / "part.json").read_bytes())
+            facts = read_part(part)
             totals.tokens.update(facts["tokens"])
             totals.records.update(facts["records"])
             totals.dropped.update(facts["dropped"])
@@ -234,9 +234,10 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
     with Encoder(job.tokenizer, job.place, kind, job.options, job.work, parallel=parallel) as encoder:
         for number, file in enumerate(job.files):
             part = job.work / f"{number:06d}"
-            if (part / "part.json").is_file():
+            if is_whole(part):
                 done_before += 1
             else:
+                shutil.rmtree(part, ignore_errors=True)
                 spill = Spill(part, width=width, buckets=buckets, seed=(job.options.seed, number))
                 for encoded in encoder.encoded(file, spill.note_unread):
                     spill.add(encoded)

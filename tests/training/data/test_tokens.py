@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from training.data import encoder, encoding, shuffle, tokens
 from training.data.counting import count_tokens
 from training.data.encoded import TokenOptions
 from training.data.rows import rows_of
-from training.data.token_set import TokenSet
+from training.data.token_set import TOKEN_FILES, TokenSet
 from training.data.tokenizer import Tokenizer
 from training.data.tokens import tokenize
 
@@ -76,6 +77,48 @@ def test_an_interrupted_tokenisation_continues(
     (tmp_path / "out" / "tokens.bin").write_bytes(b"12")
     with pytest.raises(TrainingError, match="damaged"):
         TokenSet(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_damaged_part_of_an_interrupted_tokenisation_is_made_anew(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [{"id": str(k), "text": ARTICLE[k:]} for k in range(5)]
+    paths = [write(tmp_path / "0.jsonl", [*records, {"id": "no text"}]), write(tmp_path / "1.jsonl", records)]
+    original, calls = encoding.encode, []
+
+    def failing(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(encoder, "encode", failing)
+    with pytest.raises(KeyboardInterrupt):
+        tokenize(paths, tmp_path / "cut", str(tiny_model))
+    monkeypatch.undo()
+    tokenize(paths, tmp_path / "whole", str(tiny_model))
+    (part,) = [file.parent for file in (tmp_path / "cut").glob("**/part.json")]
+    files = [file.relative_to(tmp_path / "cut") for file in part.iterdir()]
+    assert {"part.json", "refused.jsonl", "00000.ids", "00000.lengths.npy"} <= {file.name for file in files}
+    for number, file in enumerate(files):
+        for damage in ("flip", "cut", "gone"):
+            again = shutil.copytree(tmp_path / "cut", tmp_path / f"{damage}{number}")
+            data = bytearray((again / file).read_bytes())
+            if damage == "gone":
+                (again / file).unlink()
+            elif data:
+                data[len(data) // 2] ^= 1
+                (again / file).write_bytes(data[:-1] if damage == "cut" else data)
+            caplog.clear()
+            info = tokenize(paths, again, str(tiny_model))
+            for name in (*TOKEN_FILES, "refused.jsonl"):
+                if (tmp_path / "whole" / name).exists():
+                    assert (again / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (file, damage)
+            noticed = file.name in caplog.text and "the part is made anew" in caplog.text
+            unseen = file.name == "unread.jsonl" or (file.name == "part.json" and damage == "gone")
+            assert noticed != unseen, (file, damage, caplog.text)
+            assert info["parts_done_before"] == int(file.name == "unread.jsonl")
 
 
 @pytest.mark.slow
