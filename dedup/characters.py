@@ -98,8 +98,9 @@ _MARKS = {
 }
 _SIGNS = frozenset("#%&*@/\\-~_‰‱′″‴§†‡")
 _STRICT_PAUSES = frozenset("、。《》〈〉")
-DECORATIONS = frozenset("■□▪▫◆◇●") | {chr(c) for c in range(0x2600, 0x27C0)}
-"""Symbols of the BMP that only adorn a text; emoji lie above it."""
+_TELLING = frozenset("✓✔✕✖✗✘➕➖➗") | {chr(c) for c in (*range(0x2753, 0x2758), *range(0x2776, 0x2794))}
+DECORATIONS = frozenset("■□▪▫◆◇●") | {chr(c) for c in range(0x2600, 0x27C0)} - _TELLING
+"""Symbols of the BMP that only adorn a text, which ticks, crosses, operators and numbers do not; emoji lie above it."""
 
 
 def _decomposed(character: str, level: Level) -> str:
@@ -112,7 +113,9 @@ def _decomposed(character: str, level: Level) -> str:
     shape = tag in _SHAPES or (tag == "<noBreak>") or (level != "strict" and tag not in _MEANT)
     if not shape or (inner[0] == " " and len(inner) > 1):  # ´ is no space with an accent
         return character
-    return "".join(_decomposed(c, level) for c in inner)
+    plain = "".join(_decomposed(c, level) for c in inner)
+    is_number_apart = tag in ("<circle>", "<compat>") and plain.rstrip(".")[-1:].isdecimal()
+    return f" {plain} " if is_number_apart else plain  # ① and ⒈ in front of a 5 are no 15 and no 1.5
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -262,14 +262,16 @@ def _stays(text: Values, kind: Kinds, at: int, both: bool, numbers: bool, alone:
 
 @compiled(nogil=True)
 def _belongs(text: Values, kind: Kinds, at: int) -> bool:
-    """Whether a mark belongs to one neighbour, whatever the other is: .5, .NET, 5!, n!, != and 5'."""
+    """Whether a mark belongs to one neighbour, whatever the other is: .5, .NET, 5!, n!, !n, != and 5'."""
     before, after = _sides(kind, at, at + 1)
     if kind[at] == _DOT:
         return _LETTER <= after <= _DIGIT
     if kind[at] == _BANG:
         second = kind[at - 2] if at > 1 else _WIDE
         closed = at > 0 and text[at - 1] == _CLOSING
-        return before == _DIGIT or closed or (before == _LETTER and second != _LETTER) or after == _SIGN
+        opens = at == 0 or before in (_BLANK, _BRACKET, _SIGN)
+        negates = opens and after in (_LETTER, _BRACKET)
+        return before == _DIGIT or closed or (before == _LETTER and second != _LETTER) or after == _SIGN or negates
     return before == _DIGIT and (text[at] == _QUOTE or text[at] == _APOSTROPHE)
 
 

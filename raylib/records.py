@@ -81,6 +81,11 @@ class RecordFile(NamedTuple):
     path: str
     found: SourceFile | None = None
 
+    @property
+    def file(self) -> SourceFile:
+        """The file as it was found, or as it is found now."""
+        return find_files(self.path).files[0] if self.found is None else self.found
+
     def tables(self, kind: str = "auto", *, rejected: Rejected) -> Iterator[pa.Table]:
         """The records, a few thousand at a time.
 
@@ -90,7 +95,7 @@ class RecordFile(NamedTuple):
             kind: Kind that records of other files become; `auto` decides by the first record.
             rejected: Called with the records that cannot be read, with `reason` and `detail`; such as an `Unread`.
         """
-        file = find_files(self.path).files[0] if self.found is None else self.found
+        file = self.file
         if file.error is None and self.path.endswith(".parquet") and _is_ours(_schema(file)):
             try:
                 for batch in _parquet(file).iter_batches(_BATCH_ROWS):
@@ -123,7 +128,7 @@ def _is_ours(schema: pa.Schema) -> bool:
         return False
     columns = {name: schema.field(name).type for name in LISTS if name in schema.names}
     if not any(pa.types.is_nested(kind) for kind in columns.values()):
-        return "text" in schema.names
+        return {"source", "text"} <= set(schema.names)
     return all(
         kind in (MESSAGES, _EARLIER) or (name in _ANSWERS and pa.types.is_large_string(kind))
         for name, kind in columns.items()
@@ -205,6 +210,8 @@ def _kept_tables(file: SourceFile, kind: str, rejected: Rejected) -> Iterator[pa
 
 def with_source(table: pa.Table, source: str) -> pa.Table:
     """The table, with this source for the records that have none."""
+    if "source" not in table.column_names:
+        return table.append_column("source", pa.repeat(pa.scalar(source, pa.string()), len(table)))
     column = table["source"]
     missing = pc.equal(pc.fill_null(column, ""), "")
     if not pc.any(missing).as_py():

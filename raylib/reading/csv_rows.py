@@ -144,7 +144,19 @@ class RowsOfBlock:
                 return False
             if any(len(row) != count for row in read_rows(line, self._delimiter)):
                 return False
-        return True
+        return self._continues(spanned)
+
+    def _continues(self, spanned: Sequence[str]) -> bool:
+        """Whether the lines inside a record of the right number of cells have a number where the record has one.
+
+        A cell may well hold lines with as many commas as the table has, such as a letter, a poem or a table.
+        """
+        (row,) = csv.reader(spanned, delimiter=self._delimiter)
+        if len(row) != len(self._names):
+            return True
+        inner = [cells for line in spanned[1:-1] for cells in read_rows(line, self._delimiter)]
+        places = [place for place, cell in enumerate(row) if cell.strip().isdecimal()]
+        return any(all(cells[place].strip().isdecimal() for cells in inner) for place in places)
 
     def _closed(self, spanned: Sequence[str]) -> bool:
         """Whether each quoted cell of a record ends with a quote in front of a delimiter or a line end."""

@@ -107,9 +107,7 @@ class _Content:
         return data
 
 
-def cut_zip_blocks(
-    path: str, stream: Transport, size: int, error: zipfile.BadZipFile, options: ReadOptions
-) -> Iterator[Block]:
+def cut_zip_blocks(path: str, stream: Transport, size: int, error: Exception, options: ReadOptions) -> Iterator[Block]:
     """Blocks of the members that stand in front of the damage, and one reject for what was not read.
 
     Args:
@@ -150,13 +148,15 @@ def cut_zip_blocks(
 _NOT_READ = Unreadable("unreadable_file", "this member is encrypted, or compressed by a method that is not read")
 
 
-def _lost(stream: Transport, at: int, size: int, members: int, error: zipfile.BadZipFile) -> Unreadable:
+def _lost(stream: Transport, at: int, size: int, members: int, error: Exception) -> Unreadable:
     """The reject for what stands behind the last member that was read whole."""
     stream.seek(min(at, size))
     if stream.read(4) == _DIRECTORY:
         what = f"all {members:,} members in front of it were read"
     else:
         what = f"{max(0, size - at):,} bytes from byte {min(at, size):,} on belong to no whole member"
+    if not isinstance(error, zipfile.BadZipFile):
+        return Unreadable("unreadable_file", f"zip archive whose directory cannot be read ({error}): {what}")
     return Unreadable("truncated_file", f"zip archive without its directory, which stands at its end ({error}): {what}")
 
 

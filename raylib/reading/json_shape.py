@@ -6,7 +6,7 @@ import re
 
 from raylib.errors import RecordError
 from raylib.exact import dumps, loads
-from raylib.reading.layouts import layout
+from raylib.reading.layouts import QUESTION_FIELDS, TEXT_FIELDS, layout
 
 __all__ = ["array_inside", "is_lines", "unwrapped"]
 
@@ -17,9 +17,11 @@ _LISTS = (
     *("questions", "pages"),
 )
 _INSIDE = re.compile(
-    rb'\s*\{(?:\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|true|false|null)\s*,)*'
+    rb'\s*\{(?:\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\d.eE+-]+|true|false|null)\s*,)*'
     rb'\s*"(' + "|".join(_LISTS).encode() + rb')"\s*:\s*\[(?=\s*\{)'
 )
+_TEXTS = (*TEXT_FIELDS, *QUESTION_FIELDS, "prompt")
+_RECORD = re.compile(rb'"(?:' + "|".join(_TEXTS).encode() + rb')"\s*:\s*"')
 
 
 def is_lines(head: bytes, found: str, *, whole: bool) -> bool:
@@ -67,7 +69,9 @@ def array_inside(head: bytes) -> int:
         head: First bytes of the file.
     """
     found = _INSIDE.match(head)
-    return found.end() if found is not None else 0
+    if found is None or _RECORD.search(head, 0, found.start(1)):
+        return 0
+    return found.end()
 
 
 def unwrapped(text: bytes) -> list[bytes]:
@@ -97,12 +101,12 @@ def _listed(value: dict[str, object]) -> list[object] | None:
         for name, items in value.items()
         if isinstance(items, list) and items and all(isinstance(item, dict) for item in items)
     }
+    if layout({name: item for name, item in value.items() if name not in lists}) != "unknown":
+        return None  # a record with a list in it
     named = [name for name in lists if name in _LISTS]
     if named and (set(lists) <= set(named)):
         return [item for name in named for item in lists[name]]
-    if len(lists) == 1 and layout(value) == "unknown":
-        return next(iter(lists.values()))
-    return None
+    return next(iter(lists.values())) if len(lists) == 1 and layout(value) == "unknown" else None
 
 
 def _split(value: dict[str, object]) -> list[object] | None:

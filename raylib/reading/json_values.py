@@ -29,8 +29,8 @@ _STEPS = 64
 _BOM = b"\xef\xbb\xbf"
 _BEGINNING = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _MEMBERS = re.compile(
-    rb'(?:\s*,?\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|true|false|null))*'
-    rb'(?:\s*,?\s*"(?:[^"\\]|\\.)*"\s*:)?\s*'
+    rb'(?:\s*(?:,\s*)?"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\d.eE+-]+|true|false|null))*'
+    rb'(?:\s*(?:,\s*)?"(?:[^"\\]|\\.)*"\s*:)?\s*'
 )  # of an object around arrays: fields that are no records, and the name of the next array
 _FAULTS = 1000  # brackets too many; behind so many the rest is one reject
 _KEPT_BACK = 256  # in which the beginning of a value may be cut

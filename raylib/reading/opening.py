@@ -88,7 +88,7 @@ def _zip_blocks(file: SourceFile, raw: Transport, options: ReadOptions) -> Itera
     """Blocks of a zip archive, by its directory where it has one."""
     try:
         archive = zipfile.ZipFile(cast("IO[bytes]", raw))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:  # of a name or a version
         return cut_zip_blocks(file.path, raw, file.size, error, options)
     return zip_blocks(file.path, archive, options)
 

@@ -129,12 +129,18 @@ def plain_documents(block: Block) -> pa.Table | None:
 
 def _direct_column(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Array | None:
     """A column as the schema wants it; None if its type or a missing value does not allow that."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+    if not is_text and not (name == "id" and pa.types.is_integer(kind)):
+        return None  # record by record: what a number is as a text, or whether it may be one, is decided there
     try:
         cast = (column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()).cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
     if name == "source":
         return pc.fill_null(cast, "")
+    if name == "id" and pc.any(pc.equal(pc.binary_length(cast), 0)).as_py():
+        return None
     return None if name != "meta" and cast.null_count else cast
 
 

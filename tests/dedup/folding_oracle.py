@@ -20,7 +20,8 @@ def kind(character: str, level: Level) -> str:
     if character.isspace():
         return " "
     asian = any(low <= ord(character) <= high for low, high in WIDE)
-    if asian and (category[0] in "LNM" or (level == "strict" and character in "、。《》〈〉")):
+    known = category[0] in "LNM" or character > "\uffff"  # Python's tables may be older than a character
+    if asian and (known or (level == "strict" and character in "、。《》〈〉")):
         return "W"
     if category[0] in "LM":
         return "A" if character <= "\uffff" else "S"
@@ -71,13 +72,14 @@ def lowered(text: str) -> str:
 
 
 def belongs(text: str, kinds: list[str], place: int) -> bool:
-    """Whether a mark belongs to one neighbour: .5, .NET, 5!, n!, != and 5'."""
+    """Whether a mark belongs to one neighbour: .5, .NET, 5!, n!, !n, != and 5'."""
     around = [kinds[i] if 0 <= i < len(kinds) else "W" for i in (place - 2, place - 1, place + 1)]
     if text[place] == ".":
         return around[2] in "AN"
     if text[place] == "!":
         lone = around[1] == "A" and around[0] != "A"
-        return around[1] == "N" or lone or text[place - 1 : place] == ")" or around[2] == "S"
+        negates = (place == 0 or around[1] in " S()[]{}") and around[2] in "A()[]{}"
+        return around[1] == "N" or lone or text[place - 1 : place] == ")" or around[2] == "S" or negates
     return text[place] in "'\"" and around[1] == "N"
 
 

@@ -72,6 +72,15 @@ def test_a_table_that_is_stored_keeps_its_columns(tmp_path: Path) -> None:
     assert parsed["meta"].to_pylist() == ['{"score":0.5}']
 
 
+def test_a_table_without_sources_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": ["1", "2"], "text": ["一", ""]}), path)
+    unread = Unread()
+    (table,) = RecordFile("x", str(path)).tables(rejected=unread)
+    assert table["source"].to_pylist() == [""]
+    assert unread.reasons == {"empty_text": 1}
+
+
 def test_only_missing_sources_are_filled() -> None:
     table = pa.table({"id": ["1", "2", "3"], "source": ["web", "", None]})
     assert with_source(table, "file")["source"].to_pylist() == ["web", "file", "file"]

@@ -13,7 +13,7 @@ from raylib import machine
 from raylib.chat import stop_ids
 from raylib.extras import optional
 from raylib.parents import end_with
-from raylib.records import RecordFile
+from raylib.records import RecordFile, with_source
 from training.data.encoded import Encoded, Refused, TokenOptions, unread
 from training.data.encoding import EncoderPlace, Tools, encode, encode_there, packed
 from training.data.token_set import Kind
@@ -103,6 +103,6 @@ class Encoder:
             refuse(unread(rejects))
 
         for table in file.tables(_RECORD_KINDS[self._kind], rejected=rejected):
-            sources = [s or file.source for s in table["source"].to_pylist()]
+            sources = with_source(table, file.source)["source"].to_pylist()
             for begin in range(0, len(table), size):
                 yield table.slice(begin, size), sources[begin : begin + size]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import time
 from collections import Counter
@@ -62,7 +61,7 @@ class _Job:
     @property
     def size(self) -> int:
         """Bytes of all input files."""
-        return sum(os.path.getsize(file.path) for file in self.files if os.path.exists(file.path))
+        return sum(file.file.size for file in self.files)
 
     @property
     def kind(self) -> Kind:
@@ -248,10 +247,8 @@ def _encode_parts(job: _Job, kind: Kind, *, width: int, buckets: int, parallel: 
 
 def _key(files: Sequence[RecordFile], tokenizer_path: str, options: TokenOptions) -> str:
     """Fingerprint of the options, of the files' paths, sizes and times, and of the tokenizer's files."""
-    facts: list[object] = [FORMAT, options.facts()]
-    for path in (file.path for file in files):
-        status = os.stat(path) if os.path.exists(path) else None
-        facts.append([path, status.st_size if status else 0, status.st_mtime_ns if status else 0])
+    found = [file.file for file in files]
+    facts: list[object] = [FORMAT, options.facts(), *([f.path, f.size, f.modified_ns] for f in found)]
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         file = Path(tokenizer_path) / name
         facts.append([name, hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else ""])

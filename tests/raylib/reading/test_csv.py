@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,26 @@ def test_two_stray_quotes_do_not_hide_the_rows_between(tmp_path: Path) -> None:
     found, rejected = texts(tmp_path / "x.csv", HEADER + '1,"甲\n2,乙\n3,丙\n4,丁"\n5,戊\n')
     assert [found[0], found[1], found[-1]] == ["乙", "丙", "戊"]
     assert rejected == ["unclosed_quote"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "亲爱的李雷,\n你好, 朋友\n再见, 回头见\n韩梅梅",
+        "名称,颜色,价格\n苹果,红,1\n香蕉,黄,2\n樱桃,红,3",
+        "有这些：\n- 苹果, 红的\n- 香蕉, 黄的\n完了。",
+        "for i in x:\n  print(i, 2)\n  print(i, 3)\n  print(i, 4)\n",
+    ],
+)
+@pytest.mark.parametrize("names", ["id,text", "id,source,text", "question,answer"])
+def test_a_cell_may_hold_lines_with_as_many_commas_as_the_table(tmp_path: Path, cell: str, names: str) -> None:
+    stream = io.StringIO()
+    columns = names.split(",")
+    csv.writer(stream).writerows([columns, [*map(str, range(len(columns) - 1)), cell], ["9"] * len(columns)])
+    kind = "document" if "text" in columns else "conversation"
+    records, rejects = read_file(tmp_path / "x.csv", stream.getvalue(), kind)
+    found = [r["text"] if kind == "document" else r["messages"][1]["content"] for r in records]
+    assert ([found[0].strip(), found[1:]], rejects) == ([cell.strip(), ["9"]], [])
 
 
 def test_cells_of_many_lines_are_cells(tmp_path: Path) -> None:

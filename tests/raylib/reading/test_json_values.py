@@ -164,3 +164,25 @@ def test_noise_is_cut_the_same_whole_or_in_pieces(data: bytes, size: int) -> Non
 def test_loads_says_why() -> None:
     with pytest.raises(RecordError, match="cut_line"):
         loads('{"a": "b')
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+@pytest.mark.parametrize("size", [10, 100_000])
+@pytest.mark.parametrize("field", ["data", "items", "pages", "results", "questions"])
+def test_a_record_with_a_list_in_it_is_no_wrapper(tmp_path: Path, field: str, size: int, name: str, lines: int) -> None:
+    record = {"id": "d", "text": "一段话。" * size, field: [{"n": 1, "text": "甲"}, {"n": 2, "text": "乙"}]}
+    content = (json.dumps(record, ensure_ascii=False) + "\n") * lines
+    records, rejects = read_file(tmp_path / name, content)
+    assert ([r["text"] for r in records], rejects) == ([record["text"]] * lines, [])
+
+
+def test_an_object_of_many_negative_numbers_is_read_at_once(tmp_path: Path) -> None:
+    record = {**{f"score_{i}": -1.5 for i in range(60)}, "text": "一段话。" * 20_000}
+    records, rejects = read_file(tmp_path / "x.json", json.dumps(record, indent=1))
+    assert ([r["text"] for r in records], rejects) == ([record["text"]], [])
+    members = ' "a": -1   ' * 60  # without commas
+    content = '{"data": [{"text": "一"}],' + members + "!:[]}" + " " * 70_000
+    records, rejects = read_file(tmp_path / "y.json", content)
+    assert [r["text"] for r in records] == ["一"]
+    assert rejects

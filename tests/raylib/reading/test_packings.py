@@ -93,6 +93,17 @@ def test_names_in_gbk(tmp_path: Path) -> None:
     assert "::数据.jsonl" in read_file(tmp_path / "x.zip", data)[0][0]["id"]
 
 
+def test_a_name_that_is_not_in_the_encoding_it_says_loses_no_member(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name in ("数.jsonl", "b.jsonl"):
+            archive.writestr(name, LINES)
+    records, [reject] = read_file(tmp_path / "x.zip", sink.getvalue().replace("数".encode(), b"\xff\xfe\xfd"))
+    assert len(records) == 4
+    assert reject["reason"] == "unreadable_file"
+    assert "all 2 members in front of it were read" in reject["detail"]
+
+
 def test_a_tar_goes_on_after_a_damaged_header(tmp_path: Path) -> None:
     data = bytearray(packed([(f"{name}.jsonl", LINES) for name in "abc"], ".tar"))
     data[1024 + 5] ^= 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -192,3 +194,25 @@ def test_cuts_cover_all_rows(sizes: list[int], most_bytes: int, most_rows: int) 
     for begin, end in itertools.pairwise(borders):
         assert 0 < end - begin <= most_rows
         assert end == begin + 1 or sum(sizes[begin:end]) <= most_bytes
+
+
+@pytest.mark.parametrize("neighbour", ["b", ""])
+def test_ids_and_texts_of_a_table_follow_the_rules_of_other_records(tmp_path: Path, neighbour: str) -> None:
+    """The short way through a table without a flaw gives what the long way does."""
+    path = tmp_path / "x.parquet"
+    cases: list[tuple[Any, Any, list[str], list[str]]] = [
+        ([1.5, math.nan], ["a", neighbour], [f"{path}:000000001", f"{path}:000000002"], []),
+        (["", "z"], ["a", neighbour], [f"{path}:000000001", "z"], []),
+        ([1 << 62, 7], ["a", neighbour], [str(1 << 62), "7"], []),
+        (["y", "z"], [1, 2], [], ["wrong_type", "wrong_type"]),
+        (["y", "z"], [b"1", b"2"], [], ["wrong_type", "wrong_type"]),
+        (["y", "z"], pa.array(["a", neighbour]).dictionary_encode(), ["y", "z"], []),
+    ]
+    for ids, texts, kept, refused in cases:
+        pq.write_table(pa.table({"id": ids, "text": texts}), path)
+        records, rejects = read_file(path)
+        if neighbour or refused:
+            assert [r["id"] for r in records] == kept
+            assert reasons(rejects) == refused
+        else:
+            assert ([r["id"] for r in records], reasons(rejects)) == (kept[:1], ["empty_text"])
