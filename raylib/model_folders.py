@@ -20,7 +20,8 @@ Loaded = TypeVar("Loaded")
 _MODEL = ("config.json",)
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
 _DATA = {"tokenizer.json", "vocab.json", "added_tokens.json", "model.safetensors.index.json"}  # name no code
-_LARGEST_CONFIG = 4 << 20  # bytes; those of models have a few kilobytes
+_LARGEST_CONFIG = 16 << 20  # bytes; those of models have a few kilobytes
+_SETTINGS = ("config.json", "modules.json")  # ends of the names of files that can name code
 _DEEPEST = 20
 _OF_FILES = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, pickle.UnpicklingError)
 _CODE = "it needs code that comes with it (auto_map), and code that comes with a model never runs"
@@ -74,24 +75,34 @@ def _folder(path: str, option: str, what: str, files: tuple[str, ...]) -> str:
         raise ParameterError(f"{option}: {path!r} is not a folder{_advice(path)}")
     if not any((place / name).is_file() for name in files):
         raise ParameterError(f"{option}: the folder {path!r} holds no {files[0]}; name the folder of {what}")
-    for file, reason in _code_in(place):
+    for file, reason in _code_in(place, set()):
         raise ParameterError(f"{option}: {path!r} is refused: {file} {reason}; code that comes with a model never runs")
     return path
 
 
-def _code_in(folder: Path) -> Iterator[tuple[str, str]]:
-    """Files that make a library run code which comes with the model or which the model names, and how."""
+def _code_in(folder: Path, seen: set[Path]) -> Iterator[tuple[str, str]]:
+    """Files that make a library run code which comes with the model or which the model names, and how.
+
+    An adapter names the folder of its base, which may name others; folders that were `seen` are not looked at again.
+    """
+    if folder.resolve() in seen:
+        return
+    seen.add(folder.resolve())
     for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-        if file.name not in _DATA and file.is_file() and file.stat().st_size < _LARGEST_CONFIG:
+        if file.name not in _DATA and file.is_file():
+            if file.stat().st_size > _LARGEST_CONFIG:
+                if file.name.endswith(_SETTINGS):
+                    yield str(file.relative_to(folder)), f"has over {_LARGEST_CONFIG >> 20} MiB, so it is not looked at"
+                continue
             try:
                 held = json.loads(file.read_bytes())
             except (ValueError, RecursionError):  # whoever needs the file says so
                 continue
             name = str(file.relative_to(folder))
-            yield from ((name, reason) for reason in _reasons(file, held))
+            yield from ((name, reason) for reason in _reasons(file, held, seen))
 
 
-def _reasons(file: Path, held: object) -> Iterator[str]:
+def _reasons(file: Path, held: object, seen: set[Path]) -> Iterator[str]:
     """Why the content of a JSON file is refused."""
     if file.name == "modules.json" and isinstance(held, list):
         kinds = [str(module.get("type", "")) for module in held if isinstance(module, dict)]
@@ -104,7 +115,7 @@ def _reasons(file: Path, held: object) -> Iterator[str]:
         if not os.path.isdir(base):
             yield f"names the model {base!r}, which is no folder here"
         else:
-            yield from (f"names {base!r}, whose {name} {reason}" for name, reason in _code_in(Path(base)))
+            yield from (f"names {base!r}, whose {name} {reason}" for name, reason in _code_in(Path(base), seen))
         if held.get("megatron_config"):
             yield f"names the module {held.get('megatron_core')!r}"
     yield from _reasons_of_keys(held, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ __all__ = [
     "INTERRUPTED",
     "TERMINATED",
     "also_ends",
+    "ended_as_meant",
     "install",
     "kept",
     "note_exit",
@@ -48,6 +50,9 @@ class _State:
     installed: ClassVar[bool] = False
     received: ClassVar[bool] = False
     ending: ClassVar[threading.Timer | None] = None
+    asked: ClassVar[int] = 0  # the signal, which may have come while no handler could run
+    interrupted: ClassVar[bool] = False  # by Ctrl-C
+    over: ClassVar[bool] = False  # it was meant to end the command, and has
     groups: ClassVar[set[int]] = set()  # process groups that end with this process
 
 
@@ -65,15 +70,16 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """Interrupt the main thread; a second Ctrl-C ends the process at once."""
-    if _State.ending is not None:
+    if _State.interrupted or _State.received:
         _end()
+    _State.interrupted = True
     _begin_to_end()
     raise KeyboardInterrupt
 
 
 def _begin_to_end() -> None:
     """Start the clock; what other threads raise from now on follows from the signal."""
-    if _State.ending is None:
+    if _State.ending is None and not _State.over:
         threading.excepthook = lambda _: None
         _State.ending = threading.Timer(_GRACE, _end)
         _State.ending.daemon = True
@@ -88,7 +94,7 @@ def _end() -> None:
     shown_again = "\x1b[?25h" if sys.stderr is not None and sys.stderr.isatty() else ""  # a bar hides the cursor
     with contextlib.suppress(OSError):
         os.write(2, f"{shown_again}{CONTINUES}\n".encode())
-    os._exit(TERMINATED if _State.received else INTERRUPTED)
+    os._exit(TERMINATED if _State.received or _State.asked == signal.SIGTERM else INTERRUPTED)
 
 
 def also_ends(group: int, *, no_longer: bool = False) -> None:
@@ -105,10 +111,38 @@ def install() -> None:
     """Handle both signals from now on. For commands: a program that imports raylib keeps its own handlers."""
     if not _State.installed:
         atexit.register(_leave)  # before those of libraries, and so called behind them
+        _watch()
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script starts in the background ignores Ctrl-C
         signal.signal(signal.SIGINT, _interrupt)
     _State.installed = True
+
+
+def _watch() -> None:
+    """Start the clock when a signal comes, also while the main thread is inside a library and runs no handler."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    _write_to(writing)
+    # a signal to a child that is forked is not to be taken for one to this process, whose pipe it would have
+    none, again = functools.partial(_write_to, -1), functools.partial(_write_to, writing)
+    os.register_at_fork(before=none, after_in_parent=again, after_in_child=none)
+    threading.Thread(target=_await_signals, args=(reading,), name="signals", daemon=True).start()
+
+
+def _write_to(pipe: int) -> None:
+    """Have signals written to a pipe, or to none (-1); only the main thread can say so."""
+    with contextlib.suppress(ValueError):
+        signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
+
+
+def _await_signals(reading: int) -> None:
+    # the system gives a signal to any thread that takes it, and `kept` holds it back in the main thread alone
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    while True:
+        for number in os.read(reading, 64):
+            if signal.getsignal(number) in (_terminate, _interrupt):  # else another program's handler, which may go on
+                _State.asked = _State.asked or number
+                _begin_to_end()
 
 
 def _leave() -> None:
@@ -125,6 +159,14 @@ def _leave() -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(asked)
+
+
+def ended_as_meant() -> None:
+    """Note that the signal was the way to end this command, such as a server: it ends without an error."""
+    _State.over = True
+    if _State.ending is not None:
+        _State.ending.cancel()
+    _State.ending, _State.received, _State.asked = None, False, 0
 
 
 def was_terminated() -> bool:

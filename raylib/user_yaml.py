@@ -122,7 +122,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         try:
             return super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError, TypeError, OverflowError):  # such as `!!int word`
+        except (ValueError, KeyError, AttributeError, TypeError, OverflowError, IndexError):  # such as `!!int word`
             if not isinstance(node, yaml.ScalarNode):
                 raise
             problem = f"{node.value[:40]!r} is not of the type {node.tag.rpartition(':')[2]!r}"

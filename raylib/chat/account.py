@@ -23,8 +23,8 @@ __all__ = [
     "Value",
     "before",
     "charge",
+    "charge_format",
     "charged_filter",
-    "check_format",
     "joined",
     "looped",
     "made",
@@ -34,6 +34,7 @@ __all__ = [
 Value: TypeAlias = Any  # of a template
 
 _MOST = 1 << 28  # characters that a template may make of one conversation
+_LONG_TEXT = 1 << 24  # characters; a tokenizer needs many times the memory of a text
 _TIMES_THE_RECORD = 64  # or this many times the characters of the conversation, where that is more
 STEP = 100  # a round of a loop, or a method, counts as this many characters
 ITEM = 16  # an item of a list
@@ -48,7 +49,9 @@ SMALL = frozenset(
     ["get", "items", "keys", "values", "strip", "lstrip", "rstrip", "startswith", "endswith", "lower", "removeprefix"]
     + ["removesuffix", "trim", "length", "count", "first", "last", "default", "d", "safe", "int", "float", "abs"]
 )
-_PADDED = frozenset(["center", "ljust", "rjust", "zfill", "to_bytes", "expandtabs", "indent", "batch", "slice"])
+_PADDED = frozenset(
+    ["center", "ljust", "rjust", "zfill", "to_bytes", "expandtabs", "indent", "batch", "slice"] + ["wordwrap", "urlize"]
+)
 TOO_MUCH = "it loops for too long or builds a text that is too long"
 
 
@@ -64,6 +67,7 @@ class _Account(threading.local):
 
     left: float = _MOST
     extra: Callable[[], int] | None = None
+    size: Callable[[], int] | None = None  # of the record, also when `extra` is used up
 
 
 _account = _Account()
@@ -130,7 +134,10 @@ def joined(pieces: Iterable[str]) -> str:
             left = most = _account.left
         kept.append(piece)
     _account.left -= left - most
-    return "".join(kept)
+    text = "".join(kept)
+    if len(text) > _LONG_TEXT and _account.size and len(text) > _account.size() * _TIMES_THE_RECORD:
+        raise TooMuchWork
+    return text
 
 
 def before(name: str, value: Value, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -147,13 +154,15 @@ def before(name: str, value: Value, arguments: tuple[Any, ...], named: Mapping[s
     """
     size = len(value) if hasattr(value, "__len__") else 1
     charge(size + STEP)
+    given = (*arguments, *named.values())
     if name == "tojson":
-        _indented(value, next((len(i) if isinstance(i, str) else i for i in (named.get("indent"),) if i), 0))
+        _charge_json(value, given)
     elif name in _PADDED:
         times = size if name in ("expandtabs", "indent") else 1
-        charge(sum(abs(a) * times for a in (*arguments, *named.values()) if isinstance(a, int)))
+        charge(sum(abs(a) * times for a in given if isinstance(a, int)))
+        charge(sum(len(a) * size for a in given if isinstance(a, str)))
     elif name == "replace" and type(value) in (str, bytes):
-        texts = [a for a in (*arguments, *named.values()) if isinstance(a, type(value))]
+        texts = [a for a in given if isinstance(a, type(value))]
         if len(texts) > 1:
             found: int = value.count(texts[0])
             charge(found * len(texts[1]))
@@ -161,29 +170,56 @@ def before(name: str, value: Value, arguments: tuple[Any, ...], named: Mapping[s
         arguments = (list(looped(arguments[0])), *arguments[1:])
         charge(size * len(arguments[0]) + sum(len(a) for a in arguments[0] if isinstance(a, (str, bytes))))
     elif name in ("format", "format_map") and isinstance(value, str):
-        check_format(value, "{")
+        charge_format(value, "{", given)
+    elif name == "sum" and isinstance(value, (list, tuple)) and any(isinstance(a, (list, tuple)) for a in given):
+        charge(size * sum(len(v) for v in value if isinstance(v, (list, tuple))))  # each step copies what is there
     elif name == "translate":
         raise TooMuchWork
     return arguments
 
 
-def check_format(text: str, sign: str) -> None:
-    """Refuse a format whose result may be far larger than what it is given.
+def charge_format(text: str, sign: str, given: Iterable[Value]) -> None:
+    """Charge what a format is about to make, and refuse one whose result may be far larger than what it is given.
+
+    Args:
+        text: The format.
+        sign: What its fields begin with.
+        given: What the fields may show, any of them in each.
 
     Raises:
         TooMuchWork: It is one.
     """
     if len(text) > _LONGEST_FORMAT or text.count(sign) > _MOST_FIELDS or _WIDE[sign].search(text.replace("{{", "")):
         raise TooMuchWork
-    charge(len(text) * STEP)
+    charge(len(text) * STEP + text.count(sign) * sum(_weight(value) for value in given))
 
 
-def _indented(value: object, indent: int, depth: int = 1) -> None:
+def _weight(value: object) -> int:
+    """Number of characters that a value has as a text, about."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(4 + _weight(k) + _weight(v) for k, v in value.items())
+    return sum(4 + _weight(v) for v in value) if isinstance(value, (list, tuple)) else STEP
+
+
+def _charge_json(value: object, given: tuple[Any, ...]) -> None:
+    """Charge what stands between the values of JSON: indents, and separators of any length."""
+    for argument in given:
+        if isinstance(argument, str):
+            _indented(value, len(argument))
+        elif isinstance(argument, int) and not isinstance(argument, bool):
+            _indented(value, argument)
+        elif isinstance(argument, (list, tuple)):
+            _indented(value, sum(len(a) for a in argument if isinstance(a, str)), 1, deeper=0)
+
+
+def _indented(value: object, indent: int, depth: int = 1, *, deeper: int = 1) -> None:
     """Charge the spaces before all values of a value as indented JSON."""
     charge(indent * depth)
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     for item in items:
-        _indented(item, indent, depth + 1)
+        _indented(item, indent, depth + deeper, deeper=deeper)
 
 
 def charged_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,7 +232,7 @@ def charged_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any
         if name == "join":
             return _joined_filter(function, arguments, named, skipped)
         if name == "format":
-            check_format(str(value), "%")
+            charge_format(str(value), "%", (*rest, *named.values()))
         else:
             before(name, value, rest, named)
         return made(function(*arguments, **named))
@@ -228,7 +264,7 @@ class watched:  # noqa: N801 - used as a function
         self._size = size
 
     def __enter__(self) -> None:
-        _account.left, _account.extra = _MOST, self._size
+        _account.left, _account.extra, _account.size = _MOST, self._size, self._size
 
     def __exit__(self, *_: object) -> None:
-        _account.left, _account.extra = _MOST, None
+        _account.left, _account.extra, _account.size = _MOST, None, None

@@ -29,8 +29,8 @@ from raylib.chat.account import (
     Value,
     before,
     charge,
+    charge_format,
     charged_filter,
-    check_format,
     joined,
     looped,
     made,
@@ -109,7 +109,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Value, right: Value) -> Value:
         if operator == "%":
             if isinstance(left, (str, bytes)):
-                check_format(str(left), "%")
+                charge_format(str(left), "%", (right,))
             return made(left % right)
         if isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
@@ -132,7 +132,7 @@ class _Environment(ImmutableSandboxedEnvironment):
                 return context.call(obj, *args, **kwargs)
             args = before(name, value, args, kwargs)
         elif obj in self.globals.values():
-            charge(STEP)
+            charge(STEP + STEP * sum(len(a) for a in args if isinstance(a, str)))  # such as a format of dates
         else:
             wrapped = getattr(obj, "__wrapped__", None)  # the sandbox's own str.format
             if type(wrapped) is BuiltinMethodType:

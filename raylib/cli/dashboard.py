@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from raylib import termination
+
 __all__ = ["register"]
 
 _PORT = 8265  # where commands about jobs look, too
@@ -40,6 +42,7 @@ def dashboard(
                 typer.echo("Ctrl-C closes the tunnel.")
             tunnel.wait()
     except KeyboardInterrupt:
+        termination.ended_as_meant()
         typer.echo("the tunnel is closed")
 
 

@@ -20,6 +20,7 @@ from raylib.engine.faults import Fault, FaultKind, TaskError
 from raylib.engine.task_log import CurrentStage, LogLine, TaskLog
 from raylib.engine.tasks import Job, Task
 from raylib.engine.worker import Worker
+from raylib.locking import this_machine
 from raylib.reading.block import Block
 from raylib.storage.entry import RoundEntry, ShardEntry
 from raylib.storage.names import RunFiles
@@ -76,12 +77,19 @@ class Born:
     Attributes:
         host: Name of its machine.
         process: Id of its process there.
+        machine: What tells that machine and container from others of the same name.
         lines: What was logged meanwhile.
     """
 
     host: str
     process: int
+    machine: str
     lines: tuple[LogLine, ...]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process is one of those that this process sees."""
+        return (self.host, self.machine) == (platform.node(), this_machine())
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ class WorkerActor:
         """
         if self._fault is not None:
             raise TaskError(self._fault.in_setup(), self._log.take())
-        return Born(platform.node(), os.getpid(), self._log.take())
+        return Born(platform.node(), os.getpid(), this_machine(), self._log.take())
 
     def process(self, task: Task, block: Block | None) -> Done:
         """Do a task.

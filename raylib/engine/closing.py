@@ -83,8 +83,10 @@ def finish(
     sections = _sections(plan, store, shuffles)
     seconds = _seconds(plan, ledger, books, sections)
     summary = _summary(plan, ledger, executor, books, seconds, clock)
+    ledger.check_lock()  # what follows deletes and replaces files
     _delete_strangers(store, ledger.files())
     check_books(summary, entries)
+    ledger.check_lock()
     end = _write_report(plan, store, summary, books, {s.stage: s.content for s in sections if s.content is not None})
     ledger.finish(replace(end, work=plan.recipe.engine.keep_work))
     if not plan.recipe.engine.keep_work:

@@ -127,6 +127,7 @@ def _asked(
     if fresh:
         probe(plan)
         executor = _joined_executor(plan, progress)
+        lock.check()
         clear_store(store)
         store.remove_temporaries()
         return Ledger(store, plan.recipe, progress, lock, metrics), executor

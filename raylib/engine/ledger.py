@@ -62,12 +62,22 @@ class Ledger:
         """Size of all files that earlier runs left in the folder."""
         return sum(sum(entry.files.values()) for entry in self._manifest.entries.values())
 
+    def check_lock(self) -> None:
+        """Check that the folder is still ours, before something in it is deleted or replaced.
+
+        Raises:
+            LockedError: another process has taken the folder over.
+        """
+        self._lock.check()
+
     def start(self, header: RunHeader) -> None:
         """Note that the run, or its continuation, begins."""
+        self.check_lock()
         self._manifest.append(header)
 
     def finish(self, end: RunEnd) -> None:
         """Note that the run has ended, and what it wrote at the end."""
+        self.check_lock()
         used = {(phase, shard) for phase, shards in self._shards.items() for shard in shards}
         used |= {(phase, shard) for phase, ranges in self._rounds.items() for shard in ranges}
         unused = sorted(f"{p}/{s}" for p, s in self._manifest.entries if p.kind != "stream" and (p, s) not in used)
@@ -125,7 +135,7 @@ class Ledger:
         """
         begun = time.perf_counter()
         for task, result in results:
-            self._lock.check()
+            self.check_lock()
             if isinstance(result, Failure):
                 self._quarantine(task, result)
             else:
@@ -162,6 +172,7 @@ class Ledger:
 
     def finish_stream(self, unit: int, key: str, blocks: int) -> None:
         """Note that a large file was read to its end."""
+        self.check_lock()
         self._manifest.append(StreamEntry(ShardName(unit), key, blocks))
 
     def knows(self, shard: ShardName) -> bool:

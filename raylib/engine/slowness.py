@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import platform
 import signal
 import time
 from pathlib import Path
@@ -71,7 +70,7 @@ class Slowness:
 
     def _name_if_stopped(self, task: Task, worker: Born, now: float) -> None:
         """Name a worker that somebody has stopped: it waits for ever, without a fault."""
-        if worker.host != platform.node() or not _is_stopped(worker.process):
+        if not worker.is_here or not _is_stopped(worker.process):
             self._stopped.pop(worker.process, None)
             return
         since = self._stopped.setdefault(worker.process, now)
@@ -98,6 +97,6 @@ def end_worker(worker: Born) -> None:
     Args:
         worker: The worker.
     """
-    if worker.host == platform.node():
+    if worker.is_here:
         with contextlib.suppress(OSError):
             os.kill(worker.process, signal.SIGKILL)

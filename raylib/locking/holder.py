@@ -44,6 +44,7 @@ class Holder:
         token: Random text that no other holder has.
         beat: Its last sign of life, in seconds since 1970, by its own clock.
         machine: What tells its machine and its container from others of the same name; empty where nothing is known.
+        ticks: When its process began, in ticks of its machine's own clock, which nobody sets; 0 where that is unknown.
     """
 
     host: str
@@ -52,12 +53,14 @@ class Holder:
     token: str
     beat: float
     machine: str = ""
+    ticks: int = 0
 
     @classmethod
     def this(cls) -> Holder:
         """This process as a new holder."""
         now = time.time()
-        return cls(platform.node(), os.getpid(), now, uuid.uuid4().hex, now, this_machine())
+        ticks = _ticks(os.getpid()) or 0
+        return cls(platform.node(), os.getpid(), now, uuid.uuid4().hex, now, this_machine(), ticks)
 
     @classmethod
     def read(cls, data: bytes) -> Holder | None:
@@ -98,8 +101,10 @@ class Holder:
             return True
         except PermissionError:  # it belongs to another user
             return False
+        if self.ticks:
+            return _ticks(self.pid) not in (self.ticks, None)  # another process has got its number since
         begun = process_started(self.pid)
-        return begun is not None and begun > self.started + _CLOCK  # another process has got its number since
+        return begun is not None and begun > self.started + _CLOCK
 
     def __str__(self) -> str:
         begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started))
@@ -122,14 +127,22 @@ def process_started(pid: int) -> float | None:
     Args:
         pid: Its process id.
     """
+    ticks = _ticks(pid)
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stream:
-            ticks = int(stream.read().rpartition(b")")[2].split()[19])
         with open("/proc/uptime", "rb") as stream:
             uptime = float(stream.read().split()[0])
     except (OSError, ValueError, IndexError):
         return None
-    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+    return None if ticks is None else time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int | None:
+    """When a process of this machine began, in ticks since the machine did; None where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return int(stream.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def held_error(shown: str, holder: Holder | None, ends_in: float | None = None) -> LockedError:

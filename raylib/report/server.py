@@ -24,7 +24,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from raylib.errors import ParameterError, SourceError
+from raylib.errors import ParameterError, RaylibError, SourceError
 from raylib.report.live import RunView, is_inside
 from raylib.report.live_training import TrainingView
 from raylib.report.policy import report_policy
@@ -229,7 +229,12 @@ class _Pages:
             with self._lock:
                 return ask()
 
-        return web.json_response(body=orjson.dumps(await asyncio.to_thread(alone)))
+        try:
+            return web.json_response(body=orjson.dumps(await asyncio.to_thread(alone)))
+        except ParameterError:
+            raise
+        except (RaylibError, OSError) as error:  # a file of the run is damaged, or was just deleted
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
 
 
 def _reason(error: OSError) -> str:

@@ -48,7 +48,7 @@ class _ObjectLock:
         for _ in range(_TRIES):
             tag = tag_of(self._store.root, LOCK_NAME)
             earlier = self._holder()
-            check_earlier_holder(self._shown, earlier, time.time() - earlier.beat if earlier else 0.0)
+            check_earlier_holder(self._shown, earlier, self._age(earlier) if earlier else 0.0)
             written = write_if(self._store.root, LOCK_NAME, data, tag)
             if written:
                 return
@@ -60,6 +60,16 @@ class _ObjectLock:
                     raise held_error(self._shown, found)
                 return
         raise held_error(self._shown, self._holder())
+
+    def _age(self, earlier: Holder) -> float:
+        """Seconds since the last sign of life, by the clock of the store: those of two machines may differ."""
+        probe = f"{LOCK_NAME}-{self._me.token}"
+        self._store.write(probe, b"")
+        try:
+            now, then = self._store.modified(probe), self._store.modified(LOCK_NAME)
+        finally:
+            self._store.delete(probe)
+        return time.time() - earlier.beat if now is None or then is None else now - then
 
     def _holder(self) -> Holder | None:
         if not self._store.exists(LOCK_NAME):

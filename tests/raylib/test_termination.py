@@ -80,3 +80,55 @@ def test_a_command_that_hangs(sent: signal.Signals, status: int, times: int) -> 
         assert process.wait(30) == status
         assert process.stderr.read().decode() == f"{CONTINUES}\n"
     assert gone(helper)
+
+
+# A library that comes back to Python in an hour, so that no handler runs; and a child that is forked.
+LOST = """
+import hashlib, multiprocessing, os, signal, time
+from raylib import termination
+termination.install()
+child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+child.start()
+os.kill(child.pid, signal.SIGTERM)  # as a pool ends its workers
+child.join()
+time.sleep(6)
+print("alive", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"x", b"y", 2_000_000_000)
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_library_that_runs_no_handler(sent: signal.Signals, status: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", LOST], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"alive\n", "the end of a child is not that of its parent"
+        time.sleep(0.5)
+        os.kill(process.pid, sent)
+        assert process.wait(30) == status
+        assert process.stderr.read().decode().endswith(f"{CONTINUES}\n")
+
+
+# A command that a signal is meant to end, as `raylib dashboard` holds a tunnel open.
+MEANT = """
+import time
+from raylib import termination
+termination.install()
+try:
+    print("open", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    termination.ended_as_meant()
+    time.sleep(5)  # longer than what is left to others
+    print("closed")
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_a_signal_is_meant_to_end(sent: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", MEANT], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        os.kill(process.pid, sent)
+        assert process.stdout.read() == b"closed\n"
+        assert process.wait(30) == 0

@@ -31,6 +31,7 @@ HOSTILE = {
     "long number": ("a: 1\nb: " + "1" * 5000, r":2: .*put it in quotes"),
     "long hexadecimal number": ("b: 0x" + "f" * 500_000, "put it in quotes"),
     "wrong number": ("b: !!int word", r":1: .*'word' is not of the type 'int'"),
+    "no number": ('b: !!int ""', "is not of the type 'int'"),
     "wrong date": ("b: !!timestamp word", "is not of the type 'timestamp'"),
     "code": ("b: !!python/object/apply:os.system [id]", r":1: not YAML"),
     "twice in two writings": ("1: a\nb: 2\n0x1: c", r":3: the key '0x1' stands twice, first in line 1 as '1'"),

@@ -14,6 +14,7 @@ from typing import TypedDict
 
 import orjson
 
+from raylib.atomic import write_atomically
 from raylib.errors import TrainingError
 from raylib.foreign_json import read_json
 from raylib.versions import package_version
@@ -43,7 +44,7 @@ class Result:
 
     def write(self) -> None:
         """Write `result.json` for the launching process and for users."""
-        (Path(self.folder) / _RESULT).write_bytes(orjson.dumps(asdict(self)))
+        write_atomically(Path(self.folder) / _RESULT, orjson.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path) -> Result:
@@ -93,7 +94,7 @@ def prepare_folder(folder: Path, config: TrainConfig, workers: int) -> None:
         old = read_json(held, _Held, TrainingError)
         if old["fingerprint"] != facts["fingerprint"] and not _is_same(old["config"], config):
             raise TrainingError(f"{folder} holds a run with another configuration; give this one another name")
-    held.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    write_atomically(held, orjson.dumps(facts, option=orjson.OPT_INDENT_2))
     (folder / _RESULT).unlink(missing_ok=True)
 
 

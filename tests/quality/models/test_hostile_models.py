@@ -115,6 +115,27 @@ def test_own_code_that_transformers_does_not_need_does_no_harm(tiny_model: Path,
     assert not sign.exists()
 
 
+def test_folders_that_name_each_other_are_looked_at_once(tmp_path: Path) -> None:
+    for name, base in (("a", "b"), ("b", "a"), ("c", "c")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "bert"}')
+        named = {"base_model_name_or_path": str(tmp_path / base), "peft_type": "LORA"}
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps(named))
+    for name in "abc":
+        assert model_folder(str(tmp_path / name), "model")
+    (tmp_path / "b" / "modules.json").write_text('[{"type": "evil.Evil"}]')
+    with pytest.raises(ParameterError, match=r"names the module 'evil\.Evil'"):
+        model_folder(str(tmp_path / "a"), "model")
+
+
+def test_settings_that_are_too_long_to_be_looked_at_are_refused(tmp_path: Path) -> None:
+    held = json.dumps({"megatron_config": "x", "megatron_core": "evil"})
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "adapter_config.json").write_text(held + " " * (17 << 20))
+    with pytest.raises(ParameterError, match=r"adapter_config\.json has over 16 MiB"):
+        model_folder(str(tmp_path), "model")
+
+
 def test_damaged_json_is_left_to_whoever_reads_it(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)

@@ -13,6 +13,7 @@ from tests.raylib.chat.jinja import CHATML
 from tests.raylib.chat.planted import assistant, tiny_tokenizer, user
 
 DOUBLING = "{%- set ns = namespace(x='甲') -%}{%- for i in range(60) -%}{%- set ns.x = SUM -%}{%- endfor -%}"
+LONG = "{% set x = 'x' * 100000000 %}"
 HOSTILE = {
     "loops in loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
     "loops without output": "{% for a in range(9999) %}{% for b in range(9999) if b < 0 %}{% endfor %}{% endfor %}",
@@ -56,6 +57,16 @@ HOSTILE = {
     "a wide format by a filter": "{{ '%9999999999d'|format(1) }}",
     "a wide format by a method": "{{ '{:9999999999}'.format(1) }}",
     "a wide format by an argument of a method": "{{ '{:{}}'.format(1, 9999999999) }}",
+    "fields of a long text": LONG + "{% set y = ('{0}' * 200).format(x) %}",
+    "named fields": LONG + "{% set y = ('%(a)s' * 200) % {'a': x} %}",
+    "fields of a filter": LONG + "{% set y = ('%(a)s' * 200)|format(a=x) %}",
+    "indented JSON by position": "{% set y = [1]|tojson(false, 2000000000) %}",
+    "separators": "{% set y = range(3000)|list|tojson(separators=('x' * 1000000, ':')) %}",
+    "indents that are texts": "{% set y = ('a\n' * 30000)|indent('x' * 100000) %}",
+    "ends of lines": "{% set y = ('a ' * 100000)|wordwrap(1, wrapstring='x' * 30000) %}",
+    "dates": "{{ strftime_now('%c' * 3000000) }}",
+    "sums of lists": "{{ ([range(10000)|list] * 400)|sum(start=[])|length }}",
+    "a text of 100 MB": LONG + "{{ x }}",
     "bytes": "{{ (1).to_bytes(9999999999, 'big') }}",
     "filler": "{{ lipsum(n=100000000) }}",
     "translated": "{{ 'aaa'.translate({97: 'b'}) }}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -36,6 +37,13 @@ def reached(folder: Path, phase: str, count: int) -> bool:
     return manifest.is_file() and manifest.read_bytes().count(b'"phase":"' + phase.encode()) >= count
 
 
+def begin(hosts: Hosts, folder: Path) -> subprocess.Popen[str]:
+    """Start the run anew; the manifest of an earlier test would tell of its moments."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    recipe = str(folder / "recipe.yaml")
+    return hosts.head.popen("python", "-m", "raylib", "run", recipe, "-q", "--address", hosts.address)
+
+
 def wait_for(process: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
     while not moment():
@@ -54,9 +62,7 @@ def test_a_worker_is_lost_and_the_output_is_the_same(
 ) -> None:
     folder, expected = scene
     hosts.ensure()
-    process = hosts.head.popen(
-        "python", "-m", "raylib", "run", str(folder / "recipe.yaml"), "--fresh", "-q", "--address", hosts.address
-    )
+    process = begin(hosts, folder)
     wait_for(process, lambda: reached(folder, phase, count))
     victim = hosts.hosts[2]
     if fault == "kill":
@@ -81,8 +87,7 @@ def test_a_run_that_has_lost_all_machines_says_so_and_goes_on_when_one_is_back(
 ) -> None:
     folder, expected = scene
     hosts.ensure()
-    recipe = str(folder / "recipe.yaml")
-    process = hosts.head.popen("python", "-m", "raylib", "run", recipe, "--fresh", "-q", "--address", hosts.address)
+    process = begin(hosts, folder)
     wait_for(process, lambda: reached(folder, "s0", 3))
     for host in hosts.hosts[1:]:
         host.kill()

@@ -16,6 +16,7 @@ from raylib.engine import slowness
 from raylib.engine.actor import Born
 from raylib.engine.slowness import Slowness, end_worker
 from raylib.engine.tasks import ShardTask
+from raylib.locking import this_machine
 from raylib.storage.names import ShardName
 
 TASK = ShardTask(1, ShardName(12, 3), "key")
@@ -25,7 +26,7 @@ TASK = ShardTask(1, ShardName(12, 3), "key")
 def worker() -> Iterator[Born]:
     """A process of this machine."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        yield Born(platform.node(), process.pid, ())
+        yield Born(platform.node(), process.pid, this_machine(), ())
         process.kill()
 
 

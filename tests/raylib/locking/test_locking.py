@@ -155,11 +155,27 @@ def test_a_file_has_its_lock_beside_it(tmp_path: Path) -> None:
 def test_another_process_with_the_same_number_is_not_the_holder() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         try:
-            holder = replace(Holder.this(), pid=process.pid)
+            holder = replace(Holder.this(), pid=process.pid, ticks=0)
             assert not holder.is_dead
-            assert replace(holder, started=time.time() - 3600).is_dead, "it took the lock before this process began"
+            began = time.time() - 3600
+            assert replace(holder, started=began).is_dead, "it took the lock before this process began"
         finally:
             process.kill()
+        other = Holder.this()
+        assert not replace(other, started=began).is_dead, "the clock of the machine was set"
+        assert replace(other, ticks=other.ticks - 1).is_dead, "an earlier process with this number"
+
+
+def test_a_lock_that_gave_no_sign_of_life_is_looked_at_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a sleep: the thread that gives signs of life has not come to its turn yet."""
+    with locked(tmp_path) as lock:
+        leave(tmp_path, "far-away", age=0)
+        lock.check()
+        monkeypatch.setattr(lock, "_beaten", lock._beaten - 40)
+        with pytest.raises(LockedError, match="was taken over by pid 1234 on host far-away"):
+            lock.check()
 
 
 def test_a_process_of_another_container_cannot_be_seen() -> None:

@@ -159,6 +159,17 @@ def test_links_out_of_the_run_are_not_followed(finished_run: Path, tmp_path: Pat
     assert isinstance(open_view(str(tmp_path / "linked")), RunView), "the run itself may be behind a link"
 
 
+def test_a_damaged_file_is_an_answer_in_words(finished_run: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(finished_run, tmp_path / "out"))
+    with served(out) as address:
+        (out / "summary.json").write_text('{"name": 3}')
+        with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+            get(address + "api/state")
+        assert "summary.json is damaged, or made by another program" in caught.value.read().decode()
+        assert "Content-Security-Policy" in caught.value.headers
+        caught.value.close()
+
+
 @pytest.mark.parametrize("wrong", ["cursor=../../etc", "cursor=1:2:3", "cursor=5", "limit=0", "limit=99999"])
 def test_requests_that_the_page_does_not_send_are_refused(page_address: str, wrong: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
