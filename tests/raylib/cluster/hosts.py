@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def can_make_hosts() -> bool:
     """Whether this machine lets us make namespaces with addresses."""
     if os.geteuid() != 0 or not all(shutil.which(t) for t in ("ip", "unshare", "nsenter", "mount")):
         return False
-    name = f"raylib-probe-{os.getpid()}"
+    name = f"raylib-probe-{secrets.token_hex(4)}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
     bridge = (
         made
@@ -173,7 +174,7 @@ class Hosts:
     hosts: list[Host] = field(default_factory=list)
 
     def __enter__(self) -> Hosts:
-        prefix = f"rl{os.getpid()}-"
+        prefix = f"rl{secrets.token_hex(4)}-"  # a process number is another one's in another namespace
         self._switch = f"{prefix}sw"
         _ip("netns", "add", self._switch)
         _ip("-n", self._switch, "link", "add", "br0", "type", "bridge")
