@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +70,7 @@ class Result:
 
 
 @dataclass
-class Work:
+class Work(ABC):
     """Something that is run in a folder.
 
     Attributes:
@@ -90,20 +91,21 @@ class Work:
     bytes: int = 0
     memory: int = 0
 
+    @abstractmethod
     def make_input(self) -> None:
         """Make what the command reads."""
 
+    @abstractmethod
     def command(self, out: Path, *options: str) -> list[str]:
         """The command line that writes into a folder; a recipe takes options, too."""
-        raise NotImplementedError
 
     def inline(self) -> list[str]:
         """Options with which it runs without Ray."""
         return []
 
+    @abstractmethod
     def done(self, out: Path) -> int:
         """Number of steps that are done."""
-        raise NotImplementedError
 
     def progress(self, out: Path) -> float:
         """About which share of the work is done."""
@@ -117,9 +119,9 @@ class Work:
         """Where it is."""
         return f"{min(int(self.progress(out) * 4), 3) + 1}/4"
 
+    @abstractmethod
     def result(self, out: Path) -> Result:
         """What a finished folder holds."""
-        raise NotImplementedError
 
     def make_reference(self) -> None:
         """Run it undisturbed, and without Ray: the output does not depend on it."""

@@ -58,9 +58,15 @@ class Class(IntEnum):
 _SHAPES = frozenset({"<wide>", "<narrow>", "<small>", "<vertical>", "<initial>", "<medial>", "<final>", "<isolated>"})
 _MEANT = frozenset({"<super>", "<sub>", "<fraction>"})
 _HYPHENS = dict.fromkeys(map(ord, "‐‑−"), "-")
-_VARIANTS = {
-    ord(mark): plain
-    for plain, marks in {
+
+
+def _by_code(marks_of: dict[str, str]) -> dict[int, str]:
+    """What each mark becomes, by its code point."""
+    return {ord(mark): plain for plain, marks in marks_of.items() for mark in marks}
+
+
+_VARIANTS = _HYPHENS | _by_code(
+    {
         '"': "“”„‟『』「」",
         "'": "‘’‚‛",
         "[": "【〔〖",
@@ -68,13 +74,11 @@ _VARIANTS = {
         "-": "–‒",
         "—": "―⸺",
         "~": "〜",
-    }.items()
-    for mark in marks
-} | _HYPHENS
+    }
+)
 # In shingles marks stay, and those of the same meaning become one.
-_UNIFIED = {
-    ord(mark): plain
-    for plain, marks in {
+_UNIFIED = _by_code(
+    {
         ".": "。…",
         ",": "、",
         '"': "“”„‟″『』「」",
@@ -85,9 +89,8 @@ _UNIFIED = {
         "]": "】〕",
         "-": "—–‐‑−",
         "~": "～〜",
-    }.items()
-    for mark in marks
-}
+    }
+)
 _MARKS = {
     **dict.fromkeys(",;", Class.COMMA),
     **dict.fromkeys("·:?'\"", Class.INNER),

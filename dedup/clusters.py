@@ -61,16 +61,13 @@ def label_components(left: Nodes, right: Nodes) -> tuple[Nodes, Nodes]:
     Returns:
         All nodes, sorted, and for each the smallest node of its component.
     """
-    from scipy.sparse import coo_array  # noqa: PLC0415 - loads in a third of a second
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - loads in a third of a second
+    from dedup import pair_kernels as kernels  # noqa: PLC0415 - numba loads in a second
 
     nodes, compact = np.unique(np.concatenate([left, right]), return_inverse=True)
-    edges = (compact[: len(left)], compact[len(left) :])
-    graph = coo_array((np.ones(len(left), np.int8), edges), shape=(len(nodes), len(nodes)))
-    _, labels = connected_components(graph, directed=False)
-    first = np.full(labels.max(initial=-1) + 1, len(nodes), np.int64)
-    np.minimum.at(first, labels, np.arange(len(nodes)))
-    return nodes, nodes[first[labels]]
+    forest = np.arange(len(nodes))
+    kernels.join_pairs(forest, compact[: len(left)], compact[len(left) :])
+    kernels.roots(forest)
+    return nodes, nodes[forest]
 
 
 Number = TypeVar("Number", np.uint64, np.int64)

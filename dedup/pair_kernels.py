@@ -59,9 +59,7 @@ def roots(forest: npt.NDArray[np.int64]) -> None:
 def _take(
     left: int, right: int, forest: npt.NDArray[np.int64], joining: bool, count: int, out: npt.NDArray[np.int64]
 ) -> int:
-    """Join two similar records, or note them; returns the number of pairs after it."""
-    if _root(forest, left) == _root(forest, right):
-        return count
+    """Join two similar records that are not connected, or note them; returns the number of pairs after it."""
     if joining:
         _join(forest, left, right)
     elif count < len(out):
@@ -82,11 +80,9 @@ def _all_pairs(
     """Compare each member of a small bucket with each other; returns the number of pairs after it."""
     for i in range(len(member)):
         for k in range(i + 1, len(member)):
-            if (
-                _root(forest, member[i]) != _root(forest, member[k])
-                and agree(signatures, member[i], member[k]) >= least
-            ):
-                count = _take(member[i], member[k], forest, joining, count, out)
+            a, b = member[i], member[k]
+            if _root(forest, a) != _root(forest, b) and agree(signatures, a, b) >= least:
+                count = _take(a, b, forest, joining, count, out)
     return count
 
 
@@ -116,7 +112,8 @@ def _with_leaders(
             if k != first and agree(signatures, member[first], member[k]) >= least:
                 left -= waiting[k]
                 waiting[k] = False
-                count = _take(member[first], member[k], forest, joining, count, out)
+                if _root(forest, member[first]) != _root(forest, member[k]):
+                    count = _take(member[first], member[k], forest, joining, count, out)
     return count, left
 
 

@@ -20,7 +20,7 @@ from raylib.engine.faults import Fault, FaultKind, TaskError
 from raylib.engine.task_log import CurrentStage, LogLine, TaskLog
 from raylib.engine.tasks import Job, Task
 from raylib.engine.worker import Worker
-from raylib.locking import this_machine
+from raylib.locking import is_here, this_machine
 from raylib.reading.block import Block
 from raylib.storage.entry import RoundEntry, ShardEntry
 from raylib.storage.names import RunFiles
@@ -89,7 +89,7 @@ class Born:
     @property
     def is_here(self) -> bool:
         """Whether its process is one of those that this process sees."""
-        return (self.host, self.machine) == (platform.node(), this_machine())
+        return is_here(self.host, self.machine)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ the holder touches it every few seconds: a holder on another machine counts as l
 from __future__ import annotations
 
 from raylib.locking.files import locked, locked_file
-from raylib.locking.holder import Holder, check_earlier_holder, held_error, lost_error, this_machine
+from raylib.locking.holder import Holder, check_earlier_holder, held_error, is_here, lost_error, this_machine
 from raylib.locking.holding import LOCK_NAME, Lock, locked_by
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Lock",
     "check_earlier_holder",
     "held_error",
+    "is_here",
     "locked",
     "locked_by",
     "locked_file",

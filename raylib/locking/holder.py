@@ -22,6 +22,7 @@ __all__ = [
     "Holder",
     "check_earlier_holder",
     "held_error",
+    "is_here",
     "lost_error",
     "process_started",
     "this_machine",
@@ -82,7 +83,7 @@ class Holder:
     @property
     def is_here(self) -> bool:
         """Whether it is, or was, a process of this machine, whose processes can be seen from here."""
-        return self.host == platform.node() and self.machine in ("", this_machine())
+        return is_here(self.host, self.machine)
 
     @property
     def shares_locks(self) -> bool:
@@ -119,6 +120,16 @@ def this_machine() -> str:
             return f"{stream.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
         return ""
+
+
+def is_here(host: str, machine: str) -> bool:
+    """Whether the processes of a machine are those that can be seen from here.
+
+    Args:
+        host: Name of the machine.
+        machine: What `this_machine` says there; empty where it is unknown.
+    """
+    return host == platform.node() and machine in ("", this_machine())
 
 
 def process_started(pid: int) -> float | None:

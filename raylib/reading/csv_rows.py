@@ -151,7 +151,7 @@ class RowsOfBlock:
 
         A cell may well hold lines with as many commas as the table has, such as a letter, a poem or a table.
         """
-        (row,) = csv.reader(spanned, delimiter=self._delimiter)
+        row = next(csv.reader(spanned, delimiter=self._delimiter))
         if len(row) != len(self._names):
             return True
         inner = [cells for line in spanned[1:-1] for cells in read_rows(line, self._delimiter)]
