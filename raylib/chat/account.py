@@ -34,8 +34,8 @@ __all__ = [
 Value: TypeAlias = Any  # of a template
 
 _MOST = 1 << 28  # characters that a template may make of one conversation
-_LONG_TEXT = 1 << 24  # characters; a tokenizer needs many times the memory of a text
-_TIMES_THE_RECORD = 64  # or this many times the characters of the conversation, where that is more
+_LONG_TEXT = 1 << 24  # characters of a finished text; a tokenizer needs many times their memory
+_TIMES_THE_RECORD = 64  # instead of either: this many times the characters of the conversation, where that is more
 STEP = 100  # a round of a loop, or a method, counts as this many characters
 ITEM = 16  # an item of a list
 CALL = 1000  # a macro
@@ -209,7 +209,7 @@ def _charge_json(value: object, given: tuple[Any, ...]) -> None:
         if isinstance(argument, str):
             _indented(value, len(argument))
         elif isinstance(argument, int) and not isinstance(argument, bool):
-            _indented(value, argument)
+            _indented(value, abs(argument))
         elif isinstance(argument, (list, tuple)):
             _indented(value, sum(len(a) for a in argument if isinstance(a, str)), 1, deeper=0)
 

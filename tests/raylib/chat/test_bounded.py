@@ -49,6 +49,8 @@ HOSTILE = {
     "padding of constants": "{{ 'x'|center(10000000000) }}",
     "indentation": "{{ 'x\ny'|indent(10000000000) }}",
     "indented JSON": "{{ [1]|tojson(indent=10000000000) }}",
+    "credit by a negative indent": "{% set y = messages|tojson(indent=-1000000000000) %}"
+    "{% set z = 'x' * (10**9 * messages|length) %}",
     "zeros": "{{ '1'.zfill(10000000000) }}",
     "batches": "{{ [1]|batch(1000000000, 'x')|list }}",
     "slices": "{{ [1]|slice(1000000000)|list }}",
