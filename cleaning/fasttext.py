@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from raylib.errors import ParameterError
 from raylib.extras import optional
+from raylib.file_cache import kept_while_unchanged
 
 __all__ = ["FastTextModel", "fasttext_module", "label_probabilities", "load_model", "read_model"]
 
@@ -52,7 +52,7 @@ def fasttext_module() -> ModuleType:
     return fasttext
 
 
-@functools.lru_cache(maxsize=4)
+@kept_while_unchanged(4)
 def load_model(path: str) -> FastTextModel:
     """Load a fastText model, once in each process; see `read_model`."""
     return read_model(path)

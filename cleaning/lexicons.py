@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections import Counter
@@ -18,6 +17,7 @@ import pyarrow as pa
 from cleaning.declare import reject
 from cleaning.texts import evidence
 from raylib.errors import ParameterError
+from raylib.file_cache import kept_while_unchanged
 from raylib.paths import PathName
 from raylib.stage import Threshold
 
@@ -146,7 +146,6 @@ def locate(name: str) -> Path:
     raise ParameterError(f"lexicon {name!r} is neither a file nor one of the built-in lexicons: {known}")
 
 
-@functools.lru_cache(maxsize=32)
 def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] = ()) -> Lexicon:
     """Read a lexicon: UTF-8, one `word` or `word=>category` on each line; `# ` begins a comment line.
 
@@ -160,7 +159,12 @@ def load_lexicon(name: str, min_word_length: int = 1, exclude: tuple[str, ...] =
     Raises:
         ParameterError: if the file is missing or contains no word.
     """
-    path = locate(name)
+    return _read(str(locate(name)), min_word_length, exclude)
+
+
+@kept_while_unchanged(32)
+def _read(file: str, min_word_length: int, exclude: tuple[str, ...]) -> Lexicon:
+    path = Path(file)
     entries: list[tuple[str, str]] = []
     problems: list[str] = []
     unread: list[str] = []
