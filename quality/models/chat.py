@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -22,14 +21,14 @@ from quality.models.failures import Refused, Unanswered, cause, retry_after, sai
 from quality.text.turns import Message
 from raylib.credentials import key_variable_problem, secret_in
 from raylib.errors import EndpointError, ParameterError
+from raylib.event_loops import run_to_end
 from raylib.extras import optional
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["INCIDENTAL", "PROBE", "Chat", "Completion", "check_endpoint", "run_here"]
+__all__ = ["INCIDENTAL", "PROBE", "Chat", "Completion", "check_endpoint"]
 
-T = TypeVar("T")
 Options = Mapping[str, object]  # of a request: temperature, max_tokens, seed, tools ...
 
 INCIDENTAL = frozenset(
@@ -83,23 +82,6 @@ def check_endpoint(base_url: str, key_env: str) -> str:
     if parts.username or parts.password or parts.query:
         raise ParameterError(f"base_url must not hold user, password or query; put the key into the variable {key_env}")
     return url.rstrip("/")
-
-
-def run_here(job: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end, also where a loop is running already, as in a notebook.
-
-    Args:
-        job: The coroutine.
-
-    Returns:
-        What it returns.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(job)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, job).result()
 
 
 @dataclass(frozen=True)
@@ -326,7 +308,7 @@ class Chat:
             async with self.client(1) as client:
                 await self.probe(client, options)
 
-        run_here(job())
+        run_to_end(job())
 
     def clean(self, text: str) -> str:
         """Remove the key, which a server may have sent back.

@@ -19,10 +19,11 @@ import orjson
 
 from quality.models.answer import Answer, Malformed, Usage, read_json
 from quality.models.answer_cache import Cache
-from quality.models.chat import Chat, Options, check_endpoint, run_here
+from quality.models.chat import Chat, Options, check_endpoint
 from quality.models.failures import Refused, Unanswered
 from quality.text.turns import Message
 from raylib.errors import UnansweredError
+from raylib.event_loops import run_to_end
 from raylib.extras import optional
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Endpoint:
         """
         if not prompts:
             return []
-        answers = run_here(self._ask_all(prompts, numbers or [0] * len(prompts), parse, options))
+        answers = run_to_end(self._ask_all(prompts, numbers or [0] * len(prompts), parse, options))
         left = Counter(answer.error for answer in answers if answer.may_pass)
         if left and self.unanswered == "open":
             reason = left.most_common(1)[0][0]

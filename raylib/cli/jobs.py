@@ -13,6 +13,7 @@ import typer
 
 from raylib.credentials import masked, secret_in_command
 from raylib.errors import RaylibError
+from raylib.event_loops import run_to_end
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -198,8 +199,6 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the job ends.")] = False,
 ) -> None:
     """Print the log of a job."""
-    import asyncio
-
     client = _client(address)
     jobs = _matching(client, job)
     found = jobs[0].submission_id
@@ -214,7 +213,7 @@ def logs(
         async for lines in client.tail_job_logs(found):
             typer.echo(lines, nl=False)
 
-    asyncio.run(tail())
+    run_to_end(tail())
 
 
 def stop(
