@@ -115,7 +115,7 @@ class Host:
             ],
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (found := _sleepers(self._init.pid)):
             assert self._init.poll() is None, f"{self.name} does not boot"
             assert time.monotonic() < deadline, f"{self.name} does not boot"

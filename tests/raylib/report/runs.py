@@ -71,7 +71,7 @@ def serving(*arguments: str) -> Iterator[str]:
 
 
 def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not _answers(address):
         assert time.monotonic() < deadline
         time.sleep(0.05)
