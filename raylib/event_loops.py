@@ -35,7 +35,7 @@ def run_to_end(job: Coroutine[object, object, _Value]) -> _Value:
         return await job
 
     with ThreadPoolExecutor(1, thread_name_prefix="raylib-loop") as thread:
-        done = thread.submit(lambda: asyncio.run(whole()))
+        done = thread.submit(asyncio.run, whole())
         try:
             return done.result()
         except BaseException:

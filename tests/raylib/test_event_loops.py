@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -71,7 +72,8 @@ def test_an_interrupted_loop_that_is_busy_shows_no_traceback() -> None:
                 assert process.stdout.readline() == "busy\n"
                 until = time.monotonic() + 0.05 + 0.01 * attempt
                 while time.monotonic() < until:
-                    server.accept()[0].close()
+                    with contextlib.suppress(TimeoutError):  # on a busy machine it is only late
+                        server.accept()[0].close()
                 process.send_signal(signal.SIGINT)
                 _, errors = process.communicate(timeout=60)
             assert (process.returncode, errors) == (130, "")
